@@ -1,0 +1,57 @@
+# One word per job; every job makes the virtual environment it needs, once.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)/.dagster_home
+export WS_PIPELINE_STORAGE ?= $(CURDIR)/storage
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+FILES := pyproject.toml constraints.txt
+
+.PHONY: help demo dev test lint bench clean
+
+help:
+	@echo "make demo   run the whole chain on data/digits and print the scores"
+	@echo "make dev    open the Dagster UI on http://127.0.0.1:3000"
+	@echo "make test   run the tests"
+	@echo "make lint   check style, types and definitions"
+	@echo "make bench  compare speed with Snorkel and with plain loops"
+	@echo "make clean  remove the environment, the results and the run history"
+
+demo: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	@$(BIN)/python -m ws_pipeline data/digits/pipeline.yaml --storage $(WS_PIPELINE_STORAGE)
+	@echo "next:     make dev   (the same runs, assets and scores in the Dagster UI)"
+
+dev: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dg check defs
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/label_model.py
+
+clean:
+	rm -rf $(VENV) storage .dagster_home .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(FILES) | $(BIN)/python
+	@echo "installing into $(VENV) ..."
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.installed-dev: $(FILES) | $(BIN)/python
+	@echo "installing into $(VENV), with what the tests need ..."
+	$(INSTALL) '.[dev,bench]'
+	touch $@ $(VENV)/.installed
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	cp $< $@

@@ -1,0 +1,1 @@
+"""Weak supervision as a Dagster project."""

@@ -1,0 +1,98 @@
+"""Every error and warning that ws_pipeline raises on purpose.
+
+::
+
+    WsPipelineError
+    ├── InvalidInputError (ValueError)      the caller can mend it; the message says how
+    │   ├── SettingsError                   a setting is unknown or out of range
+    │   │   └── PipelineSpecError           ... in a pipeline.yaml
+    │   ├── ExampleIdError                  example ids that are null, repeated or in two shards
+    │   ├── LabelMatrixError                votes or LF names
+    │   ├── VoteCountsError                 counts that do not belong together
+    │   ├── ClassBalanceError               class balance or the gold labels it comes from
+    │   ├── ExamplesError                   features, splits or gold labels
+    │   ├── DatasetError                    fields or labels of a DictDataset
+    │   ├── TaskGraphError                  tasks, operations and modules that do not fit
+    │   ├── MetricError                     a metric that is unknown or cannot be computed
+    │   └── FileFormatError                 a file that is damaged, foreign or of another version
+    ├── NotFittedError (ValueError, AttributeError)   predict before fit
+    ├── DeviceError (RuntimeError)          the requested device is not there
+    └── TrainingError (RuntimeError)        the optimisation left the finite numbers
+
+    WsPipelineWarning (UserWarning)
+    └── SilentLFWarning                     a labeling function that never votes
+"""
+
+from __future__ import annotations
+
+
+class WsPipelineError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidInputError(WsPipelineError, ValueError):
+    """Input that breaks a documented contract; the message names what, where and the next step."""
+
+
+class SettingsError(InvalidInputError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class PipelineSpecError(SettingsError):
+    """A pipeline.yaml cannot be used as it stands."""
+
+
+class ExampleIdError(InvalidInputError):
+    """Example ids that are null, repeated, of another type, or in two shards."""
+
+
+class LabelMatrixError(InvalidInputError):
+    """A label matrix with wrong votes or LF names."""
+
+
+class VoteCountsError(InvalidInputError):
+    """Vote counts that cannot be added, or that are inconsistent."""
+
+
+class ClassBalanceError(InvalidInputError):
+    """A class balance that is not a positive distribution over the classes."""
+
+
+class ExamplesError(InvalidInputError):
+    """Examples with wrong features, splits or gold labels."""
+
+
+class DatasetError(InvalidInputError):
+    """Fields or labels of a dataset that do not fit together."""
+
+
+class TaskGraphError(InvalidInputError):
+    """Tasks whose operations or modules contradict each other."""
+
+
+class MetricError(InvalidInputError):
+    """A metric that is unknown or not defined for these labels."""
+
+
+class FileFormatError(InvalidInputError):
+    """A file that is damaged, not ours, or written by another format version."""
+
+
+class NotFittedError(WsPipelineError, ValueError, AttributeError):
+    """The model has to be fitted or loaded first."""
+
+
+class DeviceError(WsPipelineError, RuntimeError):
+    """The requested compute device is not available on this machine."""
+
+
+class TrainingError(WsPipelineError, RuntimeError):
+    """Training stopped because the loss is no longer finite."""
+
+
+class WsPipelineWarning(UserWarning):
+    """Base of all warnings of this package."""
+
+
+class SilentLFWarning(WsPipelineWarning):
+    """A labeling function votes on no example at all."""

@@ -1,0 +1,227 @@
+"""Files that are whole or not there: atomic writing, the same on disk and on object stores.
+
+Local files are written to a temporary name beside the target, synced, and renamed over it.  On
+other file systems (any fsspec URL) the bytes go to a local temporary file first and are then put
+in one request, which object stores make visible only when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from upath import UPath
+
+from ws_pipeline.errors import FileFormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HEADER_KEY = "ws_pipeline"
+_FORMAT_KEY = "format"
+_MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
+
+PathLike = str | os.PathLike[str] | UPath
+
+
+@contextlib.contextmanager
+def atomic_write(target: PathLike) -> Iterator[BinaryIO]:
+    """Open ``target`` for writing bytes; it appears, complete, only if the block succeeds.
+
+    Missing parent folders are made.  When the block raises, an older file at ``target`` stays as
+    it was and no temporary file is left behind.
+    """
+    path = UPath(target)
+    if _is_local(path):
+        with _write_beside(Path(path.path)) as stream:
+            yield stream
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "content"
+        with local.open("wb") as stream:
+            yield stream
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.fs.put_file(str(local), path.path)
+
+
+@contextlib.contextmanager
+def _write_beside(target: Path) -> Iterator[BinaryIO]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where the system can sync a folder."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in {"", "file", "local"}
+
+
+def read_parquet(path: PathLike, columns: list[str] | None = None) -> pa.Table:
+    """Read one Parquet file.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    FileFormatError
+        The file is truncated or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    location = UPath(path)
+    try:
+        with location.open("rb") as stream:
+            return pq.read_table(stream, columns=columns)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as broken:
+        if isinstance(broken, FileNotFoundError | PermissionError | IsADirectoryError):
+            raise
+        message = (
+            f"{location}: not a complete Parquet file ({_first_line(broken)}); "
+            "write the file again, to another name first and then rename it"
+        )
+        raise FileFormatError(message) from broken
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """A Parquet file that is read when asked, and only the columns that are asked for."""
+
+    path: PathLike
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of its columns."""
+        import pyarrow.parquet as pq
+
+        with UPath(self.path).open("rb") as stream:
+            return pq.read_schema(stream)
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Read all columns, or the named ones; see :func:`read_parquet`."""
+        return read_parquet(self.path, columns)
+
+
+def write_parquet(table: pa.Table, path: PathLike) -> None:
+    """Write ``table`` atomically; the same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    with atomic_write(path) as stream:
+        pq.write_table(table, stream, compression="zstd")
+
+
+class FileFormat(NamedTuple):
+    """What a safetensors file of ours says it is; files of another name or version are refused."""
+
+    name: str
+    version: int
+
+
+def write_tensors(
+    path: PathLike,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    *,
+    file_format: FileFormat,
+    header: dict[str, Any],
+) -> None:
+    """Write arrays and a JSON header to one safetensors file, atomically; no code, no pickle.
+
+    The same content gives the same bytes.
+    """
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    head = {_FORMAT_KEY: file_format.name, "format_version": file_format.version, **header}
+    content = save(arrays, metadata={_HEADER_KEY: json.dumps(head, ensure_ascii=False, sort_keys=True)})
+    with atomic_write(path) as stream:
+        stream.write(content)
+
+
+def read_tensors(
+    path: PathLike, *, file_format: FileFormat
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read what :func:`write_tensors` wrote: the header and the arrays.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    FileFormatError
+        The file is damaged, foreign, or of another format version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = UPath(path).read_bytes()
+    try:
+        arrays = load(content)
+    except SafetensorError as broken:
+        message = f"{path}: not a complete safetensors file ({_first_line(broken)}); write it again"
+        raise FileFormatError(message) from broken
+    header = _safetensors_header(content)
+    name, version = header.pop(_FORMAT_KEY, None), header.pop("format_version", None)
+    if name != file_format.name:
+        message = f"{path}: holds {name or 'tensors of another program'}, expected {file_format.name}"
+        raise FileFormatError(message)
+    if version != file_format.version:
+        message = (
+            f"{path}: format version {version}, this release reads version {file_format.version} of "
+            f"{file_format.name}; write it again with this release"
+        )
+        raise FileFormatError(message)
+    return header, arrays
+
+
+def read_tensors_format(path: PathLike) -> str | None:
+    """Name of the format that a safetensors file states, None when it is not one of ours."""
+    with UPath(path).open("rb") as stream:
+        start = stream.read(8)
+        length = int.from_bytes(start, "little")
+        content = start + (stream.read(length) if length < _MAX_HEADER_BYTES else b"")
+    try:
+        name = _safetensors_header(content).get(_FORMAT_KEY)
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        return None
+    return str(name) if name is not None else None
+
+
+def _safetensors_header(content: bytes) -> dict[str, Any]:
+    """Our JSON header; safetensors keeps it in a JSON block after 8 bytes that give its length."""
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    try:
+        header = json.loads(metadata.get(_HEADER_KEY, "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def _first_line(error: Exception) -> Any:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,93 @@
+"""Settings that refuse typos: a frozen pydantic base class and errors a person can act on.
+
+Each component keeps its own settings class beside it (``FitConfig``, ``TrainerConfig``, the
+pipeline's spec); this module holds only what they share.  Start reading at :func:`parse_settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ws_pipeline.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def parse_settings(
+    settings_type: type[S],
+    values: Mapping[str, Any],
+    *,
+    where: str | None = None,
+    error: type[SettingsError] = SettingsError,
+) -> S:
+    """Validate ``values`` as ``settings_type``.
+
+    Parameters
+    ----------
+    settings_type
+        The pydantic class to build.
+    values
+        Field names and values, possibly nested.
+    where
+        What the values come from (a file, a function); opens the error message.
+        Default: the name of ``settings_type``.
+    error
+        The class of the error to raise.
+
+    Raises
+    ------
+    SettingsError
+        (or ``error``) with one line per offending field: its path, what was expected, what was
+        found and, for an unknown field, the nearest known one.
+    """
+    try:
+        return settings_type.model_validate(values)
+    except ValidationError as invalid:
+        lines = [_describe(problem, settings_type) for problem in invalid.errors()]
+        raise error(f"{where or settings_type.__name__}: " + "; ".join(lines)) from None
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Say which known names come nearest to ``name``, as the end of an error message."""
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(sorted(known))}"
+
+
+def _describe(problem: Any, settings_type: type[BaseModel]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    path = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_fields(settings_type, location[:-1])
+        return f"unknown key '{path}', {nearest(location[-1], known)}"
+    if problem["type"] == "literal_error":
+        kind = location[-1].replace("_", " ")
+        return f"Unrecognized {kind} option '{problem['input']}', expected {problem['ctx']['expected']}"
+    if problem["type"] == "missing":
+        return f"missing key '{path}'"
+    return f"{path}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _known_fields(settings_type: type[BaseModel], parents: list[str]) -> list[str]:
+    """Field names allowed at ``parents``, found by walking the annotations down."""
+    annotation: Any = settings_type
+    for part in parents:
+        fields = getattr(annotation, "model_fields", None)
+        annotation = fields[part].annotation if fields and part in fields else _value_type(annotation)
+    return sorted(getattr(annotation, "model_fields", {}))
+
+
+def _value_type(annotation: Any) -> Any:
+    """The type of the values of a dict or list annotation (its last argument)."""
+    arguments = getattr(annotation, "__args__", ())
+    return arguments[-1] if arguments else annotation
