@@ -1,0 +1,127 @@
+"""What every model of votes can do once it gives probabilities: predict and score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.analysis import Scorer, probs_to_preds
+from ws_pipeline.analysis.predictions import TieBreakPolicy
+from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, check_cardinality, validate_votes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Floats = npt.NDArray[np.float64]
+
+
+class BaseLabeler(ABC):
+    """Turns votes into labels.
+
+    Parameters
+    ----------
+    cardinality
+        Number of classes k.
+    """
+
+    def __init__(self, cardinality: int = 2) -> None:
+        check_cardinality(cardinality)
+        self.cardinality = cardinality
+
+    @abstractmethod
+    def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
+        """Return the probabilistic labels ``[n, k]`` of a label matrix ``[n, m]``; rows sum to 1."""
+
+    @overload
+    def predict(
+        self,
+        L: LabelMatrix | ArrayLike,
+        return_probs: Literal[False] = False,
+        tie_break_policy: TieBreakPolicy = ...,
+    ) -> npt.NDArray[np.int64]: ...
+
+    @overload
+    def predict(
+        self, L: LabelMatrix | ArrayLike, return_probs: Literal[True], tie_break_policy: TieBreakPolicy = ...
+    ) -> tuple[npt.NDArray[np.int64], Floats]: ...
+
+    def predict(
+        self,
+        L: LabelMatrix | ArrayLike,
+        return_probs: bool = False,
+        tie_break_policy: TieBreakPolicy = "abstain",
+    ) -> npt.NDArray[np.int64] | tuple[npt.NDArray[np.int64], Floats]:
+        """Return the most probable class of each example.
+
+        Parameters
+        ----------
+        L
+            ``[n, m]`` votes in {-1, 0, .., k-1}.
+        return_probs
+            Return the probabilistic labels too.
+        tie_break_policy
+            Among equally probable classes: "abstain" gives -1, "random" takes one by a hash of the
+            row number (the same every time), "true-random" draws one.  Under "abstain", examples
+            without any vote get -1 as well.
+
+        Returns
+        -------
+        numpy.ndarray or (numpy.ndarray, numpy.ndarray)
+            Labels ``[n]``, and with ``return_probs`` the probabilities ``[n, k]``.
+        """
+        votes = self._votes(L)
+        probs = self.predict_proba(votes)
+        labels = probs_to_preds(probs, tie_break_policy)
+        if tie_break_policy == "abstain":
+            labels[(votes == ABSTAIN).all(axis=1)] = ABSTAIN
+        return (labels, probs) if return_probs else labels
+
+    def score(
+        self,
+        L: LabelMatrix | ArrayLike,
+        Y: ArrayLike,
+        metrics: Sequence[str] = ("accuracy",),
+        tie_break_policy: TieBreakPolicy = "abstain",
+    ) -> dict[str, float]:
+        """Score the predictions against gold labels.
+
+        Examples whose gold label or prediction is -1 are left out of every metric but coverage.
+
+        Parameters
+        ----------
+        L
+            ``[n, m]`` votes in {-1, 0, .., k-1}.
+        Y
+            ``[n]`` gold labels, -1 where unknown.
+        metrics
+            Names of metrics, see :func:`ws_pipeline.analysis.metric_score`.
+        tie_break_policy
+            See :meth:`predict`.
+
+        Returns
+        -------
+        dict
+            Metric name to value.
+        """
+        golds = np.asarray(Y)
+        labels, probs = self.predict(L, return_probs=True, tie_break_policy=tie_break_policy)
+        if golds.shape != labels.shape:
+            message = f"Y must have shape {labels.shape}, one gold label per row of L, got {golds.shape}"
+            raise LabelMatrixError(message)
+        return Scorer(metrics=list(metrics)).score(golds, labels, probs)
+
+    def _votes(self, L: Any, n_lfs: int | None = None) -> Votes:
+        """Validate votes given to a predicting method."""
+        if isinstance(L, LabelMatrix) and L.cardinality <= self.cardinality:
+            votes = L.votes
+        else:
+            votes = validate_votes(L, self.cardinality)
+        if n_lfs is not None and votes.shape[1] != n_lfs:
+            message = f"L has {votes.shape[1]} columns, but the model was fitted on {n_lfs} LFs"
+            raise LabelMatrixError(message)
+        return votes

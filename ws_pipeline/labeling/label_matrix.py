@@ -1,0 +1,358 @@
+"""The raw label matrix as a value: votes, whose votes, on which examples.
+
+Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or -1 for abstain.
+Everything is validated here, once, at the border; the rest of the package trusts a
+:class:`LabelMatrix`.  Start reading at :func:`validate_votes` and :meth:`LabelMatrix.from_parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.example_ids import ID_COLUMN, Ids, check_disjoint, ids_from_table, validate_ids
+from ws_pipeline.files import PathLike, read_parquet
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+ABSTAIN = -1
+_CARDINALITY_KEY = b"ws_pipeline.cardinality"
+
+Votes = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class LabelMatrix:
+    """Votes of m labeling functions on n examples.
+
+    Parameters
+    ----------
+    votes
+        ``[n, m]`` array with values in {-1, 0, .., k-1}; any integer dtype, or floats with
+        integer values.  Kept as a read-only int8 array (int16 from 129 classes on).
+    cardinality
+        Number of classes k, at least 2.
+    example_ids
+        ``[n]`` integers or strings, unique.  Default: 0..n-1.
+    lf_names
+        m unique names.  Default: ``lf_0``, ``lf_1``, ...
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote out of range (named with its LF and example), repeated or too few names.
+    ExampleIdError
+        Null or repeated ids.
+
+    Examples
+    --------
+    >>> matrix = LabelMatrix([[0, 1, -1], [1, 1, 0]], cardinality=2)
+    >>> matrix.n_examples, matrix.n_lfs
+    (2, 3)
+    """
+
+    votes: Votes
+    cardinality: int
+    example_ids: Ids
+    lf_names: tuple[str, ...]
+
+    def __init__(
+        self,
+        votes: ArrayLike,
+        cardinality: int,
+        example_ids: ArrayLike | None = None,
+        lf_names: Sequence[str] | None = None,
+    ) -> None:
+        check_cardinality(cardinality)
+        raw = np.asarray(votes)
+        ids = np.arange(len(raw)) if example_ids is None else validate_ids(example_ids)
+        names = _default_names(raw) if lf_names is None else tuple(map(str, lf_names))
+        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
+        _check_names(names, checked.shape[1])
+        if len(ids) != len(checked):
+            message = f"example_ids has {len(ids)} entries, but votes has {len(checked)} rows"
+            raise LabelMatrixError(message)
+        checked.flags.writeable = False
+        ids.flags.writeable = False
+        fields = {"votes": checked, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows n."""
+        return int(self.votes.shape[0])
+
+    @property
+    def n_lfs(self) -> int:
+        """Number of labeling functions m."""
+        return int(self.votes.shape[1])
+
+    @property
+    def covered(self) -> npt.NDArray[np.bool_]:
+        """``[n]`` mask of the examples that have at least one vote."""
+        covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
+        return covered
+
+    def __len__(self) -> int:
+        return self.n_examples
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.votes, dtype=dtype, copy=copy)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LabelMatrix):
+            return NotImplemented
+        return (
+            self.cardinality == other.cardinality
+            and self.lf_names == other.lf_names
+            and np.array_equal(self.votes, other.votes)
+            and np.array_equal(self.example_ids, other.example_ids)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, rows: npt.NDArray[Any]) -> LabelMatrix:
+        """Return the examples at ``rows`` (positions or a boolean mask) as a new label matrix."""
+        return LabelMatrix(self.votes[rows], self.cardinality, self.example_ids[rows], self.lf_names)
+
+    def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
+        """Return the same votes in the order of ``example_ids`` ``[n']``.
+
+        Examples without a row here get a row of abstains.
+
+        Raises
+        ------
+        LabelMatrixError
+            There are votes for an example that is not among ``example_ids``.
+        """
+        order = np.argsort(example_ids, kind="stable")
+        if len(example_ids):
+            slots = np.searchsorted(example_ids, self.example_ids, sorter=order)
+            rows = order[np.minimum(slots, len(order) - 1)]
+            known = example_ids[rows] == self.example_ids
+        else:
+            rows, known = np.zeros(len(self), dtype=np.intp), np.zeros(len(self), dtype=bool)
+        if not known.all():
+            unknown = self.example_ids[~known]
+            message = (
+                f"{where}: {len(unknown)} vote row(s) are for unknown examples, the first: {unknown[0]}; "
+                "every example with votes needs a row in the shard's examples file"
+            )
+            raise LabelMatrixError(message)
+        votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
+        votes[rows] = self.votes
+        return LabelMatrix(votes, self.cardinality, example_ids, self.lf_names)
+
+    @classmethod
+    def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
+        """Stack shards, in the order of the mapping, into one label matrix.
+
+        Raises
+        ------
+        LabelMatrixError
+            The LFs or the classes of a shard differ from the first one's.
+        ExampleIdError
+            An example id is in two shards.  Both messages name the shards.
+        """
+        if not shards:
+            message = "no shards to concatenate"
+            raise LabelMatrixError(message)
+        (first_name, first), *_ = shards.items()
+        for name, shard in shards.items():
+            check_same_lfs(first_name, first.lf_names, name, shard.lf_names)
+            check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
+        check_disjoint({name: shard.example_ids for name, shard in shards.items()})
+        return cls(
+            np.concatenate([shard.votes for shard in shards.values()]),
+            first.cardinality,
+            np.concatenate([shard.example_ids for shard in shards.values()]),
+            first.lf_names,
+        )
+
+    def to_table(self) -> pa.Table:
+        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain."""
+        columns = {ID_COLUMN: pa.array(self.example_ids)}
+        for name, votes in zip(self.lf_names, self.votes.T, strict=True):
+            columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
+        table = pa.table(columns)
+        return table.replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+
+    @classmethod
+    def from_table(
+        cls, table: pa.Table, cardinality: int | None = None, *, where: str = "label matrix"
+    ) -> LabelMatrix:
+        """Decode the table of :meth:`to_table`, or one of the same columns from elsewhere.
+
+        Parameters
+        ----------
+        table
+            Column ``example_id`` (integers or strings) and one integer column per LF, in which
+            null and -1 mean abstain.  Integer-valued floats are accepted, since pandas writes
+            integers with gaps so.
+        cardinality
+            Number of classes.  Default: what :meth:`to_table` stored.
+        where
+            Name of the source; opens every error message.
+        """
+        ids = ids_from_table(table, where=where)
+        if cardinality is None:
+            stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
+            if stored is None:
+                message = f"{where}: the number of classes is not stored in the table, pass cardinality"
+                raise LabelMatrixError(message)
+            cardinality = int(stored)
+        names = tuple(name for name in table.column_names if name != ID_COLUMN)
+        votes = np.empty((table.num_rows, len(names)), dtype=votes_dtype(cardinality), order="F")
+        for index, name in enumerate(names):
+            votes[:, index] = _votes_from_column(table.column(name), name, ids, cardinality, where)
+        try:
+            return cls(votes, cardinality, ids, names)
+        except LabelMatrixError as error:
+            raise LabelMatrixError(f"{where}: {error}") from None
+
+    @classmethod
+    def from_parquet(cls, path: PathLike, cardinality: int | None = None) -> LabelMatrix:
+        """Read a shard of votes from a Parquet file (local path or any fsspec URL).
+
+        Raises
+        ------
+        LabelMatrixError
+            The file's content breaks the contract; the message names file, column and row.
+        FileFormatError
+            The file is truncated or not Parquet.
+        """
+        return cls.from_table(read_parquet(path), cardinality, where=str(path))
+
+
+def validate_votes(
+    votes: Any,
+    cardinality: int,
+    *,
+    lf_names: Sequence[str] | None = None,
+    example_ids: npt.NDArray[Any] | None = None,
+) -> Votes:
+    """Return ``votes`` as an ``[n, m]`` array of the smallest dtype, or say which vote is wrong.
+
+    Raises
+    ------
+    LabelMatrixError
+        Not two-dimensional, not integers, NaN, below -1 or not below ``cardinality``.
+    """
+    array = np.asarray(votes)
+    if array.ndim != 2:
+        message = f"the label matrix must have shape [n, m], got {array.ndim} dimension(s): {array.shape}"
+        raise LabelMatrixError(message)
+    if array.dtype.kind not in "iuf":
+        message = (
+            f"votes must be integers (-1 = abstain), got dtype {array.dtype}; "
+            "convert with L.astype(int) after mapping class names to 0..k-1"
+        )
+        raise LabelMatrixError(message)
+    if array.size:
+        _check_range(array, cardinality, lf_names, example_ids)
+    checked: Votes = array.astype(votes_dtype(cardinality))  # type: ignore[assignment]
+    return checked
+
+
+def _check_range(
+    array: npt.NDArray[Any],
+    cardinality: int,
+    lf_names: Sequence[str] | None,
+    example_ids: npt.NDArray[Any] | None,
+) -> None:
+    """Refuse the first vote, row by row, that is not an integer in -1..k-1."""
+    low, high = array.min(), array.max()
+    whole = array.dtype.kind != "f" or (np.isfinite(low + high) and not np.any(array != np.floor(array)))
+    if whole and low >= ABSTAIN and high < cardinality:
+        return
+    wrong = ~((array >= ABSTAIN) & (array < cardinality))
+    if array.dtype.kind == "f":
+        wrong |= array != np.floor(array)
+    row, lf = map(int, np.argwhere(wrong)[0])
+    name = lf_names[lf] if lf_names is not None and lf < len(lf_names) else f"lf_{lf}"
+    example = row if example_ids is None else example_ids[row]
+    message = (
+        f"LF '{name}' votes {array[row, lf]} on example {example!s}, expected an integer from -1 (abstain) "
+        f"to {cardinality - 1} (cardinality={cardinality}); {int(wrong.sum())} vote(s) are out of range"
+    )
+    raise LabelMatrixError(message)
+
+
+def _votes_from_column(
+    column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], cardinality: int, where: str
+) -> npt.NDArray[Any]:
+    """One LF's votes from an Arrow column, checked before the cast to int8 could wrap them."""
+    if pa.types.is_null(column.type):
+        return np.full(len(column), ABSTAIN, dtype=votes_dtype(cardinality))
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        message = (
+            f"{where}: column '{name}' has type {column.type}, expected integers (null or -1 = abstain); "
+            "map class names to 0..k-1 first"
+        )
+        raise LabelMatrixError(message)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    votes = pc.fill_null(column, ABSTAIN).to_numpy()
+    try:
+        return validate_votes(votes[:, None], cardinality, lf_names=[name], example_ids=ids)[:, 0]
+    except LabelMatrixError as error:
+        raise LabelMatrixError(f"{where}: {error}") from None
+
+
+def check_cardinality(cardinality: int) -> None:
+    """Refuse a number of classes below 2 or beyond int16."""
+    if not 2 <= cardinality <= np.iinfo(np.int16).max:
+        message = f"cardinality must be from 2 to {np.iinfo(np.int16).max}, got {cardinality}"
+        raise LabelMatrixError(message)
+
+
+def check_same_lfs(name: str, lfs: Sequence[str], other_name: str, other_lfs: Sequence[str]) -> None:
+    """Refuse two shards whose LF columns differ; name what is missing and what is extra."""
+    if tuple(lfs) == tuple(other_lfs):
+        return
+    missing = [lf for lf in lfs if lf not in other_lfs]
+    extra = [lf for lf in other_lfs if lf not in lfs]
+    difference = f"missing {missing}, extra {extra}" if missing or extra else "same names in another order"
+    message = (
+        f"the LF columns of shard '{other_name}' differ from those of shard '{name}': {difference}; "
+        "apply the same labeling functions, in the same order, to every shard"
+    )
+    raise LabelMatrixError(message)
+
+
+def check_same_cardinality(name: str, cardinality: int, other_name: str, other_cardinality: int) -> None:
+    """Refuse two shards that were read with different numbers of classes."""
+    if cardinality != other_cardinality:
+        message = (
+            f"shard '{name}' has {cardinality} classes, but shard '{other_name}' has {other_cardinality}"
+        )
+        raise LabelMatrixError(message)
+
+
+def votes_dtype(cardinality: int) -> type[np.int8 | np.int16]:
+    """Smallest dtype that holds -1..k-1."""
+    return np.int8 if cardinality <= 128 else np.int16
+
+
+def _default_names(votes: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Names for labeling functions that have none."""
+    return tuple(f"lf_{index}" for index in range(votes.shape[1] if votes.ndim == 2 else 0))
+
+
+def _check_names(names: tuple[str, ...], n_lfs: int) -> None:
+    if len(names) != n_lfs:
+        message = f"lf_names has {len(names)} entries, but votes has {n_lfs} columns"
+        raise LabelMatrixError(message)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = f"LF names must be unique, repeated: {repeated}"
+        raise LabelMatrixError(message)

@@ -1,0 +1,247 @@
+r"""Matrix completion on LF overlaps: the maths of the label model, as functions of arrays.
+
+Source: A. Ratner, B. Hancock, J. Dunnmon, F. Sala, S. Pandey, C. Re, "Training Complex Models with
+Multi-Task Weak Supervision", AAAI 2019, arXiv 1810.02840 (sections 3 and 4), for labeling functions
+that are conditionally independent given the class.
+
+Legend: n examples, m labeling functions (LFs), k classes, d = m*k.
+
+- ``mu[i*k + y, z]`` = P(LF i votes y | class z), ``[d, k]``, what is estimated;
+- ``p[z]`` = P(class z), ``[k]``, P = diag(p);
+- ``O = pair counts / n``, ``[d, d]``: how often two votes occur together;
+- off an LF's own block, independence gives O = mu P mu^T; on the diagonal, diag(O) = mu p.
+
+Start reading at :func:`complete_matrix`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from munkres import Munkres
+from pydantic import Field
+
+from ws_pipeline.errors import TrainingError
+from ws_pipeline.optim import (
+    OptimConfig,
+    build_optimizer,
+    count_warmup_steps,
+    learning_rate,
+    set_learning_rate,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float64]
+
+#: Priors that agree to this many decimals leave the order of their classes undetermined.
+PRIOR_DECIMALS = 3
+
+
+class FitConfig(OptimConfig):
+    """Settings of ``LabelModel.fit``; one epoch is one step on the whole objective."""
+
+    n_epochs: int = Field(100, ge=1, description="Number of gradient steps.")
+    l2: float = Field(0.0, ge=0, description="Weight of ||mu - mu_init||_F^2 in the loss.")
+    prec_init: float | list[float] = Field(
+        0.7, description="Assumed precision of the LFs' votes at the start: one value, or one per LF."
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the scalar that the initial mu is scaled by.")
+    log_freq: int = Field(10, ge=1, description="Epochs between two log lines when verbose.")
+    mu_eps: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="mu is kept in [mu_eps, 1 - mu_eps]; default min(0.01, 10^-ceil(log10 n)).",
+    )
+    mu_clamp: Literal["step", "final"] = Field(
+        "step", description="Clamp mu after every gradient step, or once after the last one."
+    )
+
+
+class EpochRecord(NamedTuple):
+    """One step of the optimisation: the loss before it, and its learning rate."""
+
+    epoch: int
+    loss: float
+    lr: float
+
+
+def default_mu_eps(n_examples: int) -> float:
+    """Smallest probability that n examples can speak of: min(0.01, 10^-ceil(log10 n)).
+
+    Rounded to a power of ten, so that clamped parameters are easy to recognise.  It drops tenfold
+    just above each power of ten (0.001 at n = 1000, 0.0001 at n = 1001).
+    """
+    return float(min(0.01, 1 / 10 ** np.ceil(np.log10(n_examples))))
+
+
+def initial_mu(vote_rates: Floats, precisions: Floats, class_balance: Floats) -> Floats:
+    """Start of the optimisation, before the random scale.
+
+    By Bayes' rule P(LF_i = y | y) = P(LF_i = y) * P(y | LF_i = y) / p_y, with the assumed precision
+    for the middle factor; all other entries are 0, which breaks the symmetry between the classes.
+
+    Parameters
+    ----------
+    vote_rates
+        ``[m, k]``: P(LF_i = y), the diagonal of O.
+    precisions
+        ``[m]``: assumed P(y | LF_i = y).
+    class_balance
+        ``[k]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[d, k]``.
+    """
+    m, k = vote_rates.shape
+    mu = np.zeros((m, k, k))
+    classes = np.arange(k)
+    mu[:, classes, classes] = np.clip(vote_rates * precisions[:, None] / class_balance, 0, 1)
+    return mu.reshape(m * k, k)
+
+
+def complete_matrix(
+    overlaps: Floats,
+    class_balance: Floats,
+    config: FitConfig,
+    *,
+    mu_eps: float,
+    device: str = "cpu",
+    on_epoch: Callable[[EpochRecord], object] = lambda _: None,
+) -> tuple[Floats, list[EpochRecord]]:
+    """Estimate mu by gradient steps, its columns not yet aligned.
+
+    Parameters
+    ----------
+    overlaps
+        ``[d, d]``: O.
+    class_balance
+        ``[k]``, positive, sums to 1.
+    config
+        Settings; ``prec_init`` a float or m of them.
+    mu_eps
+        Bound of the clamp.
+    device
+        Name of a torch device.  Computes in float64 (float32 on mps, which has nothing wider).
+    on_epoch
+        Called with each record as it comes, to show progress.
+
+    Returns
+    -------
+    (numpy.ndarray, list of EpochRecord)
+        mu ``[d, k]`` and the history.
+
+    Raises
+    ------
+    TrainingError
+        The loss is not finite; raised before the update, names the epoch.
+    """
+    import torch
+
+    k = len(class_balance)
+    m = len(overlaps) // k
+    rates = np.diagonal(overlaps).reshape(m, k)
+    start = initial_mu(rates, np.broadcast_to(np.asarray(config.prec_init, float), (m,)), class_balance)
+    scale = np.random.RandomState(config.seed).random_sample()
+
+    def tensor(array: Floats) -> torch.Tensor:
+        dtype = torch.float32 if device.startswith("mps") else torch.float64
+        return torch.tensor(array, dtype=dtype, device=device)
+
+    objective = Objective(tensor(overlaps), tensor(class_balance), tensor(start), config.l2)
+    mu = torch.nn.Parameter(tensor(start * scale))
+    optimizer = build_optimizer([mu], config)
+    n_warmup = count_warmup_steps(config, n_steps=config.n_epochs)
+    history = []
+    for epoch in range(config.n_epochs):
+        lr = learning_rate(config, epoch, n_steps=config.n_epochs, n_warmup=n_warmup)
+        set_learning_rate(optimizer, lr)
+        loss, mu.grad = objective.loss_and_gradient(mu.detach())
+        if not np.isfinite(loss):
+            message = f"Loss is NaN. Consider reducing learning rate. (epoch {epoch}: loss {loss}, lr {lr:g})"
+            raise TrainingError(message)
+        optimizer.step()
+        if config.mu_clamp == "step" or epoch == config.n_epochs - 1:
+            mu.detach().clamp_(mu_eps, 1 - mu_eps)
+        history.append(EpochRecord(epoch, loss, lr))
+        on_epoch(history[-1])
+    return mu.detach().cpu().double().numpy(), history
+
+
+class Objective:
+    """Loss of mu and its gradient, in closed form.
+
+    loss = ||(O - mu P mu^T) off the own blocks||_F^2 + ||mu p - diag(O)||^2 + l2 ||mu - mu_init||_F^2
+    """
+
+    def __init__(self, overlaps: torch.Tensor, p: torch.Tensor, mu_init: torch.Tensor, l2: float) -> None:
+        k = len(p)
+        self.overlaps = overlaps
+        self.vote_rates = overlaps.diagonal()
+        self.own_block = _own_blocks(len(overlaps) // k, k, overlaps)
+        self.p = p
+        self.mu_init = mu_init
+        self.l2 = l2
+
+    def loss_and_gradient(self, mu: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """Evaluate at ``mu`` ``[d, k]``; the gradient has the same shape."""
+        mu_p = mu * self.p
+        residual = (self.overlaps - mu_p @ mu.T).masked_fill_(self.own_block, 0.0)
+        excess = mu @ self.p - self.vote_rates
+        drift = mu - self.mu_init
+        loss = residual.square().sum() + excess.square().sum() + self.l2 * drift.square().sum()
+        gradient = -4 * residual @ mu_p + 2 * excess[:, None] * self.p + 2 * self.l2 * drift
+        return float(loss), gradient
+
+
+def _own_blocks(m: int, k: int, like: torch.Tensor) -> torch.Tensor:
+    """``[d, d]`` mask of the m diagonal blocks of size k, which independence says nothing about."""
+    import torch
+
+    lf = torch.arange(m, device=like.device).repeat_interleave(k)
+    return lf[:, None] == lf[None, :]
+
+
+def align_columns(mu: Floats, class_balance: Floats) -> Floats:
+    """Order the columns of mu so that LFs are trusted the most.
+
+    Permuting classes of equal prior changes neither term of the objective.  Among these solutions,
+    take the one that maximises sum_i P(LF_i = y, Y = y), by the Hungarian algorithm within each
+    group of classes whose priors agree to three decimals.
+
+    Parameters
+    ----------
+    mu
+        ``[d, k]``.
+    class_balance
+        ``[k]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[d, k]``, the columns of ``mu`` permuted.
+    """
+    k = len(class_balance)
+    # votes_given_class[y, z] = sum_i P(LF_i = y, Y = z)
+    votes_given_class = mu.reshape(-1, k, k).sum(axis=0) * class_balance
+    order = np.arange(k)
+    for group in _groups_of_equal_prior(class_balance):
+        gain = votes_given_class[np.ix_(group, group)]
+        for column, target in Munkres().compute((-gain.T).tolist()):
+            order[group[target]] = group[column]
+    return mu[:, order]
+
+
+def _groups_of_equal_prior(class_balance: Floats) -> list[list[int]]:
+    groups: dict[float, list[int]] = defaultdict(list)
+    for label, prior in enumerate(np.around(class_balance, PRIOR_DECIMALS)):
+        groups[float(prior)].append(label)
+    return [group for group in groups.values() if len(group) > 1]

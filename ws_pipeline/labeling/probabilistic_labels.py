@@ -1,0 +1,62 @@
+"""Probabilistic labels as a value: what the labeling half publishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ws_pipeline.analysis import probs_to_preds
+from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
+from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class ProbabilisticLabels:
+    """P(class) of n examples.
+
+    Parameters
+    ----------
+    example_ids
+        ``[n]`` int64, or str objects.
+    probs
+        ``[n, k]`` float64, rows sum to 1; the class balance where there are no votes.
+    covered
+        ``[n]`` mask of the examples that have at least one vote.
+    """
+
+    example_ids: npt.NDArray[Any]
+    probs: Floats
+    covered: npt.NDArray[np.bool_]
+
+    @classmethod
+    def from_votes(cls, model: BaseLabeler, matrix: LabelMatrix) -> ProbabilisticLabels:
+        """Label the examples of ``matrix`` with a fitted label model, or with the plain vote."""
+        return cls(matrix.example_ids, model.predict_proba(matrix), matrix.covered)
+
+    @property
+    def predictions(self) -> npt.NDArray[np.int64]:
+        """``[n]`` most probable class, -1 for ties and for examples without votes."""
+        labels = probs_to_preds(self.probs, tie_break_policy="abstain")
+        return np.where(self.covered, labels, ABSTAIN)
+
+    def to_table(self) -> pa.Table:
+        """Encode as an Arrow table: example_id, p_0 .. p_{k-1}, prediction, covered."""
+        columns = {ID_COLUMN: pa.array(self.example_ids)}
+        columns |= {f"p_{label}": pa.array(column) for label, column in enumerate(self.probs.T.copy())}
+        columns |= {"prediction": pa.array(self.predictions), "covered": pa.array(self.covered)}
+        return pa.table(columns)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> ProbabilisticLabels:
+        """Decode the table of :meth:`to_table`."""
+        names = [name for name in table.column_names if name.startswith("p_")]
+        return cls(
+            example_ids=ids_from_table(table, where="probabilistic labels"),
+            probs=np.stack([table.column(name).to_numpy() for name in names], axis=1),
+            covered=table.column("covered").to_numpy(),
+        )
