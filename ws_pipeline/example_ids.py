@@ -47,8 +47,8 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
     if len(counts) < len(column):
         first = counts.filter(pc.greater(counts.field("counts"), 1))[0]
         _refuse_repetition(first["values"].as_py(), first["counts"].as_py(), len(column) - len(counts), where)
-    ids: Ids = column.to_numpy().astype(object if is_string(column.type) else np.int64)
-    return ids
+    ids: Ids = column.to_numpy()
+    return ids.astype(object) if is_string(column.type) else _as_int64(ids, where)
 
 
 def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
@@ -64,7 +64,7 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
         message = f"{where} must have shape [n], got {ids.shape}"
         raise ExampleIdError(message)
     if ids.dtype.kind in "iu" or ids.size == 0:
-        ids = ids.astype(np.int64)
+        ids = _as_int64(ids, where)
     elif ids.dtype.kind == "U" or (ids.dtype.kind == "O" and all(isinstance(value, str) for value in ids)):
         ids = ids.astype(object)
     else:
@@ -108,6 +108,19 @@ def check_disjoint(ids_by_shard: Mapping[str, Ids]) -> None:
 def is_string(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_pandas_index(column_name: str) -> bool:
+    """Whether a column is the unnamed index that ``DataFrame.to_parquet`` writes; it holds row numbers."""
+    return column_name.startswith("__index_level_")
+
+
+def _as_int64(ids: Ids, where: str) -> Ids:
+    """Refuse ids beyond int64 (hashes kept as uint64), which a cast would change into other ids."""
+    if ids.dtype.kind == "u" and ids.size and ids.max() > np.iinfo(np.int64).max:
+        message = f"{where}: example id {ids.max()} does not fit int64, write such ids as strings"
+        raise ExampleIdError(message)
+    return ids.astype(np.int64)
 
 
 def _refuse_repetition(value: Any, times: int, total: int, where: str) -> None:

@@ -12,13 +12,11 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from upath import UPath
 
 from ws_pipeline.errors import FileFormatError
@@ -27,9 +25,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HEADER_KEY = "ws_pipeline"
-_FORMAT_KEY = "format"
+_FORMAT_KEY, _VERSION_KEY = "format", "format_version"
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
 
+T = TypeVar("T")
 PathLike = str | os.PathLike[str] | UPath
 
 
@@ -93,18 +92,23 @@ def read_parquet(path: PathLike, columns: list[str] | None = None) -> pa.Table:
     FileFormatError
         The file is truncated or is not Parquet.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    location = UPath(path)
+    with _refuse_broken_parquet(path), UPath(path).open("rb") as stream:
+        return pq.read_table(stream, columns=columns)
+
+
+@contextlib.contextmanager
+def _refuse_broken_parquet(path: PathLike) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with location.open("rb") as stream:
-            return pq.read_table(stream, columns=columns)
+        yield
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as broken:
         if isinstance(broken, FileNotFoundError | PermissionError | IsADirectoryError):
             raise
         message = (
-            f"{location}: not a complete Parquet file ({_first_line(broken)}); "
+            f"{path}: not a complete Parquet file ({_first_line(broken)}); "
             "write the file again, to another name first and then rename it"
         )
         raise FileFormatError(message) from broken
@@ -121,7 +125,7 @@ class ParquetSource:
         """Names and types of its columns."""
         import pyarrow.parquet as pq
 
-        with UPath(self.path).open("rb") as stream:
+        with _refuse_broken_parquet(self.path), UPath(self.path).open("rb") as stream:
             return pq.read_schema(stream)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
@@ -144,30 +148,34 @@ class FileFormat(NamedTuple):
     version: int
 
 
-def write_tensors(
-    path: PathLike,
-    tensors: Mapping[str, npt.NDArray[Any]],
-    *,
-    file_format: FileFormat,
-    header: dict[str, Any],
-) -> None:
-    """Write arrays and a JSON header to one safetensors file, atomically; no code, no pickle.
+def stamp(file_format: FileFormat, header: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata for a safetensors file: its format and a header of JSON values.
 
-    The same content gives the same bytes.
+    All of it is under one key: safetensors writes several keys in an order that changes from call to
+    call, and the same content has to give the same bytes.
     """
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    head = {_FORMAT_KEY: file_format.name, "format_version": file_format.version, **header}
-    content = save(arrays, metadata={_HEADER_KEY: json.dumps(head, ensure_ascii=False, sort_keys=True)})
-    with atomic_write(path) as stream:
-        stream.write(content)
+    content = {_FORMAT_KEY: file_format.name, _VERSION_KEY: file_format.version, **header}
+    return {_HEADER_KEY: json.dumps(content, ensure_ascii=False, sort_keys=True)}
 
 
-def read_tensors(
-    path: PathLike, *, file_format: FileFormat
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read what :func:`write_tensors` wrote: the header and the arrays.
+def read_stamped(
+    path: PathLike, load: Callable[[bytes], dict[str, T]], *, file_format: FileFormat
+) -> tuple[dict[str, Any], dict[str, T]]:
+    """Read a safetensors file that was written with :func:`stamp`.
+
+    Parameters
+    ----------
+    path
+        Local path or any fsspec URL.
+    load
+        ``safetensors.numpy.load`` or ``safetensors.torch.load``.
+    file_format
+        The format that the file has to state.
+
+    Returns
+    -------
+    (dict, dict)
+        The header and the tensors by name.
 
     Raises
     ------
@@ -177,18 +185,17 @@ def read_tensors(
         The file is damaged, foreign, or of another format version.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load
 
     content = UPath(path).read_bytes()
     try:
-        arrays = load(content)
+        tensors = load(content)
     except SafetensorError as broken:
         message = f"{path}: not a complete safetensors file ({_first_line(broken)}); write it again"
         raise FileFormatError(message) from broken
     header = _safetensors_header(content)
-    name, version = header.pop(_FORMAT_KEY, None), header.pop("format_version", None)
+    name, version = header.pop(_FORMAT_KEY, None), header.pop(_VERSION_KEY, None)
     if name != file_format.name:
-        message = f"{path}: holds {name or 'tensors of another program'}, expected {file_format.name}"
+        message = f"{path}: expected a {file_format.name} file, found {name or 'another program'}'s"
         raise FileFormatError(message)
     if version != file_format.version:
         message = (
@@ -196,7 +203,7 @@ def read_tensors(
             f"{file_format.name}; write it again with this release"
         )
         raise FileFormatError(message)
-    return header, arrays
+    return header, tensors
 
 
 def read_tensors_format(path: PathLike) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from types import NoneType, UnionType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,9 +17,9 @@ from ws_pipeline.errors import SettingsError
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, unknown fields refused."""
+    """Base of all settings: immutable, unknown fields and numbers that are not finite refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -84,7 +85,16 @@ def _known_fields(settings_type: type[BaseModel], parents: list[str]) -> list[st
     for part in parents:
         fields = getattr(annotation, "model_fields", None)
         annotation = fields[part].annotation if fields and part in fields else _value_type(annotation)
+        annotation = _without_none(annotation)
     return sorted(getattr(annotation, "model_fields", {}))
+
+
+def _without_none(annotation: Any) -> Any:
+    """``X`` of an annotation ``X | None``, any other annotation as it is."""
+    if not isinstance(annotation, UnionType):
+        return annotation
+    others = [kind for kind in annotation.__args__ if kind is not NoneType]
+    return others[0] if len(others) == 1 else annotation
 
 
 def _value_type(annotation: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -31,7 +32,7 @@ class BaseLabeler(ABC):
 
     def __init__(self, cardinality: int = 2) -> None:
         check_cardinality(cardinality)
-        self.cardinality = cardinality
+        self.cardinality = operator.index(cardinality)
 
     @abstractmethod
     def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:

@@ -7,6 +7,7 @@ Everything is validated here, once, at the border; the rest of the package trust
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.errors import LabelMatrixError
-from ws_pipeline.example_ids import ID_COLUMN, Ids, check_disjoint, ids_from_table, validate_ids
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.example_ids import (
+    ID_COLUMN,
+    Ids,
+    check_disjoint,
+    ids_from_table,
+    is_pandas_index,
+    validate_ids,
+)
 from ws_pipeline.files import PathLike, read_parquet
 
 if TYPE_CHECKING:
@@ -73,16 +81,22 @@ class LabelMatrix:
     ) -> None:
         check_cardinality(cardinality)
         raw = np.asarray(votes)
+        check_two_dimensional(raw)
         ids = np.arange(len(raw)) if example_ids is None else validate_ids(example_ids)
-        names = _default_names(raw) if lf_names is None else tuple(map(str, lf_names))
-        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
-        _check_names(names, checked.shape[1])
-        if len(ids) != len(checked):
-            message = f"example_ids has {len(ids)} entries, but votes has {len(checked)} rows"
+        if len(ids) != len(raw):
+            message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
             raise LabelMatrixError(message)
+        names = _default_names(raw) if lf_names is None else tuple(map(str, lf_names))
+        _check_names(names, raw.shape[1])
+        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
         checked.flags.writeable = False
         ids.flags.writeable = False
-        fields = {"votes": checked, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
+        fields = {
+            "votes": checked,
+            "cardinality": operator.index(cardinality),
+            "example_ids": ids,
+            "lf_names": names,
+        }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -133,7 +147,15 @@ class LabelMatrix:
         ------
         LabelMatrixError
             There are votes for an example that is not among ``example_ids``.
+        ExampleIdError
+            One has integer ids, the other strings.
         """
+        if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
+            message = (
+                f"{where}: the votes have ids such as {self.example_ids[:1].tolist()}, the examples have ids "
+                f"such as {example_ids[:1].tolist()}; use integers in both, or strings in both"
+            )
+            raise ExampleIdError(message)
         order = np.argsort(example_ids, kind="stable")
         if len(example_ids):
             slots = np.searchsorted(example_ids, self.example_ids, sorter=order)
@@ -210,10 +232,11 @@ class LabelMatrix:
                 message = f"{where}: the number of classes is not stored in the table, pass cardinality"
                 raise LabelMatrixError(message)
             cardinality = int(stored)
-        names = tuple(name for name in table.column_names if name != ID_COLUMN)
+        names = tuple(name for name in table.column_names if _is_lf(name))
         votes = np.empty((table.num_rows, len(names)), dtype=votes_dtype(cardinality), order="F")
-        for index, name in enumerate(names):
-            votes[:, index] = _votes_from_column(table.column(name), name, ids, cardinality, where)
+        lf_columns = [table.column(i) for i, name in enumerate(table.column_names) if _is_lf(name)]
+        for index, (name, column) in enumerate(zip(names, lf_columns, strict=True)):
+            votes[:, index] = _votes_from_column(column, name, ids, cardinality, where)
         try:
             return cls(votes, cardinality, ids, names)
         except LabelMatrixError as error:
@@ -248,9 +271,7 @@ def validate_votes(
         Not two-dimensional, not integers, NaN, below -1 or not below ``cardinality``.
     """
     array = np.asarray(votes)
-    if array.ndim != 2:
-        message = f"the label matrix must have shape [n, m], got {array.ndim} dimension(s): {array.shape}"
-        raise LabelMatrixError(message)
+    check_two_dimensional(array)
     if array.dtype.kind not in "iuf":
         message = (
             f"votes must be integers (-1 = abstain), got dtype {array.dtype}; "
@@ -263,6 +284,13 @@ def validate_votes(
     return checked
 
 
+def check_two_dimensional(votes: npt.NDArray[Any]) -> None:
+    """Refuse votes that are not ``[n, m]``."""
+    if votes.ndim != 2:
+        message = f"the label matrix must have shape [n, m], got {votes.ndim} dimension(s): {votes.shape}"
+        raise LabelMatrixError(message)
+
+
 def _check_range(
     array: npt.NDArray[Any],
     cardinality: int,
@@ -271,7 +299,8 @@ def _check_range(
 ) -> None:
     """Refuse the first vote, row by row, that is not an integer in -1..k-1."""
     low, high = array.min(), array.max()
-    whole = array.dtype.kind != "f" or (np.isfinite(low + high) and not np.any(array != np.floor(array)))
+    finite = np.isfinite(low) and np.isfinite(high)
+    whole = array.dtype.kind != "f" or (finite and not np.any(array != np.floor(array)))
     if whole and low >= ABSTAIN and high < cardinality:
         return
     wrong = ~((array >= ABSTAIN) & (array < cardinality))
@@ -287,6 +316,10 @@ def _check_range(
     raise LabelMatrixError(message)
 
 
+def _is_lf(column_name: str) -> bool:
+    return column_name != ID_COLUMN and not is_pandas_index(column_name)
+
+
 def _votes_from_column(
     column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], cardinality: int, where: str
 ) -> npt.NDArray[Any]:
@@ -299,13 +332,14 @@ def _votes_from_column(
             "map class names to 0..k-1 first"
         )
         raise LabelMatrixError(message)
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    votes = pc.fill_null(column, ABSTAIN).to_numpy()
+    missing = pc.is_null(column, nan_is_null=True)
+    present = pc.if_else(missing, pa.scalar(0, column.type), column)  # 0, since -1 is no unsigned integer
     try:
-        return validate_votes(votes[:, None], cardinality, lf_names=[name], example_ids=ids)[:, 0]
+        votes = validate_votes(present.to_numpy()[:, None], cardinality, lf_names=[name], example_ids=ids)
     except LabelMatrixError as error:
         raise LabelMatrixError(f"{where}: {error}") from None
+    votes[missing.to_numpy()] = ABSTAIN
+    return votes[:, 0]
 
 
 def check_cardinality(cardinality: int) -> None:
@@ -355,4 +389,7 @@ def _check_names(names: tuple[str, ...], n_lfs: int) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         message = f"LF names must be unique, repeated: {repeated}"
+        raise LabelMatrixError(message)
+    if ID_COLUMN in names:
+        message = f"an LF cannot be named '{ID_COLUMN}', which is the column of the example ids"
         raise LabelMatrixError(message)

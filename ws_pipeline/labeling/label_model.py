@@ -23,7 +23,7 @@ from ws_pipeline.errors import (
     SettingsError,
     SilentLFWarning,
 )
-from ws_pipeline.files import FileFormat, PathLike, read_tensors, write_tensors
+from ws_pipeline.files import FileFormat, PathLike, atomic_write, read_stamped, stamp
 from ws_pipeline.labeling.base import BaseLabeler, Floats
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.matrix_completion import (
@@ -295,17 +295,13 @@ class LabelModel(BaseLabeler):
         destination
             Local path or any fsspec URL.
         """
+        from safetensors.numpy import save
+
         self._check_fitted()
-        write_tensors(
-            destination,
-            {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage},
-            file_format=FILE_FORMAT,
-            header={
-                "cardinality": self.cardinality,
-                "lf_names": self.lf_names,
-                "history": self.history_,
-            },
-        )
+        header = {"cardinality": self.cardinality, "lf_names": self.lf_names, "history": self.history_}
+        tensors = {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage}
+        with atomic_write(destination) as stream:
+            stream.write(save(_contiguous(tensors), metadata=stamp(FILE_FORMAT, header)))
 
     def load(self, source: PathLike) -> Self:
         """Read a model that :meth:`save` wrote into this one.
@@ -325,7 +321,9 @@ class LabelModel(BaseLabeler):
         FileFormatError
             The file is damaged, not a label model, or of another format version.
         """
-        header, tensors = read_tensors(source, file_format=FILE_FORMAT)
+        from safetensors.numpy import load
+
+        header, tensors = read_stamped(source, load, file_format=FILE_FORMAT)
         self.cardinality = int(header["cardinality"])
         self.lf_names = tuple(header["lf_names"])
         self.history_ = [EpochRecord(*record) for record in header["history"]]
@@ -407,15 +405,15 @@ def class_balance_from_gold(gold: Any, cardinality: int) -> Floats:
     ClassBalanceError
         Labels out of range, none known, or a class that does not occur.
     """
-    labels = np.asarray(gold)
-    if labels.dtype.kind not in "iuf" or np.any(labels != np.floor(labels)):
+    labels = np.asarray(gold).ravel()
+    if labels.dtype.kind not in "iuf":
         message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got dtype {labels.dtype}"
         raise ClassBalanceError(message)
-    labels = labels.astype(np.int64).ravel()
-    if np.any((labels < ABSTAIN) | (labels >= cardinality)):
-        wrong = labels[(labels < ABSTAIN) | (labels >= cardinality)][0]
-        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got {wrong}"
+    wrong = (labels != np.floor(labels)) | (labels < ABSTAIN) | (labels >= cardinality)
+    if wrong.any():
+        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got {labels[wrong][0]}"
         raise ClassBalanceError(message)
+    labels = labels.astype(np.int64)
     counts = np.bincount(labels[labels != ABSTAIN], minlength=cardinality)
     if counts.sum() == 0:
         message = "Y_dev has no known label, pass class_balance or leave both out"
@@ -446,3 +444,8 @@ def _check_precisions(config: FitConfig, n_lfs: int) -> None:
 def _as_plain(value: Any) -> Any:
     """Arrays and tensors as lists, so that they can be validated and stored."""
     return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _contiguous(arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays in C order; safetensors writes the memory as it lies, whatever the strides say."""
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -1,0 +1,133 @@
+"""From probabilities to predictions and back.
+
+Legend: n = examples, k = classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ws_pipeline.errors import InvalidInputError
+
+ABSTAIN = -1
+TieBreakPolicy = Literal["abstain", "random", "true-random"]
+_POLICIES = ("abstain", "random", "true-random")
+_MAX_NAMED_ROWS = 5
+
+
+def probs_to_preds(
+    probs: ArrayLike, tie_break_policy: TieBreakPolicy = "random", tol: float = 1e-5
+) -> NDArray[np.int64]:
+    """Predict the most probable class of every row.
+
+    Parameters
+    ----------
+    probs
+        Probabilities `[n, k]`; any finite scores will do, rows need not sum to 1.
+    tie_break_policy
+        What to predict where several classes come within ``tol`` of the row's largest value:
+        "abstain": -1;
+        "random": one of the tied classes, picked by a hash of the row's number, so that the same
+        array always gives the same predictions;
+        "true-random": one of the tied classes, another one at each call (numpy's global random
+        state is neither read nor changed).
+    tol
+        Classes that come nearer than this to the largest value of their row count as tied.
+
+    Returns
+    -------
+    ndarray
+        Predictions `[n]` in -1..k-1.
+
+    Raises
+    ------
+    InvalidInputError
+        ``probs`` is not `[n, k]` with k >= 1, a row is not finite, or the policy is unknown.
+
+    Examples
+    --------
+    >>> probs_to_preds([[0.2, 0.8], [0.5, 0.5]], tie_break_policy="abstain")
+    array([ 1, -1])
+    """
+    if tie_break_policy not in _POLICIES:
+        message = f"unknown tie_break_policy '{tie_break_policy}', expected one of {', '.join(_POLICIES)}"
+        raise InvalidInputError(message)
+    values = _check_probs(probs)
+    best = values.max(axis=1, keepdims=True)
+    tied = (best - values < tol) | (values == best)
+    preds: NDArray[np.int64] = tied.argmax(axis=1).astype(np.int64)
+    tied_rows = np.flatnonzero(tied.sum(axis=1) > 1)
+    if tie_break_policy == "abstain":
+        preds[tied_rows] = ABSTAIN
+    elif tie_break_policy == "random":
+        for row in tied_rows.tolist():
+            classes = np.flatnonzero(tied[row])
+            preds[row] = classes[_hash(row) % len(classes)]
+    else:
+        # The tied class with the largest of independent uniform numbers is a uniform choice.
+        draws = np.random.default_rng().random((len(tied_rows), values.shape[1]))
+        preds[tied_rows] = np.where(tied[tied_rows], draws, -1.0).argmax(axis=1)
+    return preds
+
+
+def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
+    """Give every prediction probability one.
+
+    Parameters
+    ----------
+    preds
+        Predictions `[n]` or `[n, 1]` in 0..k-1.
+    num_classes
+        Number of classes k.
+
+    Returns
+    -------
+    ndarray
+        Probabilities `[n, k]`: one in the predicted column, zero elsewhere.
+
+    Raises
+    ------
+    InvalidInputError
+        A prediction is not an integer in 0..k-1; an abstain (-1) has no probabilities.
+    """
+    labels = np.asarray(preds)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        message = f"preds must have shape [n] or [n, 1], found {list(labels.shape)}"
+        raise InvalidInputError(message)
+    bad = np.flatnonzero(~np.isin(labels, np.arange(num_classes)))
+    if len(bad):
+        found = ", ".join(f"{labels[row]} in row {row}" for row in bad[:_MAX_NAMED_ROWS])
+        message = (
+            f"preds must be integers in 0..{num_classes - 1}, found {found} ({len(bad)} rows in all); "
+            "leave abstains (-1) out first"
+        )
+        raise InvalidInputError(message)
+    probs = np.zeros((len(labels), num_classes))
+    probs[np.arange(len(labels)), labels.astype(np.int64)] = 1.0
+    return probs
+
+
+def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
+    values = np.asarray(probs)
+    if values.ndim != 2 or values.shape[1] == 0:
+        message = f"probs must have shape [n, k] with k >= 1, found {list(values.shape)}"
+        raise InvalidInputError(message)
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        rows = ", ".join(str(row) for row in bad[:_MAX_NAMED_ROWS])
+        message = f"probs must be finite, found NaN or infinity in {len(bad)} rows, first in rows {rows}"
+        raise InvalidInputError(message)
+    return values
+
+
+def _hash(row: int) -> int:
+    """A number that depends on the row alone, the same in every process."""
+    return int(hashlib.sha1(str(row).encode(), usedforsecurity=False).hexdigest(), 16)

@@ -1,0 +1,255 @@
+"""Datasets of named fields and labels, which gather a batch in one go.
+
+A batch of a tensor field is one indexed gather, not n items collated one by one.
+
+Legend: n = examples, k = classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
+from ws_pipeline.errors import DatasetError, FileFormatError
+from ws_pipeline.files import FileFormat, PathLike
+
+Batch = tuple[dict[str, Any], dict[str, Tensor]]
+"""Fields and labels of several examples."""
+Item = tuple[dict[str, Any], dict[str, Tensor]]
+"""Fields and labels of one example."""
+Rows = Tensor | slice | Sequence[int]
+
+_FILE_FORMAT = FileFormat("ws_pipeline/DictDataset", version=1)
+
+
+class DictDataset(Dataset[Item]):
+    """Examples as named fields, with labels per task.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset; part of the key of every score.
+    split
+        Name of the split: "train", "valid" or "test", unless the trainer is told otherwise.
+    X_dict
+        Fields by name: tensors `[n, ...]` or lists of n objects of any kind.  Numeric numpy arrays
+        become tensors.
+    Y_dict
+        Labels by task name: tensors of hard labels `[n]` (-1: unlabelled) or of probabilities
+        `[n, k]` (a row of -1: unlabelled).  Default: no labels, for inference.
+
+    Raises
+    ------
+    DatasetError
+        There is no field or no row, lengths differ, labels are not tensors, hard labels are below
+        -1, or probabilities are NaN.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        X_dict: Mapping[str, Any],
+        Y_dict: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.X_dict: dict[str, Any] = {field: _to_field(values) for field, values in X_dict.items()}
+        self.Y_dict: dict[str, Tensor] = {task: _to_field(values) for task, values in (Y_dict or {}).items()}
+        where = f"dataset '{name}' ({split})"
+        self._n_rows = _check_lengths(where, self.X_dict, self.Y_dict)
+        for task, labels in self.Y_dict.items():
+            _check_labels(where, task, labels)
+
+    @classmethod
+    def from_tensors(
+        cls,
+        X_tensor: Tensor,
+        Y_tensor: Tensor,
+        split: str,
+        input_data_key: str = "input_data",
+        task_name: str = "task",
+        dataset_name: str = "SnorkelDataset",
+    ) -> DictDataset:
+        """Make a dataset of one field `[n, ...]` and one task's labels `[n]` or `[n, k]`."""
+        return cls(dataset_name, split, {input_data_key: X_tensor}, {task_name: Y_tensor})
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __getitem__(self, index: int) -> Item:
+        fields = {name: values[index] for name, values in self.X_dict.items()}
+        return fields, {name: labels[index] for name, labels in self.Y_dict.items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Item]:
+        """Stand for several items; torch's loaders call this, and collate what it returns."""
+        return LazyItems(self, indices)
+
+    def __repr__(self) -> str:
+        fields, tasks = ", ".join(self.X_dict), ", ".join(self.Y_dict)
+        return f"DictDataset({self.name!r}, {self.split!r}, n={len(self)}, X=[{fields}], Y=[{tasks}])"
+
+    def take(self, indices: Rows) -> Batch:
+        """Gather examples.
+
+        Parameters
+        ----------
+        indices
+            Row numbers in 0..n-1 (int64 tensor or sequence), or a slice.
+
+        Returns
+        -------
+        tuple
+            Fields and labels of these rows, copied.  A list field whose items are tensors is
+            stacked; when they are 1-d of different lengths, shorter ones are filled with zeros.
+        """
+        if not isinstance(indices, slice | Tensor):
+            indices = torch.as_tensor(indices, dtype=torch.int64)
+        fields = {name: _gather(values, indices) for name, values in self.X_dict.items()}
+        return fields, {name: _gather(labels, indices) for name, labels in self.Y_dict.items()}
+
+    def save(self, path: PathLike) -> None:
+        """Write the dataset to one safetensors file; the same content gives the same bytes.
+
+        Parameters
+        ----------
+        path
+            A local path or any fsspec URL.  The file appears only when it is complete.
+
+        Raises
+        ------
+        DatasetError
+            A list field holds something that JSON does not give back as it was.
+        """
+        tensors = {f"Y/{task}": labels for task, labels in self.Y_dict.items()}
+        for field, values in self.X_dict.items():
+            if isinstance(values, Tensor):
+                tensors[f"X/{field}"] = values
+            else:
+                tensors[f"X.json/{field}"] = _encode_list(field, values)
+        header = {"name": self.name, "split": self.split}
+        write_tensors(path, tensors, file_format=_FILE_FORMAT, header=header)
+
+    @classmethod
+    def load(cls, path: PathLike) -> DictDataset:
+        """Read a dataset that :meth:`save` wrote; fields and tasks come in alphabetical order.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        FileFormatError
+            The file is damaged, holds something else or has a newer layout.
+        """
+        header, tensors = read_tensors(path, file_format=_FILE_FORMAT)
+        parts: dict[str, dict[str, Any]] = {"X": {}, "Y": {}}
+        try:
+            for key in sorted(tensors):
+                part, _, name = key.partition("/")
+                is_json = part == "X.json"
+                value = json.loads(tensors[key].numpy().tobytes()) if is_json else tensors[key]
+                parts["X" if is_json else part][name] = value
+            return cls(header["name"], header["split"], parts["X"], parts["Y"])
+        except (KeyError, ValueError) as broken:
+            message = f"{path}: not a dataset that can be used ({broken}); write it again"
+            raise FileFormatError(message) from broken
+
+
+class LazyItems(Sequence[Item]):
+    """The items of a batch: a sequence of items for any collate function, rows for our own."""
+
+    def __init__(self, dataset: DictDataset, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.dataset[self.indices[position]]
+
+
+def _to_field(values: Any) -> Any:
+    """Turn numeric numpy arrays into tensors, which share their memory where they can."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return torch.from_numpy(values if values.flags.writeable else values.copy())
+    return values
+
+
+def _gather(values: Any, rows: Tensor | slice) -> Any:
+    if isinstance(values, Tensor):
+        if isinstance(rows, slice):
+            return values[rows].clone()  # a view would let in-place modules write into the dataset
+        return values.index_select(0, rows.to(values.device))
+    items = list(values[rows]) if isinstance(rows, slice) else [values[row] for row in rows.tolist()]
+    if not items or not isinstance(items[0], Tensor):
+        return items
+    if all(item.ndim == 1 for item in items):
+        return torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
+    return torch.stack(items)
+
+
+def _check_lengths(where: str, X_dict: Mapping[str, Any], Y_dict: Mapping[str, Any]) -> int:
+    if not X_dict:
+        message = f"{where} needs at least one field in X_dict"
+        raise DatasetError(message)
+    lengths = {f"field '{name}'": _length(where, name, values) for name, values in X_dict.items()}
+    for task, labels in Y_dict.items():
+        if not isinstance(labels, Tensor) or labels.ndim == 0:
+            message = f"{where}: labels of task '{task}' must be a tensor [n] or [n, k], found {type(labels)}"
+            raise DatasetError(message)
+        lengths[f"labels of task '{task}'"] = len(labels)
+    first, n = next(iter(lengths.items()))
+    for what, length in lengths.items():
+        if length != n:
+            message = f"{where}: all lengths must agree, but {first} has {n} rows and {what} has {length}"
+            raise DatasetError(message)
+    if n == 0:
+        message = f"{where} has no rows; leave the empty dataset out"
+        raise DatasetError(message)
+    return n
+
+
+def _length(where: str, name: str, values: Any) -> int:
+    if isinstance(values, list | tuple) or (isinstance(values, Tensor) and values.ndim > 0):
+        return len(values)
+    message = (
+        f"{where}: field '{name}' must be a tensor [n, ...] or a list of n objects, found {type(values)}"
+    )
+    raise DatasetError(message)
+
+
+def _check_labels(where: str, task: str, labels: Tensor) -> None:
+    if labels.is_floating_point():
+        bad = torch.isnan(labels).reshape(len(labels), -1).any(dim=1)
+        rule = "labels must not be NaN"
+    else:
+        bad = (labels < -1).reshape(len(labels), -1).any(dim=1)
+        rule = "hard labels must be at least -1 (-1: unlabelled)"
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0, 0])
+        message = f"{where}, task '{task}': {rule}, found {labels[row].tolist()} in row {row}"
+        raise DatasetError(message)
+
+
+def _encode_list(field: str, values: Sequence[Any]) -> Tensor:
+    """JSON bytes `[length]`; a tensor, because safetensors limits the size of its metadata."""
+    try:
+        content = json.dumps(list(values), allow_nan=False)
+        kept = json.loads(content) == list(values)
+    except (TypeError, ValueError):
+        kept, content = False, ""
+    if not kept:
+        message = (
+            f"field '{field}' cannot be saved: only tensors and lists of strings, finite numbers, None and "
+            "nested lists of these; leave it out, or convert it first"
+        )
+        raise DatasetError(message)
+    return torch.frombuffer(bytearray(content.encode()), dtype=torch.uint8)

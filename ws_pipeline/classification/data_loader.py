@@ -1,0 +1,140 @@
+"""Loaders that read a :class:`~ws_pipeline.classification.DictDataset` in batches.
+
+The order of an epoch is drawn before its first batch, from a seed when one is given; each batch is
+then one gather.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ws_pipeline.classification.data import Batch, DictDataset, Item, LazyItems
+from ws_pipeline.classification.seeding import own_random_numbers
+from ws_pipeline.errors import DatasetError
+
+
+class DictDataLoader(DataLoader[Item]):
+    """Batches of a :class:`DictDataset`.
+
+    Parameters
+    ----------
+    dataset
+        The dataset to read.
+    collate_fn
+        Makes a batch from a list of ``(fields, labels)`` items.  Default: :meth:`DictDataset.take`,
+        which gathers the batch in one go.
+    **kwargs
+        As for ``torch.utils.data.DataLoader``: batch_size, shuffle, sampler, batch_sampler,
+        drop_last, num_workers, generator, ...  With a ``generator``, shuffling neither reads nor
+        changes torch's global random state.  ``pin_memory`` takes effect with workers only.
+
+    Raises
+    ------
+    DatasetError
+        ``dataset`` is no :class:`DictDataset`, or ``batch_size`` is None.
+    """
+
+    dataset: DictDataset
+
+    def __init__(
+        self, dataset: DictDataset, collate_fn: Callable[[list[Item]], Batch] | None = None, **kwargs: Any
+    ) -> None:
+        if not isinstance(dataset, DictDataset):
+            message = f"DictDataLoader reads a DictDataset, found {type(dataset).__name__}"
+            raise DatasetError(message)
+        self._item_collate = collate_fn
+        self._own_order = kwargs.get("sampler") is None and kwargs.get("batch_sampler") is None
+        self._shuffle = bool(kwargs.get("shuffle"))
+        generator = kwargs.pop("generator", None)
+        collate = _take_items if collate_fn is None else _ItemCollate(collate_fn)
+        super().__init__(dataset, collate_fn=collate, **kwargs)
+        if self.batch_sampler is None:
+            message = "DictDataLoader makes batches: batch_size must be a number, found None"
+            raise DatasetError(message)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch promises a private class
+        return self.batches()
+
+    def batches(self, seed: int | None = None) -> Iterator[Batch]:
+        """Iterate over the batches of one epoch.
+
+        Parameters
+        ----------
+        seed
+            Decides the order, and leaves torch's global random state as it was.  Samplers that have
+            a generator of their own keep to that.  Default: the loader's ``generator`` if it has
+            one, else torch's global random state, as in torch's own loader.
+        """
+        if seed is None and self.generator is not None:
+            seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator).item())
+        with _seeded(seed):
+            if self.num_workers:  # the workers' iterator draws its order here, when it is made
+                return cast("Iterator[Batch]", super().__iter__())
+            order = self._draw_order()
+        return (self._fetch(rows) for rows in order)
+
+    def ordered_batches(self) -> Iterator[Batch]:
+        """Iterate over all rows in the dataset's order, leaving torch's random state as it was.
+
+        A sampler that the loader was given is kept to, with its random numbers: it may have chosen
+        the rows.
+        """
+        if not self._own_order:
+            return self.batches()
+        if not (self._shuffle or self.drop_last):
+            return self.batches(seed=0)  # there is no order to draw, but workers draw seeds
+        same = DictDataLoader(
+            self.dataset, self._item_collate, batch_size=self.batch_size, num_workers=self.num_workers
+        )
+        return same.batches(seed=0)
+
+    def _draw_order(self) -> Sequence[slice | Tensor]:
+        """Draw the rows of every batch of an epoch."""
+        n, size = len(self.dataset), self.batch_size
+        if not self._own_order or size is None:
+            return [torch.as_tensor(rows, dtype=torch.int64) for rows in self.batch_sampler or ()]
+        stop = n - n % size if self.drop_last else n
+        if not self._shuffle:
+            return [slice(start, min(start + size, stop)) for start in range(0, stop, size)]
+        return torch.split(torch.randperm(n)[:stop], size) if stop else []
+
+    def _fetch(self, rows: slice | Tensor) -> Batch:
+        if self._item_collate is None:
+            return self.dataset.take(rows)
+        numbers = range(len(self.dataset))[rows] if isinstance(rows, slice) else rows.tolist()
+        return self._item_collate([self.dataset[row] for row in numbers])
+
+
+def _take_items(items: Sequence[Item]) -> Batch:
+    if not isinstance(items, LazyItems):  # what DictDataset.__getitems__ returns
+        message = f"expected the items of a DictDataset, found {type(items)}"
+        raise TypeError(message)
+    return items.dataset.take(items.indices)
+
+
+class _ItemCollate:
+    """Hands a collate function the list of items it expects; can be sent to worker processes."""
+
+    def __init__(self, collate: Callable[[list[Item]], Batch]) -> None:
+        self.collate = collate
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        return self.collate(list(items))
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed torch's CPU generator for the block; without a seed do nothing."""
+    if seed is None:
+        yield
+        return
+    with own_random_numbers():
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,344 @@
+"""Examples as a value: ids, splits, features and gold labels, read from Parquet and validated.
+
+Legend: n examples, f feature values per example.  Start reading at :meth:`Examples.from_table`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ws_pipeline.errors import ExamplesError
+from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, ids_from_table, is_pandas_index, is_string
+from ws_pipeline.files import ParquetSource, PathLike, read_parquet
+
+UNKNOWN = -1
+SPLITS = ("train", "valid", "test")
+SPLIT_COLUMN = "split"
+_TASKS_KEY = b"ws_pipeline.tasks"
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Examples of one shard, or of several.
+
+    Parameters
+    ----------
+    example_ids
+        ``[n]`` int64, or str objects.
+    splits
+        ``[n]`` str objects, each "train", "valid" or "test".
+    features
+        Feature column name to ``[n, width]`` float32, finite.
+    gold
+        Task name to ``[n]`` int64 gold labels, -1 where unknown.
+    tasks
+        Task name to number of classes k.
+    """
+
+    example_ids: npt.NDArray[Any]
+    splits: npt.NDArray[Any]
+    features: dict[str, Floats]
+    gold: dict[str, Labels]
+    tasks: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+    @property
+    def feature_widths(self) -> dict[str, int]:
+        """Number of values in each feature column."""
+        return {name: values.shape[1] for name, values in self.features.items()}
+
+    def in_split(self, split: str) -> npt.NDArray[np.bool_]:
+        """``[n]`` mask of the examples of one split."""
+        mask: npt.NDArray[np.bool_] = self.splits == split
+        return mask
+
+    def split_counts(self) -> dict[str, int]:
+        """Number of examples in each split."""
+        return {split: int(self.in_split(split).sum()) for split in SPLITS}
+
+    def feature_matrix(self, columns: Sequence[str] | None = None) -> Floats:
+        """All feature columns, or the named ones, side by side: ``[n, f]`` float32.
+
+        Raises
+        ------
+        ExamplesError
+            A named column is not there, or there are no features at all.
+        """
+        names = list(self.features) if columns is None else list(columns)
+        missing = [name for name in names if name not in self.features]
+        if missing or not names:
+            message = f"no feature column {missing or ''}; there are: {list(self.features)}"
+            raise ExamplesError(message)
+        return np.concatenate([self.features[name] for name in names], axis=1)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pa.Table,
+        tasks: Mapping[str, int] | None = None,
+        *,
+        where: str = "examples",
+        feature_columns: Sequence[str] | None = None,
+    ) -> Examples:
+        """Decode and validate a table of the examples contract.
+
+        Parameters
+        ----------
+        table
+            Columns ``example_id`` (integers or strings, unique), ``split`` (train, valid or test),
+            optionally one gold column per task (integers 0..k-1, null = unknown); every other
+            numeric or fixed-size-list column is a feature, other columns are left out.
+        tasks
+            Task name to number of classes k.  Default: what :meth:`to_table` stored.
+        where
+            Name of the source; opens every error message.
+        feature_columns
+            Names of the feature columns to read.  Default: all.
+
+        Raises
+        ------
+        ExamplesError
+            The message names the column, the example, what was expected and what was found.
+        """
+        if SPLIT_COLUMN not in table.column_names:
+            message = f"{where}: no column '{SPLIT_COLUMN}', found {table.column_names}"
+            raise ExamplesError(message)
+        repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+        if repeated:
+            message = f"{where}: column names must be unique, repeated: {repeated}"
+            raise ExamplesError(message)
+        if tasks is None:
+            tasks = json.loads((table.schema.metadata or {}).get(_TASKS_KEY, b"{}"))
+        ids = ids_from_table(table, where=where)
+        columns = feature_columns
+        if columns is None:
+            taken = {ID_COLUMN, SPLIT_COLUMN, *tasks}
+            columns = [name for name in table.column_names if name not in taken and _is_feature(table, name)]
+        missing = [name for name in columns if name not in table.column_names]
+        if missing:
+            message = f"{where}: no feature column {missing}, found {table.column_names}"
+            raise ExamplesError(message)
+        return cls(
+            example_ids=ids,
+            splits=_splits(table.column(SPLIT_COLUMN), ids, where),
+            features={name: _features(table.column(name), name, ids, where) for name in columns},
+            gold={task: _gold(table, task, k, ids, where) for task, k in tasks.items()},
+            tasks=dict(tasks),
+        )
+
+    @classmethod
+    def from_parquet(
+        cls, path: PathLike, tasks: Mapping[str, int], *, feature_columns: Sequence[str] | None = None
+    ) -> Examples:
+        """Read a shard of examples from a Parquet file (local path or any fsspec URL).
+
+        Raises
+        ------
+        ExamplesError
+            The file's content breaks the contract of :meth:`from_table`.
+        FileFormatError
+            The file is truncated or not Parquet.
+        """
+        return cls.from_table(read_parquet(path), tasks, where=str(path), feature_columns=feature_columns)
+
+    def to_table(self) -> pa.Table:
+        """Encode as a table of the same contract, with float32 feature lists."""
+        columns = {ID_COLUMN: pa.array(self.example_ids), SPLIT_COLUMN: pa.array(self.splits, pa.string())}
+        for name, values in self.features.items():
+            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        for task, labels in self.gold.items():
+            columns[task] = pa.array(labels, mask=labels == UNKNOWN)
+        return pa.table(columns).replace_schema_metadata({_TASKS_KEY: json.dumps(self.tasks)})
+
+    @classmethod
+    def concatenate(cls, shards: Mapping[str, Examples]) -> Examples:
+        """Stack shards, in the order of the mapping.
+
+        Raises
+        ------
+        ExamplesError
+            No shards, or feature columns or their widths differ.
+        ExampleIdError
+            An id is in two shards.  Both messages name the shards.
+        """
+        if not shards:
+            message = "no shards of examples to concatenate: ingest at least one first"
+            raise ExamplesError(message)
+        check_same_features({name: shard.feature_widths for name, shard in shards.items()})
+        check_disjoint({name: shard.example_ids for name, shard in shards.items()})
+        parts = list(shards.values())
+        return cls(
+            example_ids=np.concatenate([part.example_ids for part in parts]),
+            splits=np.concatenate([part.splits for part in parts]),
+            features={n: np.concatenate([part.features[n] for part in parts]) for n in parts[0].features},
+            gold={task: np.concatenate([part.gold[task] for part in parts]) for task in parts[0].gold},
+            tasks=parts[0].tasks,
+        )
+
+
+def check_same_features(widths_by_shard: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse shards whose feature columns or their widths differ; name both shards and the columns."""
+    (first_name, first), *others = widths_by_shard.items()
+    for name, widths in others:
+        if dict(widths) != dict(first):
+            missing = [column for column in first if column not in widths]
+            extra = [column for column in widths if column not in first]
+            reshaped = [
+                f"'{column}' has {widths[column]} values instead of {first[column]}"
+                for column in first
+                if column in widths and widths[column] != first[column]
+            ]
+            differences = [
+                *([f"missing {missing}"] if missing else []),
+                *([f"extra {extra}"] if extra else []),
+                *reshaped,
+            ]
+            message = (
+                f"the features of shard '{name}' differ from those of shard '{first_name}': "
+                f"{', '.join(differences)}; compute the same features for every shard"
+            )
+            raise ExamplesError(message)
+
+
+def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
+    """Check shards against each other and count what is in them, without reading the features.
+
+    Parameters
+    ----------
+    shards
+        Shard name to a file of the table that :meth:`Examples.to_table` makes.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per shard: shard, n_examples, n_train, n_valid, n_test, n_gold_<task>.
+
+    Raises
+    ------
+    ExamplesError
+        No shard, differing features, or a split that occurs in no shard.
+    ExampleIdError
+        An id is in two shards.
+    """
+    if not shards:
+        message = "there are no shards yet: ingest at least one first"
+        raise ExamplesError(message)
+    check_same_features({name: _feature_widths(shard.schema) for name, shard in shards.items()})
+    rows, ids = [], {}
+    for name, shard in shards.items():
+        tasks = json.loads(shard.schema.metadata[_TASKS_KEY])
+        table = shard.read(columns=[ID_COLUMN, SPLIT_COLUMN, *tasks])
+        ids[name] = ids_from_table(table, where=f"shard '{name}'")
+        counts = {f"n_{split}": pc.sum(pc.equal(table[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
+        gold = {f"n_gold_{task}": len(table) - table[task].null_count for task in tasks}
+        rows.append({"shard": name, "n_examples": len(table), **counts, **gold})
+    check_disjoint(ids)
+    summary = pa.Table.from_pylist(rows)
+    _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS})
+    return summary
+
+
+def _check_splits(counts: Mapping[str, int]) -> None:
+    """Refuse examples among which a split does not occur."""
+    missing = [split for split in SPLITS if not counts[split]]
+    if missing:
+        message = (
+            f"no example has split {', '.join(map(repr, missing))}, found {dict(counts)}; "
+            "a pipeline needs examples to train, to validate and to test on"
+        )
+        raise ExamplesError(message)
+
+
+def _feature_widths(schema: pa.Schema) -> dict[str, int]:
+    """Widths of the feature columns of a stored table."""
+    return {field.name: field.type.list_size for field in schema if pa.types.is_fixed_size_list(field.type)}
+
+
+def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    if not is_string(column.type):
+        message = f"{where}: column '{SPLIT_COLUMN}' has type {column.type}, expected string"
+        raise ExamplesError(message)
+    splits: npt.NDArray[Any] = column.to_numpy().astype(object)
+    wrong = ~np.isin(column.fill_null("").to_numpy().astype(str), SPLITS)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        message = (
+            f"{where}: example {ids[row]} has split {splits[row]!r}, expected one of {list(SPLITS)}; "
+            f"{int(wrong.sum())} example(s) are affected"
+        )
+        raise ExamplesError(message)
+    return splits
+
+
+def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> Floats:
+    """``[n, width]`` float32, refused where a value is missing or not finite."""
+    values = _flatten(column)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        message = (
+            f"{where}: feature column '{name}' is NaN, null or infinite for example {ids[row]} "
+            f"({int((~finite).sum())} example(s) in all); impute or drop these before writing the file"
+        )
+        raise ExamplesError(message)
+    return values
+
+
+def _flatten(column: pa.ChunkedArray) -> Floats:
+    """A numeric or fixed-size-list column as ``[n, width]`` float32, null as NaN."""
+    if not pa.types.is_fixed_size_list(column.type):
+        single: Floats = column.cast(pa.float32(), safe=False).to_numpy().astype(np.float32)
+        return single.reshape(-1, 1)
+    width = column.type.list_size
+    array = column.combine_chunks()
+    # flatten() skips null lists, so they are filled in row by row positions
+    values = np.full((len(array), width), np.nan, dtype=np.float32)
+    flat = array.flatten().cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    values[np.asarray(array.is_valid())] = flat.reshape(-1, width)
+    return values
+
+
+def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], where: str) -> Labels:
+    """Gold labels of one task, -1 where unknown; all unknown where there is no such column."""
+    if task not in table.column_names:
+        return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
+    column = table.column(task)
+    if pa.types.is_null(column.type):
+        return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        message = f"{where}: gold column '{task}' has type {column.type}, expected integers (null = unknown)"
+        raise ExamplesError(message)
+    values = np.nan_to_num(column.cast(pa.float64()).fill_null(UNKNOWN).to_numpy(), nan=UNKNOWN)
+    wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= cardinality)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        message = (
+            f"{where}: gold label of task '{task}' is {values[row]:g} for example {ids[row]}, "
+            f"expected an integer from 0 to {cardinality - 1}, or null"
+        )
+        raise ExamplesError(message)
+    return np.asarray(values, dtype=np.int64)
+
+
+def _is_feature(table: pa.Table, name: str) -> bool:
+    """Whether a column can feed a model: numbers, or fixed-size lists of numbers."""
+    if is_pandas_index(name):
+        return False
+    kind = table.schema.field(name).type
+    if pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

@@ -1,0 +1,124 @@
+"""The union of several tasks' graphs: one pool of modules, each operation once.
+
+Modules and operations are shared by name.  A name that means two different things in two tasks is
+refused: silently taking the first would train the wrong head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ws_pipeline.classification.task import Operation, Source, Task, to_module_dict
+from ws_pipeline.errors import TaskGraphError
+from ws_pipeline.settings import nearest
+
+
+def merge_tasks(tasks: Sequence[Task]) -> tuple[dict[str, Task], nn.ModuleDict]:
+    """Join tasks.
+
+    Returns
+    -------
+    tuple
+        The tasks by name, and all their modules by name.
+
+    Raises
+    ------
+    TaskGraphError
+        There is no task; two tasks have one name; or a module's or operation's name means two
+        different things.
+    """
+    by_name: dict[str, Task] = {}
+    for task in tasks:
+        if task.name in by_name:
+            message = f"two tasks are called '{task.name}'; give one another name"
+            raise TaskGraphError(message)
+        by_name[task.name] = task
+    if not by_name:
+        message = "a classifier needs at least one task"
+        raise TaskGraphError(message)
+    _check_operations(tasks)
+    return by_name, to_module_dict("the classifier", _merge_modules(tasks))
+
+
+def _merge_modules(tasks: Iterable[Task]) -> dict[str, nn.Module]:
+    modules: dict[str, nn.Module] = {}
+    owner: dict[str, str] = {}
+    for task in tasks:
+        for name, module in task.module_pool.items():
+            if modules.setdefault(name, module) is not module:
+                message = (
+                    f"tasks '{owner[name]}' and '{task.name}' have two different modules called '{name}'; "
+                    "put the same object into both pools to share it, or give one another name"
+                )
+                raise TaskGraphError(message)
+            owner.setdefault(name, task.name)
+    return modules
+
+
+def _check_operations(tasks: Iterable[Task]) -> None:
+    seen: dict[str, tuple[Operation, str]] = {}
+    for task in tasks:
+        for operation in task.op_sequence:
+            first, owner = seen.setdefault(operation.name, (operation, task.name))
+            same_module = first.module_name == operation.module_name
+            if not same_module or first.inputs != operation.inputs:
+                message = (
+                    f"tasks '{owner}' and '{task.name}' have two different operations called "
+                    f"'{operation.name}': {first!r} and {operation!r}; give one another name"
+                )
+                raise TaskGraphError(message)
+
+
+def plan_operations(tasks: Mapping[str, Task], task_names: Iterable[str]) -> list[Operation]:
+    """List the operations that the named tasks need, each once, in an order that can be run.
+
+    Raises
+    ------
+    TaskGraphError
+        There is no such task.
+    """
+    plan: dict[str, Operation] = {}
+    wanted = set(task_names)
+    unknown = wanted - tasks.keys()
+    if unknown:
+        name = min(unknown)
+        message = f"there is no task '{name}', {nearest(name, list(tasks))}"
+        raise TaskGraphError(message)
+    for task in tasks.values():
+        if task.name in wanted:
+            for operation in task.op_sequence:
+                plan.setdefault(operation.name, operation)
+    return list(plan.values())
+
+
+def run_operation(operation: Operation, module: Any, outputs: Mapping[str, Any]) -> Any:
+    """Call a module on what the operation reads from ``outputs``.
+
+    Raises
+    ------
+    TaskGraphError
+        A field that the operation reads is not there.  Errors of the module itself pass through,
+        with a note that names the operation.
+    """
+    arguments = [_read(operation, source, outputs) for source in operation.inputs] or [outputs]
+    try:
+        return module(*arguments)
+    except Exception as error:
+        error.add_note(f"in operation '{operation.name}', module '{operation.module_name}'")
+        raise
+
+
+def _read(operation: Operation, source: Source, outputs: Mapping[str, Any]) -> Any:
+    if isinstance(source, str):
+        return outputs[source]
+    name, field = source
+    output = outputs[name]
+    try:
+        return output[field]
+    except (KeyError, IndexError, TypeError) as missing:
+        found = f"fields {', '.join(map(str, output))}" if isinstance(output, Mapping) else type(output)
+        message = f"operation '{operation.name}' reads field '{field}' of '{name}', which has {found}"
+        raise TaskGraphError(message) from missing

@@ -1,0 +1,131 @@
+"""Per shard: read the files, check them, count the votes.
+
+A shard is a dynamic partition.  Only a new or changed shard is read again; everything after these
+assets works on what they stored.
+"""
+
+import dagster as dg
+import pyarrow as pa
+
+from ws_pipeline.classification.examples import Examples, summarise_shards
+from ws_pipeline.defs.shards import fingerprint
+from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.example_ids import ids_from_table
+from ws_pipeline.files import ParquetSource
+from ws_pipeline.labeling.label_matrix import LabelMatrix
+from ws_pipeline.labeling.vote_counts import VoteCounts
+
+
+def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
+    """Assets that read shards: the examples, then label matrix and vote counts of every task."""
+    assets = [_examples(spec)]
+    for task in spec.tasks:
+        assets += [_label_matrix(spec, task), _vote_counts(spec, task)]
+    return assets
+
+
+def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("examples"),
+        partitions_def=spec.shards,
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
+        """Examples of a shard: id, split, features and, where known, gold labels."""
+        path = spec.examples_path(context.partition_key)
+        source = fingerprint(path)
+        shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.feature_columns)
+        return dg.MaterializeResult(
+            value=shard,
+            metadata={
+                "source": str(path),
+                "source_fingerprint": source,
+                **{f"n_{split}": count for split, count in shard.split_counts().items()},
+                **{f"n_gold_{task}": int((gold >= 0).sum()) for task, gold in shard.gold.items()},
+            },
+        )
+
+    return examples
+
+
+def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key(task, "label_matrix"),
+        ins={"examples": dg.AssetIn(key=spec.key("examples"))},
+        partitions_def=spec.shards,
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def label_matrix(
+        context: dg.AssetExecutionContext, examples: ParquetSource
+    ) -> dg.MaterializeResult[LabelMatrix]:
+        """Votes of the task's labeling functions on a shard's examples, null = abstain."""
+        path = spec.votes_path(task, context.partition_key)
+        source = fingerprint(path)
+        votes = LabelMatrix.from_parquet(path, spec.tasks[task].cardinality)
+        known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
+        matrix = votes.aligned_to(known, where=str(path))
+        return dg.MaterializeResult(
+            value=matrix,
+            metadata={
+                "source": str(path),
+                "source_fingerprint": source,
+                "n_examples": len(matrix),
+                "n_lfs": matrix.n_lfs,
+                "n_without_votes": int((~matrix.covered).sum()),
+            },
+        )
+
+    return label_matrix
+
+
+def _vote_counts(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key(task, "vote_counts"),
+        ins={"label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix"))},
+        partitions_def=spec.shards,
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def vote_counts(label_matrix: LabelMatrix) -> dg.MaterializeResult[VoteCounts]:
+        """Exact counts of votes and pairs of votes on a shard; all that fitting needs of it."""
+        counts = VoteCounts.from_label_matrix(label_matrix)
+        return dg.MaterializeResult(
+            value=counts,
+            metadata={
+                "n_examples": counts.n_examples,
+                "n_covered": counts.n_covered,
+                "n_conflicting": counts.n_conflicting,
+                "n_votes": int(counts.class_counts.sum()),
+            },
+        )
+
+    return vote_counts
+
+
+def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
+    """Asset that checks the shards against each other; the models wait for it."""
+
+    @dg.asset(
+        key=spec.key("shards"),
+        ins={"examples": dg.AssetIn(key=spec.key("examples"))},
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def shards(examples: dict[str, ParquetSource]) -> dg.MaterializeResult[pa.Table]:
+        """Shards and what is in them; refuses an id in two shards, differing features, a missing split."""
+        summary = summarise_shards(examples)
+        return dg.MaterializeResult(
+            value=summary,
+            metadata={
+                "n_shards": summary.num_rows,
+                "n_examples": sum(summary["n_examples"].to_pylist()),
+            },
+        )
+
+    return shards

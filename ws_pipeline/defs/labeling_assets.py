@@ -1,0 +1,159 @@
+"""From all vote counts to probabilistic labels, for each task.
+
+The label model is fitted on the sum of the shards' counts, so it costs nothing in the number of
+examples.  A blocking check compares its labels with the plain vote before anything is trained on them.
+"""
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs.config import label_model_run_config
+from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.warnings_log import warnings_to_log
+from ws_pipeline.labeling.analysis import lf_summary as summarise_lfs
+from ws_pipeline.labeling.baselines import MajorityLabelVoter
+from ws_pipeline.labeling.label_matrix import LabelMatrix
+from ws_pipeline.labeling.label_model import LabelModel
+from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
+from ws_pipeline.labeling.vote_counts import VoteCounts
+
+
+def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
+    """Assets that turn one task's vote counts into its probabilistic labels."""
+    return [
+        _lf_summary(spec, task),
+        _majority_vote(spec, task),
+        _label_model(spec, task),
+        _probabilistic_labels(spec, task),
+    ]
+
+
+def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key(task, "lf_summary"),
+        ins={
+            "vote_counts": dg.AssetIn(key=spec.key(task, "vote_counts")),
+            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
+            "examples": dg.AssetIn(key=spec.key("examples")),
+        },
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def lf_summary(
+        vote_counts: dict[str, VoteCounts],
+        label_matrix: dict[str, LabelMatrix],
+        examples: dict[str, Examples],
+    ) -> dg.MaterializeResult[pa.Table]:
+        """One row per labeling function: what it votes, how much, and how well where gold is known.
+
+        The gold labels of the train split are used here, in a report, and nowhere else.
+        """
+        gold = np.concatenate([shard.gold[task] for _, shard in sorted(examples.items())])
+        matrix = LabelMatrix.concatenate(label_matrix)
+        table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
+        return dg.MaterializeResult(value=table, metadata={"n_lfs": table.num_rows})
+
+    return lf_summary
+
+
+def _majority_vote(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key(task, "majority_vote"),
+        ins={"label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix"))},
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def majority_vote(label_matrix: dict[str, LabelMatrix]) -> dg.MaterializeResult[ProbabilisticLabels]:
+        """Labels of the plain majority vote: what the label model has to beat."""
+        voter = MajorityLabelVoter(spec.tasks[task].cardinality)
+        labels = ProbabilisticLabels.from_votes(voter, LabelMatrix.concatenate(label_matrix))
+        ties = labels.covered & (labels.predictions < 0)
+        return dg.MaterializeResult(
+            value=labels, metadata={"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())}
+        )
+
+    return majority_vote
+
+
+def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    task_spec = spec.tasks[task]
+    run_config_type = label_model_run_config(task_spec.label_model)
+
+    @dg.asset(
+        key=spec.key(task, "label_model"),
+        ins={"vote_counts": dg.AssetIn(key=spec.key(task, "vote_counts"))},
+        deps=[spec.key("shards")],
+        group_name=spec.name,
+        kinds={"torch"},
+        io_manager_key="model_io_manager",
+        pool="gpu",
+        code_version="1",
+    )
+    def label_model(
+        context: dg.AssetExecutionContext,
+        config: run_config_type,  # type: ignore[valid-type]
+        vote_counts: dict[str, VoteCounts],
+        device: ComputeDevice,
+    ) -> dg.MaterializeResult[LabelModel]:
+        """Label model: what each labeling function's vote says about the class, learned without gold."""
+        chosen = device.resolve()
+        counts = VoteCounts.total(vote_counts)
+        with warnings_to_log(context.log):
+            model = LabelModel(task_spec.cardinality, verbose=False, device=chosen).fit_counts(
+                counts,
+                config.settings(),  # type: ignore[attr-defined]
+                class_balance=task_spec.class_balance,
+            )
+        weights = [
+            dg.TableRecord({"lf": name, "weight": round(float(weight), 4)})
+            for name, weight in zip(model.lf_names, model.get_weights(), strict=True)
+        ]
+        return dg.MaterializeResult(
+            value=model,
+            metadata={
+                "device": chosen,
+                "n_examples": counts.n_examples,
+                "n_covered": counts.n_covered,
+                "n_shards": len(vote_counts),
+                "n_epochs": model.n_epochs_,
+                "loss": model.history_[-1].loss,
+                "weights": dg.MetadataValue.table(weights),
+                "silent_lfs": list(counts.silent_lfs),
+            },
+        )
+
+    return label_model
+
+
+def _probabilistic_labels(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key(task, "probabilistic_labels"),
+        ins={
+            "label_model": dg.AssetIn(key=spec.key(task, "label_model")),
+            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
+        },
+        group_name=spec.name,
+        kinds={"parquet"},
+        code_version="1",
+    )
+    def probabilistic_labels(
+        label_model: LabelModel, label_matrix: dict[str, LabelMatrix]
+    ) -> dg.MaterializeResult[ProbabilisticLabels]:
+        """P(class) of every example, from its votes and the label model."""
+        labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))
+        confidence = labels.probs[labels.covered].max(axis=1)
+        return dg.MaterializeResult(
+            value=labels,
+            metadata={
+                "n_covered": int(labels.covered.sum()),
+                "n_without_votes": int((~labels.covered).sum()),
+                "mean_confidence": float(confidence.mean()),
+            },
+        )
+
+    return probabilistic_labels

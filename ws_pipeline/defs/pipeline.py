@@ -1,0 +1,60 @@
+"""How a pipeline.yaml becomes Dagster definitions."""
+
+import dagster as dg
+
+from ws_pipeline.defs.checks import build_vote_check
+from ws_pipeline.defs.classification_assets import build_classification_assets, build_scores_asset
+from ws_pipeline.defs.ingest_assets import build_ingest_assets, build_shards_asset
+from ws_pipeline.defs.io_managers import ModelIOManager, ParquetIOManager
+from ws_pipeline.defs.jobs import build_ingest_job, build_retrain_job, build_schedule
+from ws_pipeline.defs.labeling_assets import build_labeling_assets
+from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.sensors import build_new_shards_sensor, build_shard_registry
+from ws_pipeline.defs.spec import PipelineSpec
+
+
+def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
+    """Assets, checks, jobs, schedule and sensors of one pipeline, without resources."""
+    assets = [*build_ingest_assets(spec), build_shards_asset(spec)]
+    for task in spec.tasks:
+        assets += build_labeling_assets(spec, task)
+    if spec.model:
+        assets += build_classification_assets(spec)
+    assets.append(build_scores_asset(spec))
+    ingest = build_ingest_job(spec)
+    retrain = build_retrain_job(spec, [asset.key for asset in assets])
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=[build_vote_check(spec, task) for task in spec.tasks],
+        jobs=[ingest, retrain],
+        schedules=[build_schedule(spec, retrain)],
+        sensors=[build_shard_registry(spec), build_new_shards_sensor(spec, ingest, retrain)],
+    )
+
+
+def build_resources(storage: str, *, device: str = "auto") -> dict[str, object]:
+    """Resources that all pipelines share.
+
+    Parameters
+    ----------
+    storage
+        Folder or fsspec URL that assets are kept in.
+    device
+        Where models are trained: auto, cpu, cuda, cuda:N or mps.
+    """
+    return {
+        "io_manager": ParquetIOManager(base_path=storage),
+        "model_io_manager": ModelIOManager(base_path=storage),
+        "device": ComputeDevice(name=device),
+    }
+
+
+def build_definitions(specs: list[PipelineSpec], *, storage: str, device: str = "auto") -> dg.Definitions:
+    """All pipelines of a code location, with their resources and the in-process executor.
+
+    Steps run one after another in the run's own process: a chain gains nothing from processes, and a
+    step would pay seconds to import torch.
+    """
+    resources = build_resources(storage, device=device)
+    shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    return dg.Definitions.merge(shared, *(build_pipeline(spec) for spec in specs))

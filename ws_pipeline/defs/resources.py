@@ -1,0 +1,55 @@
+"""Resources: which device computes."""
+
+import re
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from ws_pipeline.errors import DeviceError
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
+    """Picks the device that models are trained on."""
+
+    name: str = Field(
+        default="auto",
+        description="auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not _DEVICE.fullmatch(name):
+            message = f"unknown device '{name}', expected auto, cpu, cuda, cuda:N or mps"
+            raise ValueError(message)
+        return name
+
+    def resolve(self) -> str:
+        """Name of the torch device to use.
+
+        Raises
+        ------
+        DeviceError
+            An explicitly named device is not on this machine; the message lists those that are.
+        """
+        available = available_devices()
+        if self.name == "auto":
+            return next((device for device in ("cuda:0", "mps") if device in available), "cpu")
+        wanted = "cuda:0" if self.name == "cuda" else self.name
+        if wanted not in available:
+            message = (
+                f"device '{self.name}' is not available, available: {', '.join(available)}; "
+                "choose one of these, or 'auto'"
+            )
+            raise DeviceError(message)
+        return wanted
+
+
+def available_devices() -> list[str]:
+    """Names of the torch devices of this machine, the CPU first."""
+    import torch
+
+    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*devices, "mps"] if torch.backends.mps.is_available() else devices

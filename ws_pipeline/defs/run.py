@@ -1,0 +1,110 @@
+"""Run a whole pipeline in this process and print its scores; what ``python -m ws_pipeline`` does."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.shards import register_shards
+from ws_pipeline.defs.spec import PipelineSpec, load_spec
+from ws_pipeline.errors import WsPipelineError
+from ws_pipeline.files import read_parquet
+
+MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run, print; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m ws_pipeline", description=__doc__)
+    parser.add_argument("pipeline", type=Path, help="path of a pipeline.yaml")
+    parser.add_argument("--storage", default="storage", help="folder or fsspec URL of the results")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    options = parser.parse_args(arguments)
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    storage = options.storage if "://" in options.storage else str(Path(options.storage).resolve())
+    try:
+        spec = load_spec(options.pipeline)
+        seconds = run_pipeline(spec, storage=storage, device=options.device)
+        print(report(spec, storage, seconds))
+    except (WsPipelineError, dg.DagsterError, OSError) as error:
+        print(f"\n{type(error).__name__}: {error.__cause__ or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> dict[str, float]:
+    """Ingest every shard, then retrain; return the seconds that each asset took, summed over shards.
+
+    The runs are recorded in the instance of DAGSTER_HOME where that is set.
+    """
+    definitions = build_definitions([spec], storage=storage, device=device)
+    seconds: dict[str, float] = {}
+    with _instance() as instance:
+        register_shards(spec, instance)
+        ingest = definitions.resolve_job_def(spec.job_name("ingest"))
+        for shard in spec.find_shards():
+            print(f"ingesting {shard} ...", flush=True)
+            _execute(ingest, instance, seconds, partition_key=shard)
+        print("training ...", flush=True)
+        _execute(definitions.resolve_job_def(spec.job_name("retrain")), instance, seconds)
+    return seconds
+
+
+def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
+    """Scores on test, time per asset, and where the files are, as text."""
+    table = read_parquet(f"{storage}/{'/'.join(spec.key('scores').path)}.parquet").to_pylist()
+    lines: list[str] = []
+    for dataset in ("covered", "all"):
+        rows = [row for row in table if row["split"] == "test" and row["dataset"] == dataset]
+        counts = {row["task"]: row["n_examples"] for row in rows}
+        title = "test examples with votes" if dataset == "covered" else "all test examples"
+        lines += _score_lines(title, rows, counts)
+    lines += ["", "seconds per asset:"]
+    lines += [f"  {name:<32} {value:6.2f}" for name, value in seconds.items()]
+    lines += ["", f"results:  {storage}"]
+    return "\n".join(lines)
+
+
+def _score_lines(title: str, rows: list[dict[str, object]], counts: dict[str, int]) -> list[str]:
+    lines = ["", f"{title:<26} {'':<12} {'accuracy':>9} {'macro-F1':>9}"]
+    for task, n_examples in counts.items():
+        for model, name in MODEL_NAMES.items():
+            own = [row for row in rows if (row["task"], row["model"]) == (task, model)]
+            values = {row["metric"]: row["value"] for row in own}
+            if values:
+                label = f"  {task} ({n_examples})" if model == "vote" else ""
+                lines.append(f"{label:<26} {name:<12} {values['accuracy']:9.3f} {values['f1_macro']:9.3f}")
+    return lines
+
+
+def _execute(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    seconds: dict[str, float],
+    partition_key: str | None = None,
+) -> None:
+    """Execute a job here; add up the seconds of its steps."""
+    started = time.perf_counter()
+    result = job.execute_in_process(
+        instance=instance, partition_key=partition_key, run_config=_QUIET, raise_on_error=True
+    )
+    for event in result.all_events:
+        if event.is_step_success:
+            name = str(event.step_key).replace("__", "/")
+            seconds[name] = seconds.get(name, 0.0) + event.step_success_data.duration_ms / 1000
+    if not result.success:
+        checks = result.get_asset_check_evaluations()
+        failed = [f"{check.check_name}: {check.description}" for check in checks if not check.passed]
+        message = f"{job.name} stopped after {time.perf_counter() - started:.0f} s: {'; '.join(failed)}"
+        raise dg.DagsterInvariantViolationError(message)
+
+
+def _instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()

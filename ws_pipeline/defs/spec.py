@@ -1,0 +1,185 @@
+"""What a pipeline.yaml says: tasks, where the data is, and the settings of each step.
+
+To run on your own data, write a pipeline.yaml and put Parquet files beside it; data/README.md in the
+project's repository documents both.  Start reading at :class:`PipelineSpec`.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import dagster as dg
+import yaml
+from pydantic import AfterValidator, Field, model_validator
+from upath import UPath
+
+from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
+from ws_pipeline.errors import PipelineSpecError
+from ws_pipeline.labeling.matrix_completion import FitConfig
+from ws_pipeline.settings import Settings, parse_settings
+
+SUFFIX = ".parquet"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        message = f"'{name}' is not a name: use letters, digits and underscores, a letter first"
+        raise ValueError(message)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class TaskSpec(Settings):
+    """One task: its classes, and how its label model is fitted."""
+
+    classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
+    class_balance: list[float] | None = Field(
+        None, description="P(class), k positive numbers that sum to 1; default uniform."
+    )
+    label_model: FitConfig = Field(FitConfig(), description="Settings of the label model.")
+
+    @property
+    def cardinality(self) -> int:
+        """Number of classes k."""
+        return len(self.classes)
+
+    @model_validator(mode="after")
+    def _check(self) -> "TaskSpec":
+        if len(set(self.classes)) < len(self.classes):
+            message = f"class names must be unique, got {self.classes}"
+            raise ValueError(message)
+        if self.class_balance is not None:
+            from ws_pipeline.labeling.label_model import validate_class_balance
+
+            validate_class_balance(self.class_balance, self.cardinality)
+        return self
+
+
+class AutomationSpec(Settings):
+    """When the pipeline retrains by itself."""
+
+    schedule: str = Field("0 3 * * 1", description="Cron expression of the scheduled retraining.")
+    timezone: str = Field("UTC", description="Time zone of the schedule.")
+    enabled: bool = Field(
+        default=False, description="Start the schedule and the retraining sensor with the code location."
+    )
+    interval_seconds: int = Field(30, ge=5, description="Time between two looks for new shards.")
+
+
+class PipelineSpec(Settings):
+    """A pipeline.yaml, validated."""
+
+    name: Name = Field(description="Name of the pipeline: its asset group and its shards' partitions.")
+    prefix: Name | None = Field(
+        None, description="Put before all asset keys and job names; needed when pipelines share task names."
+    )
+    tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
+    data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
+    feature_columns: list[str] | None = Field(
+        None, description="Feature columns that feed the end model; default all."
+    )
+    model: ModelConfig | None = Field(
+        ModelConfig(), description="Architecture of the end model; null ends the pipeline at the labels."
+    )
+    trainer: EndModelConfig = Field(EndModelConfig(), description="Settings of the end model's training.")
+    automation: AutomationSpec = AutomationSpec()
+
+    @property
+    def cardinalities(self) -> dict[str, int]:
+        """Task name to number of classes."""
+        return {task: spec.cardinality for task, spec in self.tasks.items()}
+
+    @property
+    def shards_name(self) -> str:
+        """Name of the dynamic partitions."""
+        return f"{self.name}_shards"
+
+    @property
+    def shards(self) -> dg.DynamicPartitionsDefinition:
+        """The shards as partitions."""
+        return dg.DynamicPartitionsDefinition(name=self.shards_name)
+
+    def key(self, *parts: str) -> dg.AssetKey:
+        """Key of one of the pipeline's assets."""
+        return dg.AssetKey([*([self.prefix] if self.prefix else []), *parts])
+
+    def job_name(self, name: str) -> str:
+        """Name of one of the pipeline's jobs, schedules or sensors."""
+        return f"{self.prefix}_{name}" if self.prefix else name
+
+    @property
+    def folder(self) -> UPath:
+        """Where the pipeline's files are."""
+        return UPath(self.data)
+
+    def votes_path(self, task: str, shard: str) -> UPath:
+        """File of one shard's votes on one task."""
+        return self.folder / "votes" / task / (_check_shard(shard) + SUFFIX)
+
+    def examples_path(self, shard: str) -> UPath:
+        """File of one shard's examples."""
+        return self.folder / "examples" / (_check_shard(shard) + SUFFIX)
+
+    def shard_files(self, shard: str) -> list[UPath]:
+        """All files that make up one shard."""
+        return [self.examples_path(shard), *(self.votes_path(task, shard) for task in self.tasks)]
+
+    def find_shards(self) -> list[str]:
+        """Names of the shards whose files are all there, sorted."""
+        names = {path.name.removesuffix(SUFFIX) for path in _parquet_files(self.folder / "examples")}
+        for task in self.tasks:
+            names &= {path.name.removesuffix(SUFFIX) for path in _parquet_files(self.folder / "votes" / task)}
+        return sorted(name for name in names if _SHARD.fullmatch(name))
+
+
+def load_spec(path: str | Path) -> PipelineSpec:
+    """Read and validate a pipeline.yaml.
+
+    Raises
+    ------
+    PipelineSpecError
+        The file is not YAML, or a key is unknown (the nearest known one is named), missing or out
+        of range.
+    """
+    file = Path(path)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as broken:
+        message = f"{file}: not valid YAML ({' '.join(str(broken).split())})"
+        raise PipelineSpecError(message) from broken
+    if not isinstance(content, dict):
+        message = f"{file}: expected keys such as 'tasks', found {type(content).__name__}"
+        raise PipelineSpecError(message)
+    values: dict[str, Any] = {"name": file.parent.name} | content
+    values["data"] = _resolve_folder(values.get("data"), file.parent)
+    return parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError)
+
+
+def _resolve_folder(data: Any, beside: Path) -> str:
+    """The data folder: as given when absolute or a URL, else relative to the pipeline.yaml."""
+    if data is None:
+        return str(beside.resolve())
+    text = str(data)
+    return text if "://" in text or Path(text).is_absolute() else str((beside / text).resolve())
+
+
+def _parquet_files(folder: UPath) -> list[UPath]:
+    """Parquet files in a folder, without the temporary ones of a writer at work."""
+    if not folder.exists():
+        return []
+    return [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")]
+
+
+def _check_shard(shard: str) -> str:
+    """Refuse a shard name that could leave the data folder."""
+    if not _SHARD.fullmatch(shard):
+        message = (
+            f"'{shard}' is not a shard name: use letters, digits, '_', '-', '=' and '.', not a dot first; "
+            "shards are named after their files in examples/"
+        )
+        raise PipelineSpecError(message)
+    return shard
