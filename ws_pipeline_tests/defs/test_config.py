@@ -1,0 +1,48 @@
+import dagster as dg
+import pytest
+
+from ws_pipeline.classification.settings import EndModelConfig
+from ws_pipeline.defs.config import end_model_run_config, label_model_run_config
+from ws_pipeline.labeling import FitConfig
+
+
+def test_the_launchpad_shows_the_defaults_of_the_pipeline():
+    config = label_model_run_config(FitConfig(n_epochs=7, lr=0.5))
+    schema = dg.asset(make_asset(config)).op.config_schema.config_type.fields
+    assert schema["n_epochs"].default_value == 7
+    assert schema["lr"].default_value == 0.5
+    assert schema["optimizer"].default_value == "sgd"
+    assert schema["n_epochs"].description == "Number of gradient steps."
+
+
+def make_asset(config_type):
+    def model(config: config_type) -> None:  # type: ignore[valid-type]
+        assert config
+
+    return model
+
+
+@pytest.mark.parametrize(
+    "settings", [FitConfig(seed=3, prec_init=0.6), FitConfig(prec_init=[0.6, 0.7, 0.8], mu_eps=0.02)]
+)
+def test_an_empty_run_config_gives_the_settings_of_the_pipeline(settings):
+    assert label_model_run_config(settings)().settings() == settings
+
+
+def test_the_end_models_settings_survive_the_launchpad():
+    settings = EndModelConfig(n_epochs=3, batch_size=7, optimizer="adamax", grad_clip=None)
+    assert end_model_run_config(settings)().settings() == settings
+
+
+def test_run_config_overrides_the_pipeline_and_refuses_typos():
+    seen = []
+    config_type = label_model_run_config(FitConfig(n_epochs=7))
+
+    def model(config: config_type) -> None:  # type: ignore[valid-type]
+        seen.append(config.settings())
+
+    asset = dg.asset(model)
+    dg.materialize([asset], run_config={"ops": {"model": {"config": {"optimizer": "adam"}}}})
+    assert seen == [FitConfig(n_epochs=7, optimizer="adam")]
+    with pytest.raises(dg.DagsterInvalidConfigError, match='unexpected config entry "optimiser"'):
+        dg.materialize([asset], run_config={"ops": {"model": {"config": {"optimiser": "adam"}}}})

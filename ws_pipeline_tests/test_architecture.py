@@ -1,0 +1,91 @@
+"""The rules of the house: imports go one way, and loading the code location is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
+
+#: Folder or module of the package -> parts of the package it may import.
+FOUNDATION = {"errors", "settings", "files", "example_ids", "optim"}
+ALLOWED = {
+    "errors": set(),
+    "settings": {"errors"},
+    "files": {"errors"},
+    "example_ids": {"errors"},
+    "optim": {"errors", "settings"},
+    "analysis": FOUNDATION | {"analysis"},
+    "labeling": FOUNDATION | {"analysis", "labeling"},
+    "classification": FOUNDATION | {"analysis", "classification"},
+    "defs": FOUNDATION | {"analysis", "labeling", "classification", "defs"},
+    "definitions": {"defs", "errors"},
+    "__main__": {"defs", "errors"},
+    "__init__": set(),
+}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Dotted names that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_one_way(file):
+    own = {name.split(".")[1] for name in imports_of(file) if name.startswith("ws_pipeline.")}
+    assert own <= ALLOWED[part_of(file)], f"{file} may import only {sorted(ALLOWED[part_of(file)])}"
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_dagster_appears_only_in_its_face(file):
+    if part_of(file) not in {"defs", "definitions"}:
+        assert not [name for name in imports_of(file) if name.split(".")[0].startswith("dagster")]
+
+
+def test_no_asset_module_postpones_its_annotations():
+    postponed = [
+        file for file in (PACKAGE / "defs").glob("*.py") if "__future__.annotations" in imports_of(file)
+    ]
+    assert postponed == []
+
+
+@pytest.mark.parametrize(
+    "module", ["ws_pipeline.definitions", "ws_pipeline.labeling", "ws_pipeline.analysis"]
+)
+def test_loading_imports_nothing_heavy(module, tmp_path):
+    code = (
+        f"import sys, {module}\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_the_package_itself_imports_nothing():
+    assert imports_of(PACKAGE / "__init__.py") == set()
+
+
+def test_files_stay_small():
+    long = {
+        str(file.relative_to(PACKAGE)): n
+        for file in SOURCES
+        if (n := len(file.read_text().splitlines())) > 450
+    }
+    assert long == {}
