@@ -8,6 +8,7 @@
     │   │   └── PipelineSpecError           ... in a pipeline.yaml
     │   ├── ExampleIdError                  example ids that are null, repeated or in two shards
     │   ├── LabelMatrixError                votes or LF names
+    │   ├── LabelingFunctionError           a labeling function that fails, or returns no vote
     │   ├── VoteCountsError                 counts that do not belong together
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
     │   ├── ExamplesError                   features, splits or gold labels
@@ -17,10 +18,12 @@
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
     ├── NotFittedError (ValueError, AttributeError)   predict before fit
     ├── DeviceError (RuntimeError)          the requested device is not there
-    └── TrainingError (RuntimeError)        the optimisation left the finite numbers
+    └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
 
     WsPipelineWarning (UserWarning)
-    └── SilentLFWarning                     a labeling function that never votes
+    ├── SilentLFWarning                     a labeling function that never votes
+    ├── ConvergenceWarning                  the fit stopped before the loss settled
+    └── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
 """
 
 from __future__ import annotations
@@ -48,6 +51,10 @@ class ExampleIdError(InvalidInputError):
 
 class LabelMatrixError(InvalidInputError):
     """A label matrix with wrong votes or LF names."""
+
+
+class LabelingFunctionError(InvalidInputError):
+    """A labeling function failed on a data point, or returned something that is no vote."""
 
 
 class VoteCountsError(InvalidInputError):
@@ -87,7 +94,7 @@ class DeviceError(WsPipelineError, RuntimeError):
 
 
 class TrainingError(WsPipelineError, RuntimeError):
-    """Training stopped because the loss is no longer finite."""
+    """Training stopped because the loss is not finite, or grows without bound."""
 
 
 class WsPipelineWarning(UserWarning):
@@ -96,3 +103,11 @@ class WsPipelineWarning(UserWarning):
 
 class SilentLFWarning(WsPipelineWarning):
     """A labeling function votes on no example at all."""
+
+
+class ConvergenceWarning(WsPipelineWarning):
+    """The last epoch came before the loss had settled."""
+
+
+class DegenerateWeightsWarning(WsPipelineWarning):
+    """All labeling functions got the same weight because mu was clamped too hard."""

@@ -77,6 +77,11 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
     return ids
 
 
+def ids_to_array(ids: Ids) -> pa.Array:
+    """Encode ids as an Arrow array; strings keep their type where there are none."""
+    return pa.array(ids, pa.string() if ids.dtype.kind == "O" else None)
+
+
 def check_disjoint(ids_by_shard: Mapping[str, Ids]) -> None:
     """Refuse an example id that is in two shards.
 

@@ -9,8 +9,8 @@ Legend: s = step number from 0, T = number of steps in all, W = number of warm-u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,56 @@ class OptimConfig(Settings):
     min_lr: float = Field(0.0, ge=0, description="The schedule never goes below this, after warm-up.")
     gamma: float = Field(0.9, gt=0, description="Factor per decay (exponential, step).")
     step_size: int = Field(5, ge=1, description="Steps between two decays (step).")
+
+
+def flat_optimizer_settings(config: Any) -> dict[str, Any]:
+    """Bring details of the optimizer into the flat form of :class:`OptimConfig`.
+
+    Parameters
+    ----------
+    config
+        None, a mapping of fields, or Snorkel's nested form: sgd_config (momentum), adam_config
+        (amsgrad, betas) and adamax_config (betas, eps), as mappings or named tuples.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in _as_mapping(config).items():
+        details = _as_mapping(value) if name.endswith("_config") else {name: value}
+        for field, detail in details.items():
+            flat |= (
+                dict(zip(("beta1", "beta2"), detail, strict=True)) if field == "betas" else {field: detail}
+            )
+    return flat
+
+
+def flat_lr_scheduler_settings(config: Any, lr_scheduler: str) -> dict[str, Any]:
+    """Bring details of the schedule into the flat form of :class:`OptimConfig`.
+
+    Parameters
+    ----------
+    config
+        None, a mapping of fields, or Snorkel's nested form, in which exponential_config and
+        step_config hold gamma and step_size; only that of ``lr_scheduler`` counts.
+    lr_scheduler
+        The schedule in use.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in _as_mapping(config).items():
+        if not name.endswith("_config"):
+            flat[name] = value
+        elif name == f"{lr_scheduler}_config":
+            flat |= _as_mapping(value)
+    return flat
+
+
+def _as_mapping(config: Any) -> Mapping[str, Any]:
+    if config is None:
+        return {}
+    if hasattr(config, "_asdict"):
+        return dict(config._asdict())
+    if isinstance(config, Mapping):
+        return config
+    message = f"expected a mapping of settings, got {type(config).__name__}"
+    raise SettingsError(message)
 
 
 def build_optimizer(

@@ -6,7 +6,8 @@ Legend: n = examples, k = classes.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +21,11 @@ _MAX_NAMED_ROWS = 5
 
 
 def probs_to_preds(
-    probs: ArrayLike, tie_break_policy: TieBreakPolicy = "random", tol: float = 1e-5
+    probs: ArrayLike,
+    tie_break_policy: TieBreakPolicy = "random",
+    tol: float = 1e-5,
+    *,
+    keys: ArrayLike | None = None,
 ) -> NDArray[np.int64]:
     """Predict the most probable class of every row.
 
@@ -31,12 +36,16 @@ def probs_to_preds(
     tie_break_policy
         What to predict where several classes come within ``tol`` of the row's largest value:
         "abstain": -1;
-        "random": one of the tied classes, picked by a hash of the row's number, so that the same
-        array always gives the same predictions;
+        "random": one of the tied classes, picked by a hash of the row's number or of its key, so
+        that the same array always gives the same predictions;
         "true-random": one of the tied classes, another one at each call (numpy's global random
         state is neither read nor changed).
     tol
         Classes that come nearer than this to the largest value of their row count as tied.
+    keys
+        `[n]` example ids, integers or strings.  With them, "random" picks by the hash of ``str(key)``:
+        an example gets the same class wherever its row is, and in whichever shard.  Default: row
+        numbers.  The other policies make no use of them.
 
     Returns
     -------
@@ -46,17 +55,21 @@ def probs_to_preds(
     Raises
     ------
     InvalidInputError
-        ``probs`` is not `[n, k]` with k >= 1, a row is not finite, or the policy is unknown.
+        ``probs`` is not `[n, k]` with k >= 1, a row is not finite, the policy is unknown, or the keys
+        are not `[n]`.
 
     Examples
     --------
     >>> probs_to_preds([[0.2, 0.8], [0.5, 0.5]], tie_break_policy="abstain")
     array([ 1, -1])
+    >>> probs_to_preds([[0.5, 0.5], [0.5, 0.5]], keys=["doc-7", "doc-7"])
+    array([1, 1])
     """
     if tie_break_policy not in _POLICIES:
         message = f"unknown tie_break_policy '{tie_break_policy}', expected one of {', '.join(_POLICIES)}"
         raise InvalidInputError(message)
     values = _check_probs(probs)
+    names = None if keys is None else _check_keys(keys, len(values))
     best = values.max(axis=1, keepdims=True)
     tied = (best - values < tol) | (values == best)
     preds: NDArray[np.int64] = tied.argmax(axis=1).astype(np.int64)
@@ -64,9 +77,9 @@ def probs_to_preds(
     if tie_break_policy == "abstain":
         preds[tied_rows] = ABSTAIN
     elif tie_break_policy == "random":
-        for row in tied_rows.tolist():
-            classes = np.flatnonzero(tied[row])
-            preds[row] = classes[_hash(row) % len(classes)]
+        preds[tied_rows] = _pick_by_hash(
+            tied[tied_rows], (tied_rows if names is None else names[tied_rows]).tolist()
+        )
     else:
         # The tied class with the largest of independent uniform numbers is a uniform choice.
         draws = np.random.default_rng().random((len(tied_rows), values.shape[1]))
@@ -128,6 +141,23 @@ def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
     return values
 
 
-def _hash(row: int) -> int:
-    """A number that depends on the row alone, the same in every process."""
-    return int(hashlib.sha1(str(row).encode(), usedforsecurity=False).hexdigest(), 16)
+def _check_keys(keys: ArrayLike, n: int) -> NDArray[Any]:
+    names = np.asarray(keys)
+    if names.shape != (n,):
+        message = f"keys must have shape [{n}], one example id per row of probs, found {list(names.shape)}"
+        raise InvalidInputError(message)
+    return names
+
+
+def _pick_by_hash(tied: NDArray[np.bool_], keys: Iterable[object]) -> NDArray[np.int64]:
+    """One of the tied classes of every row, `[n, k]` -> `[n]`, by the hash of the row's key."""
+    hashes = map(_hash, keys)
+    sizes = tied.sum(axis=1).tolist()
+    picks = np.array([number % size for number, size in zip(hashes, sizes, strict=True)], dtype=np.int64)
+    nth_tied = tied.cumsum(axis=1) == picks[:, None] + 1  # first True: the class that was picked
+    return np.asarray(nth_tied.argmax(axis=1), dtype=np.int64)
+
+
+def _hash(key: object) -> int:
+    """A number that depends on the key alone, the same in every process."""
+    return int.from_bytes(hashlib.sha1(str(key).encode(), usedforsecurity=False).digest())

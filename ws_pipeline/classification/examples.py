@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ws_pipeline.errors import ExamplesError
-from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, ids_from_table, is_pandas_index, is_string
+from ws_pipeline.example_ids import (
+    ID_COLUMN,
+    check_disjoint,
+    ids_from_table,
+    ids_to_array,
+    is_pandas_index,
+    is_string,
+)
 from ws_pipeline.files import ParquetSource, PathLike, read_parquet
 
 UNKNOWN = -1
@@ -156,7 +163,10 @@ class Examples:
 
     def to_table(self) -> pa.Table:
         """Encode as a table of the same contract, with float32 feature lists."""
-        columns = {ID_COLUMN: pa.array(self.example_ids), SPLIT_COLUMN: pa.array(self.splits, pa.string())}
+        columns = {
+            ID_COLUMN: ids_to_array(self.example_ids),
+            SPLIT_COLUMN: pa.array(self.splits, pa.string()),
+        }
         for name, values in self.features.items():
             flat = pa.array(np.ascontiguousarray(values).reshape(-1))
             columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
@@ -322,7 +332,8 @@ def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], w
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         message = f"{where}: gold column '{task}' has type {column.type}, expected integers (null = unknown)"
         raise ExamplesError(message)
-    values = np.nan_to_num(column.cast(pa.float64()).fill_null(UNKNOWN).to_numpy(), nan=UNKNOWN)
+    values = column.cast(pa.float64(), safe=False).fill_null(UNKNOWN).to_numpy()
+    values = np.where(np.isnan(values), UNKNOWN, values)
     wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= cardinality)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

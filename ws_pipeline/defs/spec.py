@@ -53,7 +53,7 @@ class TaskSpec(Settings):
             message = f"class names must be unique, got {self.classes}"
             raise ValueError(message)
         if self.class_balance is not None:
-            from ws_pipeline.labeling.label_model import validate_class_balance
+            from ws_pipeline.labeling.class_balance import validate_class_balance
 
             validate_class_balance(self.class_balance, self.cardinality)
         return self

@@ -1,21 +1,18 @@
-"""What each labeling function does, counted: votes, coverage, overlaps, conflicts, accuracy.
-
-Everything but the accuracy comes from :class:`~ws_pipeline.labeling.vote_counts.VoteCounts`, so it
-adds up over shards exactly.
-"""
+"""The summary of all labeling functions as an Arrow table; see :class:`.LFAnalysis` for what it says."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.labeling.label_matrix import ABSTAIN
+from ws_pipeline.labeling.counting import RowCounts
+from ws_pipeline.labeling.gold import count_correct
+from ws_pipeline.labeling.lf_analysis import LFAnalysis, shares
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ws_pipeline.labeling.label_matrix import LabelMatrix
     from ws_pipeline.labeling.vote_counts import VoteCounts
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 def lf_summary(
     counts: VoteCounts, *, matrix: LabelMatrix | None = None, gold: npt.NDArray[Any] | None = None
 ) -> pa.Table:
-    """Summarise the labeling functions.
+    """Summarise the labeling functions as an Arrow table.
 
     Parameters
     ----------
@@ -40,35 +37,22 @@ def lf_summary(
         (shares of all examples) and, with gold, n_correct, n_incorrect, accuracy (null where the
         LF meets no gold label).
     """
-    n_votes = counts.class_counts.sum(axis=1)
-    polarity = [np.flatnonzero(row).tolist() for row in counts.class_counts]
-    n = max(counts.n_examples, 1)
+    row_counts = RowCounts(**{field.name: getattr(counts, field.name) for field in fields(RowCounts)})
+    analysis = LFAnalysis.from_counts(row_counts, counts.lf_names)
     columns = {
-        "lf": pa.array(counts.lf_names),
-        "polarity": pa.array(polarity, pa.list_(pa.int64())),
-        "n_votes": pa.array(n_votes),
-        "coverage": pa.array(n_votes / n),
-        "overlaps": pa.array(counts.overlap_counts / n),
-        "conflicts": pa.array(counts.conflict_counts / n),
+        "lf": pa.array(counts.lf_names, pa.string()),
+        "polarity": pa.array(analysis.lf_polarities(), pa.list_(pa.int64())),
+        "n_votes": pa.array(row_counts.class_counts.sum(axis=1)),
+        "coverage": pa.array(analysis.lf_coverages()),
+        "overlaps": pa.array(analysis.lf_overlaps()),
+        "conflicts": pa.array(analysis.lf_conflicts()),
     }
     if matrix is not None and gold is not None:
-        n_correct, n_incorrect = count_correct(matrix, gold)
+        n_correct, n_incorrect = count_correct(matrix.votes, gold)
         judged = n_correct + n_incorrect
-        accuracy = n_correct / np.maximum(judged, 1)
         columns |= {
             "n_correct": pa.array(n_correct),
             "n_incorrect": pa.array(n_incorrect),
-            "accuracy": pa.array(accuracy, mask=judged == 0),
+            "accuracy": pa.array(shares(n_correct, judged), mask=judged == 0),
         }
     return pa.table(columns)
-
-
-def count_correct(
-    matrix: LabelMatrix, gold: npt.NDArray[Any]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Count, per LF, the votes that agree and that disagree with gold ``[n]``: two ``[m]`` arrays."""
-    known = gold != ABSTAIN
-    votes, labels = matrix.votes[known], gold[known]
-    voted = votes != ABSTAIN
-    correct = (votes == labels[:, None]).sum(axis=0)
-    return correct, voted.sum(axis=0) - correct

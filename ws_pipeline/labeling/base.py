@@ -13,12 +13,19 @@ import numpy.typing as npt
 from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.analysis.predictions import TieBreakPolicy
 from ws_pipeline.errors import LabelMatrixError
-from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, check_cardinality, validate_votes
+from ws_pipeline.labeling.label_matrix import (
+    ABSTAIN,
+    LabelMatrix,
+    check_cardinality,
+)
+from ws_pipeline.labeling.vote_forms import read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Floats = npt.NDArray[np.float64]
+
+_CHUNK_ROWS = 2**16
 
 
 class BaseLabeler(ABC):
@@ -75,11 +82,10 @@ class BaseLabeler(ABC):
         numpy.ndarray or (numpy.ndarray, numpy.ndarray)
             Labels ``[n]``, and with ``return_probs`` the probabilities ``[n, k]``.
         """
-        votes = self._votes(L)
-        probs = self.predict_proba(votes)
+        probs = self.predict_proba(L)
         labels = probs_to_preds(probs, tie_break_policy)
         if tie_break_policy == "abstain":
-            labels[(votes == ABSTAIN).all(axis=1)] = ABSTAIN
+            labels[~self._covered(L)] = ABSTAIN
         return (labels, probs) if return_probs else labels
 
     def score(
@@ -116,13 +122,13 @@ class BaseLabeler(ABC):
             raise LabelMatrixError(message)
         return Scorer(metrics=list(metrics)).score(golds, labels, probs)
 
-    def _votes(self, L: Any, n_lfs: int | None = None) -> Votes:
-        """Validate votes given to a predicting method."""
-        if isinstance(L, LabelMatrix) and L.cardinality <= self.cardinality:
-            votes = L.votes
-        else:
-            votes = validate_votes(L, self.cardinality)
-        if n_lfs is not None and votes.shape[1] != n_lfs:
-            message = f"L has {votes.shape[1]} columns, but the model was fitted on {n_lfs} LFs"
-            raise LabelMatrixError(message)
-        return votes
+    def _covered(self, L: Any) -> npt.NDArray[np.bool_]:
+        """``[n]`` mask of the examples with at least one vote."""
+        votes = read_votes(L).votes
+        if not isinstance(votes, np.ndarray):
+            return np.asarray(np.diff(votes.indptr) > 0)
+        covered = np.zeros(len(votes), dtype=bool)
+        for start in range(0, len(votes), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            covered[rows] = (votes[rows] != ABSTAIN).any(axis=1)
+        return covered

@@ -1,13 +1,17 @@
-"""The plain vote: what every label model has to beat."""
+"""What every label model has to beat: the plain vote, the most frequent class, chance."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.errors import NotFittedError
 from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.labeling.counting import lf_major_chunks
+from ws_pipeline.labeling.distribution import check_distribution
+from ws_pipeline.labeling.vote_forms import read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -38,12 +42,125 @@ class MajorityLabelVoter(BaseLabeler):
         numpy.ndarray
             ``[n, k]``; uniform for examples without votes.
         """
-        tallies = tally_votes(self._votes(L), self.cardinality)
-        winners = tallies == tallies.max(axis=1, keepdims=True)
-        return np.asarray(winners / winners.sum(axis=1, keepdims=True))
+        votes = read_votes(L).votes
+        probs = np.empty((votes.shape[0], self.cardinality))
+        start = 0
+        for chunk, n_rows in lf_major_chunks(votes, self.cardinality):
+            tallies = tally_votes(chunk, self.cardinality)
+            winners = tallies == tallies.max(axis=0)
+            probs[start : start + n_rows] = (winners / winners.sum(axis=0)).T[:n_rows]
+            start += n_rows
+        return probs
 
 
-def tally_votes(votes: Votes, cardinality: int) -> npt.NDArray[np.int64]:
-    """Count the votes for each class, ``[n, m]`` -> ``[n, k]``."""
-    tallies = [(votes == label).sum(axis=1) for label in range(cardinality)]
-    return np.stack(tallies, axis=1)
+def _n_examples(L: LabelMatrix | ArrayLike) -> int:
+    return int(read_votes(L).votes.shape[0])
+
+
+class VoteBlindLabeler(BaseLabeler):
+    """Labels every example, whether it has votes or not."""
+
+    def _covered(self, L: Any) -> npt.NDArray[np.bool_]:
+        return np.ones(_n_examples(L), dtype=np.bool_)
+
+
+class MajorityClassVoter(VoteBlindLabeler):
+    """Every example gets the most frequent class, whatever its votes.
+
+    Examples
+    --------
+    >>> voter = MajorityClassVoter().fit(balance=[0.8, 0.2])
+    >>> voter.predict_proba([[0, 0, -1], [-1, 0, 1]])
+    array([[1., 0.],
+           [1., 0.]])
+    """
+
+    balance: Floats
+
+    def fit(self, balance: ArrayLike) -> MajorityClassVoter:
+        """Take the class balance.
+
+        Parameters
+        ----------
+        balance
+            ``[k]`` shares of the classes, sum to 1.
+
+        Returns
+        -------
+        MajorityClassVoter
+            Itself.
+
+        Raises
+        ------
+        ClassBalanceError
+            Not k shares that sum to 1.
+        """
+        self.balance = check_distribution(balance, self.cardinality)
+        return self
+
+    def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
+        """Share 1 evenly among the most frequent classes.
+
+        Parameters
+        ----------
+        L
+            ``[n, m]`` votes; only their number is used.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[n, k]``, all rows the same.
+
+        Raises
+        ------
+        NotFittedError
+            There is no class balance yet.
+        """
+        if not hasattr(self, "balance"):
+            message = "MajorityClassVoter has no class balance yet, call fit(balance) first"
+            raise NotFittedError(message)
+        winners = self.balance == self.balance.max()
+        return np.tile(winners / winners.sum(), (_n_examples(L), 1))
+
+
+class RandomVoter(VoteBlindLabeler):
+    """Every example gets random probabilities: what chance would do.
+
+    Parameters
+    ----------
+    cardinality
+        Number of classes k.
+    seed
+        Of the random numbers.  The same seed and number of examples give the same probabilities.
+
+    Examples
+    --------
+    >>> RandomVoter(seed=7).predict_proba([[0, 0, -1], [-1, 0, 1]]).sum(axis=1)
+    array([1., 1.])
+    """
+
+    def __init__(self, cardinality: int = 2, *, seed: int = 0) -> None:
+        super().__init__(cardinality)
+        self.seed = seed
+
+    def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
+        """Draw probabilities.
+
+        Parameters
+        ----------
+        L
+            ``[n, m]`` votes; only their number is used.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[n, k]``, rows sum to 1.
+        """
+        weights = 1 - np.random.default_rng(self.seed).random((_n_examples(L), self.cardinality))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def tally_votes(votes: Votes, cardinality: int) -> npt.NDArray[np.int32]:
+    """Count the votes for each class, LF-major ``[m, r]`` -> ``[k, r]``."""
+    tallies = [(votes == label).sum(axis=0, dtype=np.int32) for label in range(cardinality)]
+    return np.stack(tallies)

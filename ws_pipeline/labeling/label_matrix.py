@@ -23,6 +23,7 @@ from ws_pipeline.example_ids import (
     Ids,
     check_disjoint,
     ids_from_table,
+    ids_to_array,
     is_pandas_index,
     validate_ids,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 ABSTAIN = -1
+_CHECK_ROWS = 2**14  # validated and converted at a time, so that nothing large is copied twice
 _CARDINALITY_KEY = b"ws_pipeline.cardinality"
 
 Votes = npt.NDArray[np.int8] | npt.NDArray[np.int16]
@@ -86,7 +88,11 @@ class LabelMatrix:
         if len(ids) != len(raw):
             message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
             raise LabelMatrixError(message)
-        names = _default_names(raw) if lf_names is None else tuple(map(str, lf_names))
+        names = (
+            default_lf_names(raw.shape[1] if raw.ndim == 2 else 0)
+            if lf_names is None
+            else tuple(map(str, lf_names))
+        )
         _check_names(names, raw.shape[1])
         checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
         checked.flags.writeable = False
@@ -202,7 +208,7 @@ class LabelMatrix:
 
     def to_table(self) -> pa.Table:
         """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain."""
-        columns = {ID_COLUMN: pa.array(self.example_ids)}
+        columns = {ID_COLUMN: ids_to_array(self.example_ids)}
         for name, votes in zip(self.lf_names, self.votes.T, strict=True):
             columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
         table = pa.table(columns)
@@ -270,6 +276,23 @@ def validate_votes(
     LabelMatrixError
         Not two-dimensional, not integers, NaN, below -1 or not below ``cardinality``.
     """
+    array = as_vote_array(votes)
+    checked: Votes = np.empty(array.shape, dtype=votes_dtype(cardinality))  # type: ignore[assignment]
+    for start in range(0, len(array), _CHECK_ROWS):
+        part = array[start : start + _CHECK_ROWS]
+        check_range(part, cardinality, first_row=start, lf_names=lf_names, example_ids=example_ids)
+        np.copyto(checked[start : start + _CHECK_ROWS], part, casting="unsafe")
+    return checked
+
+
+def as_vote_array(votes: Any) -> npt.NDArray[Any]:
+    """View ``votes`` as an array ``[n, m]`` of numbers, whose values are not looked at yet.
+
+    Raises
+    ------
+    LabelMatrixError
+        Not two-dimensional, or neither integers nor floats.
+    """
     array = np.asarray(votes)
     check_two_dimensional(array)
     if array.dtype.kind not in "iuf":
@@ -278,10 +301,7 @@ def validate_votes(
             "convert with L.astype(int) after mapping class names to 0..k-1"
         )
         raise LabelMatrixError(message)
-    if array.size:
-        _check_range(array, cardinality, lf_names, example_ids)
-    checked: Votes = array.astype(votes_dtype(cardinality))  # type: ignore[assignment]
-    return checked
+    return array
 
 
 def check_two_dimensional(votes: npt.NDArray[Any]) -> None:
@@ -291,27 +311,43 @@ def check_two_dimensional(votes: npt.NDArray[Any]) -> None:
         raise LabelMatrixError(message)
 
 
-def _check_range(
-    array: npt.NDArray[Any],
+def check_range(
+    part: npt.NDArray[Any],
     cardinality: int,
-    lf_names: Sequence[str] | None,
-    example_ids: npt.NDArray[Any] | None,
+    *,
+    first_row: int = 0,
+    lf_names: Sequence[str] | None = None,
+    example_ids: npt.NDArray[Any] | None = None,
 ) -> None:
-    """Refuse the first vote, row by row, that is not an integer in -1..k-1."""
-    low, high = array.min(), array.max()
+    """Refuse the first vote, row by row, that is not an integer in -1..k-1.
+
+    Parameters
+    ----------
+    part
+        Rows of the label matrix.
+    cardinality
+        Number of classes k.
+    first_row
+        Position of the first of them in the whole.
+    lf_names, example_ids
+        Of the whole label matrix, for the message.
+    """
+    if part.size == 0:
+        return
+    low, high = part.min(), part.max()
     finite = np.isfinite(low) and np.isfinite(high)
-    whole = array.dtype.kind != "f" or (finite and not np.any(array != np.floor(array)))
+    whole = part.dtype.kind != "f" or (finite and not np.any(part != np.floor(part)))
     if whole and low >= ABSTAIN and high < cardinality:
         return
-    wrong = ~((array >= ABSTAIN) & (array < cardinality))
-    if array.dtype.kind == "f":
-        wrong |= array != np.floor(array)
+    wrong = ~((part >= ABSTAIN) & (part < cardinality))
+    if part.dtype.kind == "f":
+        wrong |= part != np.floor(part)
     row, lf = map(int, np.argwhere(wrong)[0])
     name = lf_names[lf] if lf_names is not None and lf < len(lf_names) else f"lf_{lf}"
-    example = row if example_ids is None else example_ids[row]
+    example = first_row + row if example_ids is None else example_ids[first_row + row]
     message = (
-        f"LF '{name}' votes {array[row, lf]} on example {example!s}, expected an integer from -1 (abstain) "
-        f"to {cardinality - 1} (cardinality={cardinality}); {int(wrong.sum())} vote(s) are out of range"
+        f"LF '{name}' votes {part[row, lf]} on example {example!s}, expected an integer from -1 (abstain) "
+        f"to {cardinality - 1} (cardinality={cardinality})"
     )
     raise LabelMatrixError(message)
 
@@ -377,9 +413,9 @@ def votes_dtype(cardinality: int) -> type[np.int8 | np.int16]:
     return np.int8 if cardinality <= 128 else np.int16
 
 
-def _default_names(votes: npt.NDArray[Any]) -> tuple[str, ...]:
+def default_lf_names(n_lfs: int) -> tuple[str, ...]:
     """Names for labeling functions that have none."""
-    return tuple(f"lf_{index}" for index in range(votes.shape[1] if votes.ndim == 2 else 0))
+    return tuple(f"lf_{index}" for index in range(n_lfs))
 
 
 def _check_names(names: tuple[str, ...], n_lfs: int) -> None:

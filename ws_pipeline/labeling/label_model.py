@@ -17,7 +17,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ws_pipeline.errors import (
-    ClassBalanceError,
+    ConvergenceWarning,
+    DegenerateWeightsWarning,
     LabelMatrixError,
     NotFittedError,
     SettingsError,
@@ -25,7 +26,8 @@ from ws_pipeline.errors import (
 )
 from ws_pipeline.files import FileFormat, PathLike, atomic_write, read_stamped, stamp
 from ws_pipeline.labeling.base import BaseLabeler, Floats
-from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
+from ws_pipeline.labeling.class_balance import class_balance_from_gold, validate_class_balance
+from ws_pipeline.labeling.label_matrix import LabelMatrix, check_same_lfs, default_lf_names
 from ws_pipeline.labeling.matrix_completion import (
     EpochRecord,
     FitConfig,
@@ -33,7 +35,10 @@ from ws_pipeline.labeling.matrix_completion import (
     complete_matrix,
     default_mu_eps,
 )
+from ws_pipeline.labeling.posterior import class_probabilities
 from ws_pipeline.labeling.vote_counts import VoteCounts
+from ws_pipeline.labeling.vote_forms import read_votes
+from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -42,9 +47,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_LFS = 3
+_SAME_WEIGHT = 1e-3
 FILE_FORMAT = FileFormat("ws_pipeline/LabelModel", version=1)
-_SUM_TOLERANCE = 1e-6
-_CHUNK_ROWS = 2**16
 
 
 class LabelModel(BaseLabeler):
@@ -75,6 +79,8 @@ class LabelModel(BaseLabeler):
         Epoch, loss and learning rate of every step.
     n_epochs_ : int
         Number of steps taken.
+    converged_ : bool or None
+        Whether ``tol`` stopped the fit; None without ``tol``.
 
     Examples
     --------
@@ -90,6 +96,7 @@ class LabelModel(BaseLabeler):
     lf_names: tuple[str, ...]
     history_: list[EpochRecord]
     n_epochs_: int
+    converged_: bool | None
 
     def __init__(self, cardinality: int = 2, verbose: bool = True, device: str = "cpu") -> None:
         super().__init__(cardinality)
@@ -113,14 +120,18 @@ class LabelModel(BaseLabeler):
         log_freq: int = 10,
         mu_eps: float | None = None,
         mu_clamp: str = "step",
+        tol: float | None = None,
+        optimizer_config: Any = None,
+        lr_scheduler_config: Any = None,
     ) -> Self:
         """Estimate mu from the votes.
 
         Parameters
         ----------
         L_train
-            ``[n, m]`` votes in {-1, 0, .., k-1} (any integer dtype, or floats with integer values),
-            a :class:`LabelMatrix`, or :class:`VoteCounts`.  At least 3 LFs.
+            ``[n, m]`` votes in {-1, 0, .., k-1} (any integer dtype, or floats with integer values), a
+            :class:`LabelMatrix`, a scipy sparse array, a table of triples (see
+            :mod:`ws_pipeline.labeling.vote_forms`), or :class:`VoteCounts`.  At least 3 LFs.
         Y_dev
             Gold labels of some examples, -1 where unknown, from which to take the class balance.
         class_balance
@@ -147,6 +158,15 @@ class LabelModel(BaseLabeler):
             mu is kept in [mu_eps, 1 - mu_eps].  Default: min(0.01, 10^-ceil(log10 n)).
         mu_clamp
             "step": clamp after every gradient step; "final": once, after the last one.
+        tol
+            Stop when, over 10 epochs, the loss has not sunk by more than ``tol`` times its first value.
+            Default: run exactly ``n_epochs``.
+        optimizer_config
+            Details of the optimizer, as a mapping: momentum, beta1, beta2, eps, amsgrad; Snorkel's
+            nested form is taken as well.
+        lr_scheduler_config
+            Details of the schedule, as a mapping: warmup_steps (epochs), warmup_percentage, min_lr,
+            gamma, step_size; Snorkel's nested form is taken as well.
 
         Returns
         -------
@@ -162,12 +182,16 @@ class LabelModel(BaseLabeler):
         ClassBalanceError
             A class balance that is not a positive distribution over the k classes.
         TrainingError
-            The loss left the finite numbers.
+            The loss is not finite, or has grown far beyond that of mu = 0; names the epoch.
 
         Warns
         -----
         SilentLFWarning
             An LF never votes.
+        ConvergenceWarning
+            With ``tol``: the loss was still sinking at the last epoch.
+        DegenerateWeightsWarning
+            All LFs have the same weight while most of mu lies at the clamp; mu_eps is likely too high.
         """
         settings = {
             "n_epochs": n_epochs,
@@ -180,6 +204,9 @@ class LabelModel(BaseLabeler):
             "log_freq": log_freq,
             "mu_eps": mu_eps,
             "mu_clamp": mu_clamp,
+            "tol": tol,
+            **flat_optimizer_settings(optimizer_config),
+            **flat_lr_scheduler_settings(lr_scheduler_config, lr_scheduler),
         }
         config = parse_settings(FitConfig, settings, where="LabelModel.fit")
         if class_balance is None and Y_dev is not None:
@@ -215,15 +242,17 @@ class LabelModel(BaseLabeler):
                 if self.verbose and (record.epoch + 1) % config.log_freq == 0:
                     logger.info("epoch %d of %d: loss %.6g", record.epoch + 1, config.n_epochs, record.loss)
 
-            mu, history = complete_matrix(
+            completion = complete_matrix(
                 overlaps, balance, config, mu_eps=mu_eps, device=self.device, on_epoch=report
             )
-        self.mu = align_columns(mu, balance)
+        self.mu = align_columns(completion.mu, balance)
         self.class_balance = balance
         self.coverage = counts.coverage
         self.lf_names = counts.lf_names
-        self.history_ = history
-        self.n_epochs_ = len(history)
+        self.history_ = completion.history
+        self.n_epochs_ = len(completion.history)
+        self.converged_ = completion.converged
+        self._warn_of_a_bad_fit(mu_eps)
         return self
 
     def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
@@ -242,21 +271,16 @@ class LabelModel(BaseLabeler):
             ``[n, k]``, rows sum to 1.
         """
         self._check_fitted()
-        votes = self._votes(L, n_lfs=len(self.lf_names))
+        votes, names = read_votes(L)
+        if len(names) != len(self.lf_names):
+            message = f"L has {len(names)} columns, but the model was fitted on {len(self.lf_names)} LFs"
+            raise LabelMatrixError(message)
+        if default_lf_names(len(names)) not in (names, self.lf_names):
+            check_same_lfs("the model", self.lf_names, "L", names)
         k = self.cardinality
-        # log_likelihood[i, v + 1] is LF i's vector of log P(vote v | class); 0 for abstain
         log_likelihood = np.zeros((len(self.lf_names), k + 1, k))
         log_likelihood[:, 1:] = np.log(self.mu).reshape(-1, k, k)
-        probs = np.empty((len(votes), k))
-        for start in range(0, len(votes), _CHUNK_ROWS):
-            rows = slice(start, start + _CHUNK_ROWS)
-            scores = np.tile(np.log(self.class_balance), (len(votes[rows]), 1))
-            for table, lf_votes in zip(log_likelihood, votes[rows].T, strict=True):
-                scores += table[lf_votes.astype(np.intp) + 1]
-            scores -= scores.max(axis=1, keepdims=True)  # so that no row of exp is all zeros
-            np.exp(scores, out=scores)
-            probs[rows] = scores / scores.sum(axis=1, keepdims=True)
-        return probs
+        return class_probabilities(votes, log_likelihood, self.class_balance)
 
     def get_conditional_probs(self) -> Floats:
         """Return P(vote | class) of every LF.
@@ -298,7 +322,12 @@ class LabelModel(BaseLabeler):
         from safetensors.numpy import save
 
         self._check_fitted()
-        header = {"cardinality": self.cardinality, "lf_names": self.lf_names, "history": self.history_}
+        header = {
+            "cardinality": self.cardinality,
+            "lf_names": self.lf_names,
+            "history": self.history_,
+            "converged": self.converged_,
+        }
         tensors = {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage}
         with atomic_write(destination) as stream:
             stream.write(save(_contiguous(tensors), metadata=stamp(FILE_FORMAT, header)))
@@ -328,6 +357,7 @@ class LabelModel(BaseLabeler):
         self.lf_names = tuple(header["lf_names"])
         self.history_ = [EpochRecord(*record) for record in header["history"]]
         self.n_epochs_ = len(self.history_)
+        self.converged_ = header["converged"]
         self.mu = tensors["mu"]
         self.class_balance = tensors["class_balance"]
         self.coverage = tensors["coverage"]
@@ -337,6 +367,22 @@ class LabelModel(BaseLabeler):
     def from_file(cls, source: PathLike) -> Self:
         """Load a saved model as a new one; see :meth:`load`."""
         return cls(verbose=False).load(source)
+
+    def _warn_of_a_bad_fit(self, mu_eps: float) -> None:
+        if self.converged_ is False:
+            message = (
+                f"the loss was still sinking after {self.n_epochs_} epochs (loss "
+                f"{self.history_[-1].loss:.4g}); raise n_epochs or tol"
+            )
+            warnings.warn(ConvergenceWarning(message), stacklevel=4)
+        weights = self.get_weights()[self.coverage > 0]
+        at_clamp = np.mean((self.mu <= mu_eps) | (self.mu >= 1 - mu_eps))
+        if np.ptp(weights) < _SAME_WEIGHT and at_clamp > 0.5:
+            message = (
+                f"all labeling functions have the same weight ({weights[0]:.4g}) and {at_clamp:.0%} of mu "
+                f"lies at the clamp: mu_eps={mu_eps:g} is likely too high for these votes; pass a lower one"
+            )
+            warnings.warn(DegenerateWeightsWarning(message), stacklevel=4)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "mu"):
@@ -348,8 +394,9 @@ def _count(L_train: Any, cardinality: int) -> VoteCounts:
     """Vote counts of whatever form of training votes ``fit`` was given."""
     if isinstance(L_train, VoteCounts):
         return L_train
-    matrix = L_train if isinstance(L_train, LabelMatrix) else LabelMatrix(L_train, cardinality)
-    return VoteCounts.from_label_matrix(matrix)
+    if isinstance(L_train, LabelMatrix):
+        return VoteCounts.from_label_matrix(L_train)
+    return VoteCounts.from_votes(L_train, cardinality)
 
 
 def _check_counts(counts: VoteCounts, cardinality: int) -> None:
@@ -368,68 +415,6 @@ def _check_counts(counts: VoteCounts, cardinality: int) -> None:
         raise LabelMatrixError(message)
     if counts.silent_lfs:
         warnings.warn(SilentLFWarning(f"these LFs never vote: {', '.join(counts.silent_lfs)}"), stacklevel=4)
-
-
-def validate_class_balance(class_balance: Any, cardinality: int) -> Floats:
-    """Return ``class_balance`` as an array ``[k]``, or say why it is none.
-
-    Raises
-    ------
-    ClassBalanceError
-        Not k entries, not all positive, or a sum that is not 1 (to 1e-6).
-    """
-    balance = np.asarray(class_balance, dtype=np.float64)
-    if balance.shape != (cardinality,):
-        message = (
-            f"class_balance has {balance.size} entries. Does not match LabelModel cardinality {cardinality}."
-        )
-        raise ClassBalanceError(message)
-    _refuse_zero_priors(balance)
-    if not np.all(np.isfinite(balance)) or np.any(balance < 0):
-        message = f"class_balance must be positive, got {balance.tolist()}"
-        raise ClassBalanceError(message)
-    if abs(balance.sum() - 1) > _SUM_TOLERANCE:
-        message = (
-            f"class_balance must sum to 1, got {balance.tolist()} with sum {balance.sum():.6g}; "
-            "divide it by its sum if these are counts"
-        )
-        raise ClassBalanceError(message)
-    return balance
-
-
-def class_balance_from_gold(gold: Any, cardinality: int) -> Floats:
-    """Share of each class among gold labels ``[n]``, -1 (unknown) ignored.
-
-    Raises
-    ------
-    ClassBalanceError
-        Labels out of range, none known, or a class that does not occur.
-    """
-    labels = np.asarray(gold).ravel()
-    if labels.dtype.kind not in "iuf":
-        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got dtype {labels.dtype}"
-        raise ClassBalanceError(message)
-    wrong = (labels != np.floor(labels)) | (labels < ABSTAIN) | (labels >= cardinality)
-    if wrong.any():
-        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got {labels[wrong][0]}"
-        raise ClassBalanceError(message)
-    labels = labels.astype(np.int64)
-    counts = np.bincount(labels[labels != ABSTAIN], minlength=cardinality)
-    if counts.sum() == 0:
-        message = "Y_dev has no known label, pass class_balance or leave both out"
-        raise ClassBalanceError(message)
-    _refuse_zero_priors(counts)
-    return np.asarray(counts / counts.sum())
-
-
-def _refuse_zero_priors(balance: npt.NDArray[Any]) -> None:
-    if np.any(balance == 0):
-        classes = np.flatnonzero(balance == 0).tolist()
-        message = (
-            f"Class balance prior is 0 for class(es) {classes}. Every class needs a positive prior: "
-            "pass class_balance with a small value for these, or lower the cardinality"
-        )
-        raise ClassBalanceError(message)
 
 
 def _check_precisions(config: FitConfig, n_lfs: int) -> None:

@@ -42,6 +42,9 @@ Floats = npt.NDArray[np.float64]
 #: Priors that agree to this many decimals leave the order of their classes undetermined.
 PRIOR_DECIMALS = 3
 
+_DIVERGED = 10.0  # times the usual loss at the start
+_PATIENCE = 10  # epochs over which the loss has to sink by tol
+
 
 class FitConfig(OptimConfig):
     """Settings of ``LabelModel.fit``; one epoch is one step on the whole objective."""
@@ -59,9 +62,22 @@ class FitConfig(OptimConfig):
         lt=0.5,
         description="mu is kept in [mu_eps, 1 - mu_eps]; default min(0.01, 10^-ceil(log10 n)).",
     )
+    tol: float | None = Field(
+        None,
+        ge=0,
+        description="Stop when 10 epochs lower the loss by no more than this share of its first value.",
+    )
     mu_clamp: Literal["step", "final"] = Field(
         "step", description="Clamp mu after every gradient step, or once after the last one."
     )
+
+
+class Completion(NamedTuple):
+    """The estimate: mu ``[d, k]``, its columns not yet aligned, and how it was reached."""
+
+    mu: Floats
+    history: list[EpochRecord]
+    converged: bool | None
 
 
 class EpochRecord(NamedTuple):
@@ -116,8 +132,8 @@ def complete_matrix(
     mu_eps: float,
     device: str = "cpu",
     on_epoch: Callable[[EpochRecord], object] = lambda _: None,
-) -> tuple[Floats, list[EpochRecord]]:
-    """Estimate mu by gradient steps, its columns not yet aligned.
+) -> Completion:
+    """Estimate mu by gradient steps.
 
     Parameters
     ----------
@@ -136,13 +152,14 @@ def complete_matrix(
 
     Returns
     -------
-    (numpy.ndarray, list of EpochRecord)
-        mu ``[d, k]`` and the history.
+    Completion
+        ``converged`` says whether ``config.tol`` ended the steps, None without it.
 
     Raises
     ------
     TrainingError
-        The loss is not finite; raised before the update, names the epoch.
+        The loss is not finite, or more than ten times that of mu = 0 and of the clamped start; raised
+        before the update, names the epoch.
     """
     import torch
 
@@ -159,55 +176,96 @@ def complete_matrix(
     objective = Objective(tensor(overlaps), tensor(class_balance), tensor(start), config.l2)
     mu = torch.nn.Parameter(tensor(start * scale))
     optimizer = build_optimizer([mu], config)
+    # mu = 0 explains nothing, and a coarse clamp may force more than that on the very first step
+    clamped, _ = objective.loss_and_gradient(mu.detach().clamp(mu_eps, 1 - mu_eps))
+    usual = max(objective.loss_at_zero, clamped)
     n_warmup = count_warmup_steps(config, n_steps=config.n_epochs)
     history = []
     for epoch in range(config.n_epochs):
         lr = learning_rate(config, epoch, n_steps=config.n_epochs, n_warmup=n_warmup)
         set_learning_rate(optimizer, lr)
         loss, mu.grad = objective.loss_and_gradient(mu.detach())
-        if not np.isfinite(loss):
-            message = f"Loss is NaN. Consider reducing learning rate. (epoch {epoch}: loss {loss}, lr {lr:g})"
-            raise TrainingError(message)
+        _check_loss(loss, usual, epoch, lr)
         optimizer.step()
-        if config.mu_clamp == "step" or epoch == config.n_epochs - 1:
+        if config.mu_clamp == "step":
             mu.detach().clamp_(mu_eps, 1 - mu_eps)
         history.append(EpochRecord(epoch, loss, lr))
         on_epoch(history[-1])
-    return mu.detach().cpu().double().numpy(), history
+        if config.tol is not None and _has_settled(history, config.tol):
+            break
+    mu.detach().clamp_(mu_eps, 1 - mu_eps)
+    converged = None if config.tol is None else _has_settled(history, config.tol)
+    return Completion(mu.detach().cpu().double().numpy(), history, converged)
+
+
+def _check_loss(loss: float, usual: float, epoch: int, lr: float) -> None:
+    """Stop an optimisation that has left the reasonable."""
+    where = f"(epoch {epoch}: loss {loss:.4g}, lr {lr:g}; {usual:.4g} would be usual at the start)"
+    if not np.isfinite(loss):
+        message = f"Loss is NaN. Consider reducing learning rate. {where}"
+        raise TrainingError(message)
+    if loss > _DIVERGED * usual:
+        message = f"Loss diverges. Consider reducing learning rate, or mu_clamp='step'. {where}"
+        raise TrainingError(message)
+
+
+def _has_settled(history: list[EpochRecord], tol: float) -> bool:
+    """Whether the best loss of the last epochs is no better than the best one before them."""
+    if len(history) <= _PATIENCE:
+        return False
+    before = min(record.loss for record in history[:-_PATIENCE])
+    lately = min(record.loss for record in history[-_PATIENCE:])
+    return before - lately <= tol * history[0].loss
 
 
 class Objective:
     """Loss of mu and its gradient, in closed form.
 
     loss = ||(O - mu P mu^T) off the own blocks||_F^2 + ||mu p - diag(O)||^2 + l2 ||mu - mu_init||_F^2
+
+    The residual is never formed: it is d x d, while mu P mu^T has rank k, so that only the product of O
+    with a ``[d, k]`` matrix costs d^2 k per step; all else costs d k^2.
+
+    Parameters
+    ----------
+    overlaps
+        ``[d, d]``: O; its own blocks are set to zero in place.
+    p
+        ``[k]``.
+    mu_init
+        ``[d, k]``, the centre of the l2 term.
+    l2
+        Weight of the l2 term.
     """
 
     def __init__(self, overlaps: torch.Tensor, p: torch.Tensor, mu_init: torch.Tensor, l2: float) -> None:
         k = len(p)
-        self.overlaps = overlaps
-        self.vote_rates = overlaps.diagonal()
-        self.own_block = _own_blocks(len(overlaps) // k, k, overlaps)
+        self.vote_rates = overlaps.diagonal().clone()
+        for first in range(0, len(overlaps), k):
+            overlaps[first : first + k, first : first + k] = 0
+        self.off_blocks = overlaps
+        self.norm = overlaps.square().sum()
+        self.loss_at_zero = float(self.norm + self.vote_rates.square().sum() + l2 * mu_init.square().sum())
         self.p = p
         self.mu_init = mu_init
         self.l2 = l2
 
     def loss_and_gradient(self, mu: torch.Tensor) -> tuple[float, torch.Tensor]:
         """Evaluate at ``mu`` ``[d, k]``; the gradient has the same shape."""
+        k = len(self.p)
         mu_p = mu * self.p
-        residual = (self.overlaps - mu_p @ mu.T).masked_fill_(self.own_block, 0.0)
+        votes = mu.reshape(-1, k, k)
+        own = votes * self.p @ votes.transpose(1, 2)  # the own blocks of mu P mu^T, [m, k, k]
+        pulled = self.off_blocks @ mu_p
+        gram = mu.T @ mu_p
         excess = mu @ self.p - self.vote_rates
         drift = mu - self.mu_init
-        loss = residual.square().sum() + excess.square().sum() + self.l2 * drift.square().sum()
-        gradient = -4 * residual @ mu_p + 2 * excess[:, None] * self.p + 2 * self.l2 * drift
+        # ||O - A||^2 = ||O||^2 - 2 <O, A> + ||A||^2, off the own blocks, with A = mu P mu^T
+        loss = self.norm - 2 * (pulled * mu).sum() + (gram * gram.T).sum() - own.square().sum()
+        loss = loss + excess.square().sum() + self.l2 * drift.square().sum()
+        residual_mu_p = pulled - mu_p @ gram + (own @ mu_p.reshape(-1, k, k)).reshape(-1, k)
+        gradient = -4 * residual_mu_p + 2 * excess[:, None] * self.p + 2 * self.l2 * drift
         return float(loss), gradient
-
-
-def _own_blocks(m: int, k: int, like: torch.Tensor) -> torch.Tensor:
-    """``[d, d]`` mask of the m diagonal blocks of size k, which independence says nothing about."""
-    import torch
-
-    lf = torch.arange(m, device=like.device).repeat_interleave(k)
-    return lf[:, None] == lf[None, :]
 
 
 def align_columns(mu: Floats, class_balance: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.analysis import probs_to_preds
-from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
+from ws_pipeline.example_ids import ID_COLUMN, ids_from_table, ids_to_array
 from ws_pipeline.labeling.base import BaseLabeler, Floats
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
 
@@ -46,7 +46,7 @@ class ProbabilisticLabels:
 
     def to_table(self) -> pa.Table:
         """Encode as an Arrow table: example_id, p_0 .. p_{k-1}, prediction, covered."""
-        columns = {ID_COLUMN: pa.array(self.example_ids)}
+        columns = {ID_COLUMN: ids_to_array(self.example_ids)}
         columns |= {f"p_{label}": pa.array(column) for label, column in enumerate(self.probs.T.copy())}
         columns |= {"prediction": pa.array(self.predictions), "covered": pa.array(self.covered)}
         return pa.table(columns)

@@ -11,7 +11,7 @@ matrix stands for "LF i votes class y".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -21,18 +21,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.errors import VoteCountsError
+from ws_pipeline.labeling.counting import Counts, count_votes
 from ws_pipeline.labeling.label_matrix import (
-    ABSTAIN,
     LabelMatrix,
-    Votes,
+    check_cardinality,
     check_same_cardinality,
     check_same_lfs,
 )
+from ws_pipeline.labeling.vote_forms import read_votes
 
-Counts = npt.NDArray[np.int64]
 _METADATA_KEY = b"ws_pipeline.vote_counts"
-_CHUNK_BYTES = 32 * 2**20  # one-hot block of a row chunk
-_MAX_CHUNK_ROWS = 2**20  # float32 counts stay exact up to 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,30 +67,42 @@ class VoteCounts:
 
     @classmethod
     def from_label_matrix(cls, matrix: LabelMatrix) -> VoteCounts:
-        """Count one label matrix, in one pass over chunks of rows."""
-        k, m = matrix.cardinality, matrix.n_lfs
-        pairs = np.zeros((m * k, m * k), dtype=np.int64)
-        overlaps, conflicts = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
-        totals = np.zeros(3, dtype=np.int64)
-        for votes in _row_chunks(matrix.votes, n_columns=m * k):
-            pairs += count_pairs(votes, k)
-            voted = votes != ABSTAIN
-            n_votes = voted.sum(axis=1)
-            conflicting = _has_two_classes(votes, voted)
-            overlaps += voted[n_votes >= 2].sum(axis=0)
-            conflicts += voted[conflicting].sum(axis=0)
-            totals += [int((n_votes >= 1).sum()), int((n_votes >= 2).sum()), int(conflicting.sum())]
-        n_covered, n_overlapping, n_conflicting = map(int, totals)
+        """Count one label matrix."""
+        return cls.from_votes(matrix.votes, matrix.cardinality, matrix.lf_names)
+
+    @classmethod
+    def from_votes(cls, votes: Any, cardinality: int, lf_names: Sequence[str] | None = None) -> VoteCounts:
+        """Count votes ``[n, m]`` that are validated on the way, without a copy of the whole.
+
+        Parameters
+        ----------
+        votes
+            Values in {-1, 0, .., k-1}; any integer dtype, or floats with integer values; or any other form
+            that :mod:`ws_pipeline.labeling.vote_forms` reads.
+        cardinality
+            Number of classes k.
+        lf_names
+            m names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
+
+        Raises
+        ------
+        LabelMatrixError
+            Not two-dimensional, or a vote is out of range.
+        """
+        check_cardinality(cardinality)
+        form = read_votes(votes)
+        names = form.lf_names if lf_names is None else tuple(lf_names)
+        rows, pairs = count_votes(form.votes, cardinality)
         return cls(
-            cardinality=k,
-            lf_names=matrix.lf_names,
-            n_examples=matrix.n_examples,
-            n_covered=n_covered,
-            n_overlapping=n_overlapping,
-            n_conflicting=n_conflicting,
+            cardinality=cardinality,
+            lf_names=names,
+            n_examples=rows.n_examples,
+            n_covered=rows.n_covered,
+            n_overlapping=rows.n_overlapping,
+            n_conflicting=rows.n_conflicting,
             pair_counts=pairs,
-            overlap_counts=overlaps,
-            conflict_counts=conflicts,
+            overlap_counts=rows.overlap_counts,
+            conflict_counts=rows.conflict_counts,
         )
 
     @classmethod
@@ -219,30 +229,3 @@ class VoteCounts:
             "n_overlapping": self.n_overlapping,
             "n_conflicting": self.n_conflicting,
         }
-
-
-def count_pairs(votes: Votes, cardinality: int) -> Counts:
-    """Count pairs of votes, ``[rows, m]`` -> ``[d, d]``.
-
-    A product of one-hot float32 blocks: every partial sum is an integer below 2**24, so it is
-    exact in any order of summation.
-    """
-    one_hot = (votes[:, :, None] == np.arange(cardinality, dtype=votes.dtype)).astype(np.float32)
-    flat = one_hot.reshape(len(votes), -1)
-    pairs: Counts = (flat.T @ flat).astype(np.int64)
-    return pairs
-
-
-def _row_chunks(votes: Votes, n_columns: int) -> Iterator[Votes]:
-    """Blocks of rows whose one-hot form with ``n_columns`` columns stays small."""
-    n_rows = int(np.clip(_CHUNK_BYTES // (4 * max(n_columns, 1)), 256, _MAX_CHUNK_ROWS))
-    for start in range(0, len(votes), n_rows):
-        yield votes[start : start + n_rows]
-
-
-def _has_two_classes(votes: Votes, voted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """``[rows]`` mask of the examples on which two LFs vote differently."""
-    highest = votes.max(axis=1, initial=ABSTAIN)
-    lowest = np.where(voted, votes, np.iinfo(votes.dtype).max).min(axis=1, initial=np.iinfo(votes.dtype).max)
-    different: npt.NDArray[np.bool_] = (highest != ABSTAIN) & (highest != lowest)
-    return different

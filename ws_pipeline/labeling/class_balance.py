@@ -1,0 +1,77 @@
+"""The class balance P(class) that a label model is fitted with: given, counted, or uniform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.errors import ClassBalanceError
+from ws_pipeline.labeling.label_matrix import ABSTAIN
+
+Floats = npt.NDArray[np.float64]
+
+_SUM_TOLERANCE = 1e-6
+
+
+def validate_class_balance(class_balance: Any, cardinality: int) -> Floats:
+    """Return ``class_balance`` as an array ``[k]``, or say why it is none.
+
+    Raises
+    ------
+    ClassBalanceError
+        Not k entries, not all positive, or a sum that is not 1 (to 1e-6).
+    """
+    balance = np.asarray(class_balance, dtype=np.float64)
+    if balance.shape != (cardinality,):
+        message = (
+            f"class_balance has {balance.size} entries. Does not match LabelModel cardinality {cardinality}."
+        )
+        raise ClassBalanceError(message)
+    _refuse_zero_priors(balance)
+    if not np.all(np.isfinite(balance)) or np.any(balance < 0):
+        message = f"class_balance must be positive, got {balance.tolist()}"
+        raise ClassBalanceError(message)
+    if abs(balance.sum() - 1) > _SUM_TOLERANCE:
+        message = (
+            f"class_balance must sum to 1, got {balance.tolist()} with sum {balance.sum():.6g}; "
+            "divide it by its sum if these are counts"
+        )
+        raise ClassBalanceError(message)
+    return balance
+
+
+def class_balance_from_gold(gold: Any, cardinality: int) -> Floats:
+    """Share of each class among gold labels ``[n]``, -1 (unknown) ignored.
+
+    Raises
+    ------
+    ClassBalanceError
+        Labels out of range, none known, or a class that does not occur.
+    """
+    labels = np.asarray(gold).ravel()
+    if labels.dtype.kind not in "iuf":
+        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got dtype {labels.dtype}"
+        raise ClassBalanceError(message)
+    wrong = (labels != np.floor(labels)) | (labels < ABSTAIN) | (labels >= cardinality)
+    if wrong.any():
+        message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got {labels[wrong][0]}"
+        raise ClassBalanceError(message)
+    labels = labels.astype(np.int64)
+    counts = np.bincount(labels[labels != ABSTAIN], minlength=cardinality)
+    if counts.sum() == 0:
+        message = "Y_dev has no known label, pass class_balance or leave both out"
+        raise ClassBalanceError(message)
+    _refuse_zero_priors(counts)
+    return np.asarray(counts / counts.sum())
+
+
+def _refuse_zero_priors(balance: npt.NDArray[Any]) -> None:
+    if np.any(balance == 0):
+        classes = np.flatnonzero(balance == 0).tolist()
+        message = (
+            f"Class balance prior is 0 for class(es) {classes}. Every class needs a positive prior: "
+            "pass class_balance with a small value for these, or lower the cardinality"
+        )
+        raise ClassBalanceError(message)

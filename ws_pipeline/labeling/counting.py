@@ -1,0 +1,358 @@
+r"""How votes are counted: exact integers, in one pass over chunks of rows.
+
+Pairs of votes can be counted in three ways that give the same integers; which is fastest depends on
+the shape, and :func:`choose_method` estimates it per chunk:
+
+- "popcount": one bit per (LF, class) and example; a pair is an AND and a population count;
+- "bincount": the joint votes of two small groups of LFs are one code per example, and codes are
+  counted; wins with more than a few classes;
+- "sparse": a sparse product of the one-hot form with itself; wins where most LFs abstain.
+
+Legend: n examples, m labeling functions (LFs), k classes, d = m*k, r rows of a chunk.
+Chunks are LF-major, ``[m, r]``, so that all of an LF's votes lie side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.labeling.label_matrix import ABSTAIN, Votes, check_range, votes_dtype
+from ws_pipeline.labeling.threads import map_spans
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Counts = npt.NDArray[np.int64]
+Method = Literal["popcount", "bincount", "sparse"]
+
+_WORD_BITS = 64
+_ALIGNMENT = _WORD_BITS  # rows of a chunk fill whole words of bits
+_CHUNK_BYTES = 2**26  # of a chunk's votes at most
+_CHUNK_ROWS = 2**16
+_CACHE_WORDS = 2**17  # of a block of bits that stays in a core's cache
+_TABLE_ENTRIES = 2**16  # of a table of joint codes that stays in a core's cache
+_READ_BYTES = 2**19  # of the caller's array that are validated and transposed at a time
+
+# Nanoseconds, measured on one core; only their ratios matter.
+_NS_PER_WORD_PAIR = 0.8  # AND, count and add 64 examples of one pair of bits
+_NS_PER_CODE = 2.0  # form and count one joint code
+_NS_PER_ENTRY = 1.0  # add up an entry of a table of joint codes
+_NS_PER_PRODUCT = 4.0  # multiply and add in a sparse product
+_NS_PER_VOTE = 40.0  # build the sparse form
+_NS_PER_CELL = 1.5  # find the votes among the abstains
+
+
+@dataclass(frozen=True, eq=False)
+class RowCounts:
+    """What is counted per labeling function and per example; adds up over shards exactly.
+
+    Parameters
+    ----------
+    n_examples, n_covered, n_overlapping, n_conflicting
+        Number of examples: all, with at least one vote, with at least two votes, with at least two
+        different votes.
+    class_counts
+        ``[m, k]`` int64: how often each LF votes each class.
+    overlap_counts, conflict_counts
+        ``[m]`` int64: number of examples on which the LF votes and another LF votes too, and votes
+        something else.
+    """
+
+    n_examples: int
+    n_covered: int
+    n_overlapping: int
+    n_conflicting: int
+    class_counts: Counts
+    overlap_counts: Counts
+    conflict_counts: Counts
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @classmethod
+    def zeros(cls, n_lfs: int, cardinality: int) -> RowCounts:
+        """Counts of no examples."""
+        class_counts = np.zeros((n_lfs, cardinality), dtype=np.int64)
+        return cls(0, 0, 0, 0, class_counts, np.zeros(n_lfs, np.int64), np.zeros(n_lfs, np.int64))
+
+
+def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCounts:
+    """Count votes ``[n, m]`` per LF and per example.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is out of range.
+    """
+
+    def count_span(start: int, stop: int) -> RowCounts:
+        total = RowCounts.zeros(votes.shape[1], cardinality)
+        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
+            class_counts = np.stack([_count_true(chunk == label) for label in range(cardinality)], axis=1)
+            total += _count_chunk_rows(chunk, n_rows, class_counts)
+        return total
+
+    return reduce(RowCounts.__add__, map_spans(count_span, votes.shape[0]))
+
+
+def count_votes(
+    votes: npt.NDArray[Any] | csr_array, cardinality: int, *, method: Method | None = None
+) -> tuple[RowCounts, Counts]:
+    """Count votes and pairs of votes.
+
+    Parameters
+    ----------
+    votes
+        ``[n, m]`` integers, or floats with integer values, in {-1, 0, .., k-1}; in a sparse array, what
+        is not stored abstains.
+    cardinality
+        Number of classes k.
+    method
+        How pairs are counted.  Default: the one that should be fastest, chunk by chunk.
+
+    Returns
+    -------
+    (RowCounts, numpy.ndarray)
+        Counts per LF and example, and ``[d, d]`` int64: on how many examples LF i votes y and LF j
+        votes z, at ``[i*k + y, j*k + z]``.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is out of range.
+    """
+    m = votes.shape[1]
+
+    def count_span(start: int, stop: int) -> tuple[RowCounts, Counts]:
+        rows = RowCounts.zeros(m, cardinality)
+        pairs = np.zeros((m * cardinality, m * cardinality), dtype=np.int64)
+        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
+            if m:
+                _METHODS[method or choose_method(chunk, cardinality)](chunk, cardinality, pairs)
+            rows += _count_chunk_rows(chunk, n_rows, np.zeros((m, cardinality), dtype=np.int64))
+        return rows, pairs
+
+    (rows, pairs), *others = map_spans(count_span, votes.shape[0])
+    for more_rows, more_pairs in others:
+        rows += more_rows
+        pairs += more_pairs
+    _mirror(pairs)
+    class_counts = np.diagonal(pairs).reshape(m, cardinality).copy()
+    counted = {f.name: getattr(rows, f.name) for f in fields(rows)} | {"class_counts": class_counts}
+    return RowCounts(**counted), pairs
+
+
+def lf_major_chunks(
+    votes: npt.NDArray[Any] | csr_array,
+    cardinality: int,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    max_rows: int = _CHUNK_ROWS,
+) -> Iterator[tuple[Votes, int]]:
+    """Validate rows ``start`` to ``stop`` of votes ``[n, m]`` and hand them out LF-major, chunk by chunk.
+
+    Yields
+    ------
+    (numpy.ndarray, int)
+        ``[m, r]`` votes of the smallest dtype, r a multiple of 64, and the number of examples in it;
+        the places behind them abstain.  The array is used again for the next chunk.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is out of range; names its LF and row.
+    """
+    m = votes.shape[1]
+    end = votes.shape[0] if stop is None else stop
+    most = max(_ALIGNMENT, min(max_rows, _CHUNK_ROWS))
+    size = int(np.clip(_CHUNK_BYTES // max(m, 1), _ALIGNMENT, most)) // _ALIGNMENT * _ALIGNMENT
+    size = min(size, -(-(end - start) // _ALIGNMENT) * _ALIGNMENT)
+    step = max(1, _READ_BYTES // max(votes.dtype.itemsize * m, 1))
+    chunk: Any = np.empty((m, size), dtype=votes_dtype(cardinality))
+    for begin in range(start, end, size or 1):
+        behind = min(begin + size, end)
+        if isinstance(votes, np.ndarray):
+            for first in range(begin, behind, step):
+                part = votes[first : min(first + step, behind)]
+                check_range(part, cardinality, first_row=first)
+                # first narrowed, then transposed: twice as fast as both at once
+                narrow = part.astype(chunk.dtype, copy=False)
+                chunk[:, first - begin : first - begin + len(part)] = narrow.T
+            chunk[:, behind - begin :] = ABSTAIN
+        else:
+            chunk[:] = ABSTAIN
+            part = votes[begin:behind].tocoo()
+            _check_sparse_range(part, cardinality, first_row=begin)
+            chunk[part.col, part.row] = part.data
+        yield chunk, behind - begin
+
+
+def _check_sparse_range(part: Any, cardinality: int, *, first_row: int) -> None:
+    """Refuse the first stored vote that is not in 0..k-1, as :func:`check_range` words it."""
+    data = part.data
+    wrong = ~((data >= 0) & (data < cardinality) & (data == np.floor(data)))
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        cell = np.full((1, int(part.col[at]) + 1), ABSTAIN, dtype=data.dtype)
+        cell[0, -1] = data[at]
+        check_range(cell, cardinality, first_row=first_row + int(part.row[at]))
+
+
+def choose_method(chunk: Votes, cardinality: int) -> Method:
+    """Estimate which way counts the pairs of a chunk ``[m, r]`` fastest."""
+    m, r = chunk.shape
+    sample = (chunk[:, :: max(1, r // 256)] != ABSTAIN).sum(axis=0)
+    votes_per_row, pairs_per_row = float(sample.mean()), float((sample**2).mean())
+    d = m * cardinality
+    cost: dict[Method, float] = {
+        "popcount": d * d / 2 / _WORD_BITS * _NS_PER_WORD_PAIR,
+        "bincount": _bincount_cost(m, r, cardinality),
+        "sparse": pairs_per_row * _NS_PER_PRODUCT + votes_per_row * _NS_PER_VOTE + m * _NS_PER_CELL,
+    }
+    return min(cost, key=lambda name: cost[name])
+
+
+def _bincount_cost(m: int, r: int, cardinality: int) -> float:
+    size = joint_group_size(cardinality)
+    n_tables = (-(-m // size)) ** 2 / 2
+    entries = (cardinality + 1) ** (2 * size) * size**2
+    return float(n_tables * (_NS_PER_CODE + entries * _NS_PER_ENTRY / r))
+
+
+def _count_chunk_rows(chunk: Votes, n_rows: int, class_counts: Counts) -> RowCounts:
+    """Count a chunk ``[m, r]`` per LF and example."""
+    voted = chunk != ABSTAIN
+    counter = np.uint8 if len(chunk) < 256 else np.uint32  # adding bytes is by far the fastest
+    n_votes = voted.view(np.uint8).sum(axis=0, dtype=counter)
+    overlapping = n_votes >= 2
+    # seen as unsigned, an abstain is the largest number, so the minimum is the lowest vote
+    unsigned = chunk.view(np.uint8 if chunk.itemsize == 1 else np.uint16)
+    lowest = unsigned.min(axis=0, initial=-1 % 2 ** (8 * chunk.itemsize)).view(chunk.dtype)
+    conflicting = chunk.max(axis=0, initial=ABSTAIN) != lowest
+    return RowCounts(
+        n_examples=n_rows,
+        n_covered=int(np.count_nonzero(n_votes)),
+        n_overlapping=int(np.count_nonzero(overlapping)),
+        n_conflicting=int(np.count_nonzero(conflicting)),
+        class_counts=class_counts,
+        overlap_counts=_count_true(voted & overlapping),
+        conflict_counts=_count_true(voted & conflicting),
+    )
+
+
+def _count_true(mask: npt.NDArray[np.bool_]) -> Counts:
+    """Count True along the last axis, whose length is a multiple of 64."""
+    return _count_bits(np.packbits(mask, axis=-1).view(np.uint64))
+
+
+def _count_bits(words: npt.NDArray[np.uint64]) -> Counts:
+    counts: Counts = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+    return counts
+
+
+def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
+    """Add a chunk's pair counts to the upper triangle of ``pairs``, by bits."""
+    m, r = chunk.shape
+    k, d = cardinality, m * cardinality
+    bits = np.empty((m, k, r // _WORD_BITS), dtype=np.uint64)
+    for label in range(k):
+        bits[:, label] = np.packbits(chunk == label, axis=1).view(np.uint64)
+    bits = bits.reshape(d, -1)
+    pairs[np.diag_indices(d)] += _count_bits(bits)
+    width = max(16, _CACHE_WORDS // d)
+    both, ones = np.empty((d, width), dtype=np.uint64), np.empty((d, width), dtype=np.uint8)
+    for start in range(0, bits.shape[1], width):
+        block = np.ascontiguousarray(bits[:, start : start + width])
+        both, ones = both[:, : block.shape[1]], ones[:, : block.shape[1]]
+        for row in range(d - k):
+            first = (row // k + 1) * k  # the LF's own block holds nothing but the diagonal
+            others = slice(first, d)
+            np.bitwise_and(block[row], block[others], out=both[others])
+            np.bitwise_count(both[others], out=ones[others])
+            pairs[row, others] += ones[others].sum(axis=1, dtype=np.uint32)
+
+
+def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
+    """Add a chunk's pair counts to the upper triangle of ``pairs``, by joint codes of groups of LFs."""
+    m, k = len(chunk), cardinality
+    size = joint_group_size(k)
+    groups = [range(first, min(first + size, m)) for first in range(0, m, size)]
+    codes = [_joint_codes(chunk[group.start : group.stop], k) for group in groups]
+    n_codes = [(k + 1) ** len(group) for group in groups]
+    for one, group in enumerate(groups):
+        alone = np.bincount(codes[one], minlength=n_codes[one])
+        _add_marginals(alone, group, group, k, pairs)
+        for other in range(one + 1, len(groups)):
+            joint = np.bincount(
+                codes[one] * n_codes[other] + codes[other], minlength=n_codes[one] * n_codes[other]
+            )
+            _add_marginals(joint, group, groups[other], k, pairs)
+
+
+def joint_group_size(cardinality: int) -> int:
+    """Number of LFs whose joint votes, crossed with those of as many others, keep a small table."""
+    return max(1, int(np.log(_TABLE_ENTRIES) / (2 * np.log(cardinality + 1))))
+
+
+def _joint_codes(votes: Votes, cardinality: int) -> Counts:
+    """One number for all votes of a group ``[g, r]``: its votes + 1 as digits of base k+1, ``[r]``."""
+    codes = np.zeros(votes.shape[1], dtype=np.int64)
+    for lf_votes in votes:
+        codes *= cardinality + 1
+        codes += lf_votes
+        codes += 1
+    return codes
+
+
+def _add_marginals(table: Counts, group: range, others: range, cardinality: int, pairs: Counts) -> None:
+    """Add the pairs of an LF of ``group`` and one of ``others`` that a table of joint votes holds.
+
+    For a group and itself, ``table`` counts its joint votes alone.
+    """
+    k = cardinality
+    lfs = [*group] if group == others else [*group, *others]
+    table = table.reshape((k + 1,) * len(lfs))
+    for one in group:
+        for other in others:
+            if other < one:
+                continue
+            kept = (lfs.index(one), lfs.index(other))
+            marginal = table.sum(axis=tuple(axis for axis in range(len(lfs)) if axis not in kept))
+            block = np.diag(marginal[1:]) if one == other else marginal[1:, 1:]
+            pairs[one * k : (one + 1) * k, other * k : (other + 1) * k] += block
+
+
+def _add_by_sparse_product(chunk: Votes, cardinality: int, pairs: Counts) -> None:
+    """Add a chunk's pair counts to the upper triangle of ``pairs``, by a sparse product."""
+    from scipy import sparse
+
+    lfs, examples = np.nonzero(chunk != ABSTAIN)
+    codes = lfs * cardinality + chunk[lfs, examples]
+    one_hot = sparse.csr_array(
+        (np.ones(len(codes), dtype=np.int32), (codes, examples)), shape=(len(pairs), chunk.shape[1])
+    )
+    product = sparse.coo_array(one_hot @ one_hot.T)
+    row, column = product.coords
+    upper = row <= column
+    pairs[row[upper], column[upper]] += product.data[upper]
+
+
+_METHODS = {"popcount": _add_by_popcount, "bincount": _add_by_bincount, "sparse": _add_by_sparse_product}
+
+
+def _mirror(pairs: Counts, block: int = 512) -> None:
+    """Copy the upper triangle onto the lower one, block by block, without a second matrix."""
+    d = len(pairs)
+    for start in range(0, d, block):
+        stop = min(start + block, d)
+        pairs[stop:, start:stop] = pairs[start:stop, stop:].T
+        corner = pairs[start:stop, start:stop]
+        lower = np.tril_indices(stop - start, -1)
+        corner[lower] = corner.T[lower]

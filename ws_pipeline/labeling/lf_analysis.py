@@ -1,0 +1,279 @@
+"""What each labeling function does, counted: votes, coverage, overlaps, conflicts, accuracy.
+
+Everything but the accuracy comes from :class:`~ws_pipeline.labeling.counting.RowCounts`, so it adds up
+over shards exactly.  Start reading at :class:`LFAnalysis`; :mod:`.analysis` has its summary as an Arrow
+table.
+
+Legend: n examples, m labeling functions (LFs), k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.labeling.counting import Counts, RowCounts, count_rows
+from ws_pipeline.labeling.gold import count_correct, count_joint
+from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, validate_votes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from ws_pipeline.labeling.lf import LabelingFunction
+
+Floats = npt.NDArray[np.float64]
+
+
+class LFAnalysis:
+    """Statistics of labeling functions, with or without gold labels.
+
+    Shares of nothing (0/0: no examples, an LF that never votes) are 0.
+
+    Parameters
+    ----------
+    L
+        ``[n, m]`` votes, -1 = abstain, or a :class:`LabelMatrix`.
+    lfs
+        The m labeling functions, for their names.  Default: the names in the label matrix; an array has
+        none.
+
+    Raises
+    ------
+    LabelMatrixError
+        Votes that are no integers from -1 on, or another number of LFs than of columns.
+
+    Attributes
+    ----------
+    counts
+        The :class:`RowCounts` that everything is computed from, except what needs gold labels.
+    lf_names
+        m names, or None.
+
+    Examples
+    --------
+    >>> analysis = LFAnalysis([[-1, 0, 0], [-1, -1, -1], [1, 0, -1], [-1, 0, -1], [0, 0, 0]])
+    >>> analysis.label_coverage(), analysis.label_overlap(), analysis.label_conflict()
+    (0.8, 0.6, 0.2)
+    >>> analysis.lf_polarities()
+    [[0, 1], [0], [0]]
+    >>> analysis.lf_overlaps(normalize_by_coverage=True)
+    array([1.  , 0.75, 1.  ])
+    """
+
+    counts: RowCounts
+    lf_names: tuple[str, ...] | None
+    _votes: Votes | None
+
+    def __init__(self, L: LabelMatrix | ArrayLike, lfs: Sequence[LabelingFunction] | None = None) -> None:
+        names = None if lfs is None else tuple(lf.name for lf in lfs)
+        if isinstance(L, LabelMatrix):
+            votes, cardinality = L.votes, L.cardinality
+            names = L.lf_names if names is None else names
+        else:
+            votes, cardinality = checked_votes(L, names)
+        self._set(count_rows(votes, cardinality), names, votes)
+
+    @classmethod
+    def from_counts(cls, counts: RowCounts, lf_names: Sequence[str] | None = None) -> LFAnalysis:
+        """Analyse counts, for example the sum of the counts of all shards.
+
+        Parameters
+        ----------
+        counts
+            Counts of n examples by m LFs.
+        lf_names
+            m names.
+
+        Returns
+        -------
+        LFAnalysis
+            Without votes: what takes gold labels raises an error.
+        """
+        analysis = cls.__new__(cls)
+        analysis._set(counts, None if lf_names is None else tuple(lf_names), None)  # noqa: SLF001  its own
+        return analysis
+
+    def _set(self, counts: RowCounts, names: tuple[str, ...] | None, votes: Votes | None) -> None:
+        n_lfs = len(counts.class_counts)
+        if names is not None and len(names) != n_lfs:
+            message = f"Number of LFs ({len(names)}) and number of LF matrix columns ({n_lfs}) are different"
+            raise LabelMatrixError(message)
+        self.counts, self.lf_names, self._votes = counts, names, votes
+
+    @property
+    def L(self) -> Votes:  # noqa: N802
+        """Votes ``[n, m]``."""
+        if self._votes is None:
+            message = (
+                "this analysis was made from counts and has no votes; use LFAnalysis(L) with gold labels"
+            )
+            raise LabelMatrixError(message)
+        return self._votes
+
+    def label_coverage(self) -> float:
+        """Share of examples with at least one vote."""
+        return self.counts.n_covered / max(self.counts.n_examples, 1)
+
+    def label_overlap(self) -> float:
+        """Share of examples with at least two votes."""
+        return self.counts.n_overlapping / max(self.counts.n_examples, 1)
+
+    def label_conflict(self) -> float:
+        """Share of examples with at least two different votes."""
+        return self.counts.n_conflicting / max(self.counts.n_examples, 1)
+
+    def lf_polarities(self) -> list[list[int]]:
+        """Classes that each LF votes for, ascending: m lists."""
+        return [np.flatnonzero(counts).tolist() for counts in self.counts.class_counts]
+
+    def lf_coverages(self) -> Floats:
+        """Share of examples that each LF votes on, ``[m]`` in [0, 1]."""
+        return shares(self._n_votes, self.counts.n_examples)
+
+    def lf_overlaps(self, normalize_by_coverage: bool = False) -> Floats:
+        """Share of examples that each LF and another one vote on.
+
+        Parameters
+        ----------
+        normalize_by_coverage
+            Share of the LF's votes instead.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[m]`` in [0, 1].
+        """
+        total = self._n_votes if normalize_by_coverage else self.counts.n_examples
+        return shares(self.counts.overlap_counts, total)
+
+    def lf_conflicts(self, normalize_by_overlaps: bool = False) -> Floats:
+        """Share of examples on which each LF votes and another one votes something else.
+
+        Parameters
+        ----------
+        normalize_by_overlaps
+            Share of the LF's overlaps instead.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[m]`` in [0, 1].
+        """
+        total = self.counts.overlap_counts if normalize_by_overlaps else self.counts.n_examples
+        return shares(self.counts.conflict_counts, total)
+
+    def lf_empirical_accuracies(self, Y: ArrayLike) -> Floats:
+        """Share of right votes among the votes on examples with a gold label.
+
+        Parameters
+        ----------
+        Y
+            Gold labels ``[n]`` or ``[n, 1]``, -1 = unknown.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[m]`` in [0, 1], 0 for an LF that meets no gold label.
+
+        Raises
+        ------
+        InvalidInputError
+            Gold labels that are no integers from -1 on, or not n.
+        """
+        n_correct, n_incorrect = count_correct(self.L, Y)
+        return shares(n_correct, n_correct + n_incorrect)
+
+    def lf_empirical_probs(self, Y: ArrayLike, k: int) -> Floats:
+        """Conditional probability table of each LF, P(vote | gold label).
+
+        Parameters
+        ----------
+        Y
+            Gold labels ``[n]`` or ``[n, 1]`` in 0..k-1, -1 = unknown.
+        k
+            Number of classes.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[m, k+1, k]``: share of vote l-1 (0 is abstain) among the examples with gold label y, at
+            ``[j, l, y]``; NaN for a class without gold labels.
+
+        Raises
+        ------
+        InvalidInputError
+            Gold labels as above, or a vote or gold label that is not below k.
+        """
+        joint, n_gold = count_joint(self.L, Y, k)
+        tables: Floats = np.full(joint.shape, np.nan)
+        np.divide(joint, n_gold, out=tables, where=n_gold > 0)
+        return tables
+
+    def lf_summary(self, Y: ArrayLike | None = None, est_weights: ArrayLike | None = None) -> pd.DataFrame:
+        """Per-LF statistics as a table.
+
+        Parameters
+        ----------
+        Y
+            Gold labels ``[n]`` or ``[n, 1]``, -1 = unknown; for the columns Correct, Incorrect, Emp. Acc.
+        est_weights
+            ``[m]`` learned weights, for the column Learned Weight; a Series is matched by LF name.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per LF, its name as index, or its number when there are no names: j (with names
+            only), Polarity, Coverage, Overlaps, Conflicts, and the columns above.
+
+        Raises
+        ------
+        InvalidInputError
+            Gold labels or weights that do not fit.
+        """
+        import pandas as pd
+
+        m = len(self.counts.class_counts)
+        index: list[Any] = list(range(m)) if self.lf_names is None else list(self.lf_names)
+        columns: dict[str, Any] = {} if self.lf_names is None else {"j": list(range(m))}
+        columns["Polarity"] = pd.Series(self.lf_polarities(), index=index, dtype=object)
+        columns["Coverage"] = self.lf_coverages()
+        columns["Overlaps"] = self.lf_overlaps()
+        columns["Conflicts"] = self.lf_conflicts()
+        if Y is not None:
+            columns["Correct"], columns["Incorrect"] = count_correct(self.L, Y)
+            columns["Emp. Acc."] = self.lf_empirical_accuracies(Y)
+        if est_weights is not None:
+            if np.shape(est_weights) != (m,):
+                message = f"est_weights must have shape [{m}], got {list(np.shape(est_weights))}"
+                raise LabelMatrixError(message)
+            columns["Learned Weight"] = pd.Series(est_weights, index=index)
+        return pd.DataFrame(columns, index=index)
+
+    @property
+    def _n_votes(self) -> Counts:
+        return np.asarray(self.counts.class_counts.sum(axis=1))
+
+
+def checked_votes(L: ArrayLike, lf_names: Sequence[str] | None = None) -> tuple[Votes, int]:
+    """Validate votes ``[n, m]`` whose number of classes is not known; return them and the least it can be.
+
+    Raises
+    ------
+    LabelMatrixError
+        Not two-dimensional, or a vote that is no integer from -1 on.
+    """
+    array = np.asarray(L)
+    most = np.iinfo(np.int16).max
+    highest = array.max() if array.size and array.dtype.kind in "iuf" else ABSTAIN
+    cardinality = min(max(int(highest) + 1, 2), most) if np.isfinite(highest) else most
+    return validate_votes(array, cardinality, lf_names=lf_names), cardinality
+
+
+def shares(counts: Counts, totals: Counts | int) -> Floats:
+    """Return ``counts / totals``, 0 where the total is 0."""
+    return np.asarray(counts / np.maximum(totals, 1))

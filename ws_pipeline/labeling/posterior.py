@@ -1,0 +1,125 @@
+"""P(class | votes) by Bayes' rule, for labeling functions that are independent given the class.
+
+Each vote adds a vector of log-likelihoods, looked up in a table.  Neighbouring LFs share one table over
+their joint votes as long as it stays in the cache, which saves most of the look-ups.
+
+Legend: n examples, m labeling functions (LFs), k classes, g LFs of a group.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.labeling.counting import lf_major_chunks
+from ws_pipeline.labeling.label_matrix import Votes
+from ws_pipeline.labeling.threads import map_spans
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Floats = npt.NDArray[np.float64]
+
+_TABLE_BYTES = 2**18
+_SCORES = 2**22  # of a chunk at most
+_MAX_CODES = np.iinfo(np.int16).max
+
+
+def class_probabilities(
+    votes: npt.NDArray[Any] | csr_array, log_likelihood: Floats, class_balance: Floats
+) -> Floats:
+    """Compute P(class | votes) of every example.
+
+    Parameters
+    ----------
+    votes
+        ``[n, m]`` in {-1, 0, .., k-1}; validated chunk by chunk.
+    log_likelihood
+        ``[m, k+1, k]``: entry ``[i, v + 1, z]`` is log P(LF i votes v | class z), whatever a vote is
+        to count; 0 throughout for abstains that are to say nothing.
+    class_balance
+        ``[k]``, positive.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``[n, k]`` float64, rows sum to 1; the class balance for examples whose votes say nothing.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is out of range.
+    """
+    k = len(class_balance)
+    tables = group_tables(log_likelihood)
+    log_balance = np.log(class_balance)
+    probs = np.empty((votes.shape[0], k))
+
+    def fill_span(start: int, stop: int) -> None:
+        row = start
+        for chunk, n_rows in lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k):
+            probs[row : row + n_rows] = _chunk_probabilities(chunk, tables, log_balance)[:n_rows]
+            row += n_rows
+
+    map_spans(fill_span, votes.shape[0])
+    return probs
+
+
+def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], log_balance: Floats) -> Floats:
+    """P(class | votes) ``[r, k]`` of a chunk ``[m, r]``."""
+    k = len(log_balance)
+    scores = np.repeat(log_balance[:, None], chunk.shape[1], axis=1)
+    term = np.empty(chunk.shape[1])
+    for first, n_lfs, table in tables:
+        codes = joint_codes(chunk[first : first + n_lfs], k)
+        for label in range(k):
+            scores[label] += np.take(table[label], codes, out=term, mode="clip")
+    scores -= scores.max(axis=0)  # so that no column of exp is all zeros
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=0)
+    return scores.T
+
+
+def group_tables(log_likelihood: Floats) -> list[tuple[int, int, Floats]]:
+    """Tables of the summed log-likelihoods of joint votes.
+
+    Parameters
+    ----------
+    log_likelihood
+        ``[m, k+1, k]``.
+
+    Returns
+    -------
+    list of (int, int, numpy.ndarray)
+        First LF and number g of LFs of each group, and its table ``[k, (k+1)^g]``; the first LF of
+        the group is the slowest to change along the codes.
+    """
+    m, _, k = log_likelihood.shape
+    size = group_size(k)
+    groups = []
+    for first in range(0, m, size):
+        table = np.zeros((1, k))
+        for lf in log_likelihood[first : first + size]:
+            table = (table[:, None] + lf[None]).reshape(-1, k)
+        groups.append((first, min(size, m - first), np.ascontiguousarray(table.T)))
+    return groups
+
+
+def group_size(cardinality: int) -> int:
+    """Number of LFs whose joint table stays small, at least 1."""
+    size, n_codes = 1, cardinality + 1
+    while n_codes * (cardinality + 1) <= min(_MAX_CODES, _TABLE_BYTES // (8 * cardinality)):
+        size, n_codes = size + 1, n_codes * (cardinality + 1)
+    return size
+
+
+def joint_codes(votes: Votes, cardinality: int) -> npt.NDArray[np.intp]:
+    """One number for all votes of a group ``[g, r]``: its votes + 1 as digits of base k+1, ``[r]``."""
+    codes = np.zeros(votes.shape[1], dtype=np.int16)
+    for lf_votes in votes:
+        codes *= np.int16(cardinality + 1)
+        codes += lf_votes
+        codes += np.int16(1)
+    return codes.astype(np.intp)

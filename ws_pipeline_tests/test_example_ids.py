@@ -1,0 +1,180 @@
+"""Example ids: integers or strings, never null, unique in the whole pipeline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from ws_pipeline.errors import ExampleIdError
+from ws_pipeline.example_ids import check_disjoint, ids_from_table, validate_ids
+
+
+def from_column(column):
+    return ids_from_table(pa.table({"example_id": column}), where="shard 'x'")
+
+
+# From tables
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.uint8(), pa.uint64()])
+def test_integers_of_any_width_become_int64(kind):
+    ids = from_column(pa.array([3, 1, 2], kind))
+    assert ids.tolist() == [3, 1, 2]
+    assert ids.dtype == np.int64
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_strings_stay_strings(kind):
+    ids = from_column(pa.array(["é", "", "10"], kind))
+    assert ids.tolist() == ["é", "", "10"]
+    assert ids.dtype == object
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], ["a", "b", "c"]])
+def test_ids_in_several_chunks_are_read(ids):
+    assert from_column(pa.chunked_array([ids[:1], ids[1:]])).tolist() == ids
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_no_ids_are_valid(kind):
+    assert len(from_column(pa.array([], kind))) == 0
+
+
+def test_a_table_without_ids_is_refused_with_what_it_has():
+    with pytest.raises(ExampleIdError, match=r"^shard 'x': no column 'example_id', found \['id', 'a'\]$"):
+        ids_from_table(pa.table({"id": [1], "a": [2]}), where="shard 'x'")
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array([1.0]), "double"),
+        (pa.array([True]), "bool"),
+        (pa.array([b"a"]), "binary"),
+        (pa.nulls(1), "null"),
+    ],
+)
+def test_ids_of_another_type_are_refused(column, kind):
+    message = f"^shard 'x': column 'example_id' has type {kind}, expected int64 or string$"
+    with pytest.raises(ExampleIdError, match=message):
+        from_column(column)
+
+
+@pytest.mark.parametrize("values", [[4, 7, None, None], ["a", "b", None, None]])
+def test_null_ids_are_refused_with_their_number_and_the_first_row(values):
+    with pytest.raises(
+        ExampleIdError, match=r"^shard 'x': 2 example id\(s\) are null, the first in row 2; give"
+    ):
+        from_column(pa.array(values))
+
+
+@pytest.mark.parametrize(("values", "first"), [([5, 8, 5, 9, 8, 5], "5"), (list("qwqewq"), "q")])
+def test_repeated_ids_are_refused_with_the_first_of_them(values, first):
+    message = rf"^shard 'x': example ids must be unique, 3 are repetitions, the first: {first} \(3 times\)$"
+    with pytest.raises(ExampleIdError, match=message):
+        from_column(pa.array(values))
+
+
+def test_ids_beyond_int64_are_refused():
+    message = "shard 'x': example id 18446744073709551615 does not fit int64, write such ids as strings"
+    with pytest.raises(ExampleIdError, match=message):
+        from_column(pa.array([1, 2**64 - 1], pa.uint64()))
+
+
+# From Python
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[3, 1], (3, 1), np.array([3, 1], dtype=np.uint8), pd.Series([3, 1]), np.array([3, 1], dtype=">i4")],
+)
+def test_integers_in_any_container_become_int64(given):
+    ids = validate_ids(given)
+    assert ids.tolist() == [3, 1]
+    assert ids.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "given", [["b", "a"], np.array(["b", "a"]), np.array(["b", "a"], dtype=object), pd.Series(["b", "a"])]
+)
+def test_strings_in_any_container_become_objects(given):
+    ids = validate_ids(given)
+    assert ids.tolist() == ["b", "a"]
+    assert ids.dtype == object
+
+
+def test_the_callers_ids_are_copied():
+    given = np.array([1, 2])
+    validate_ids(given)[0] = 9
+    assert given.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        ([1.5, 2.0], "float64"),
+        ([True, False], "bool"),
+        (["a", None], "object"),
+        ([1, None], "object"),
+        ([b"a"], r"\|S1"),
+    ],
+)
+def test_ids_that_are_neither_integers_nor_strings_are_refused(given, dtype):
+    message = f"^example_ids must be integers or strings without nulls, got dtype {dtype}$"
+    with pytest.raises(ExampleIdError, match=message):
+        validate_ids(given)
+
+
+def test_ids_in_two_dimensions_are_refused():
+    with pytest.raises(ExampleIdError, match=r"^shard 'x' must have shape \[n\], got \(2, 1\)$"):
+        validate_ids([[1], [2]], where="shard 'x'")
+
+
+@pytest.mark.parametrize(("given", "first"), [([5, 8, 5], "5"), (["b", "a", "b"], "b")])
+def test_repeated_ids_from_python_are_refused(given, first):
+    with pytest.raises(ExampleIdError, match=rf"unique, 1 are repetitions, the first: {first} \(2 times\)$"):
+        validate_ids(given)
+
+
+def test_ids_from_python_beyond_int64_are_refused():
+    with pytest.raises(ExampleIdError, match="example id 9223372036854775808 does not fit int64"):
+        validate_ids(np.array([2**63], dtype=np.uint64))
+
+
+# Across shards
+
+
+def test_shards_without_common_ids_pass():
+    check_disjoint({"mon": np.array([1, 2]), "tue": np.array([3]), "wed": np.array([], dtype=np.int64)})
+
+
+@pytest.mark.parametrize("shards", [{}, {"mon": np.array([], dtype=np.int64)}])
+def test_no_ids_at_all_pass(shards):
+    check_disjoint(shards)
+
+
+@pytest.mark.parametrize("kind", [np.int64, str])
+def test_an_id_in_two_shards_is_refused_with_both_names(kind):
+    numbers = {"mon": [1, 2], "tue": [3], "wed": [4, 2, 1]}
+    shards = {
+        name: np.array(ids).astype(kind).astype(object if kind is str else kind)
+        for name, ids in numbers.items()
+    }
+    with pytest.raises(
+        ExampleIdError, match=r"^example 1 is in shard 'mon' and in shard 'wed' \(2 such ids\); every"
+    ):
+        check_disjoint(shards)
+
+
+def test_shards_of_integers_and_of_strings_do_not_mix():
+    shards = {"mon": np.array([1]), "tue": np.array(["1"], dtype=object)}
+    with pytest.raises(
+        ExampleIdError, match=r"^the shards \['mon', 'tue'\] mix integer and string example ids"
+    ):
+        check_disjoint(shards)
+
+
+def test_a_shard_without_ids_mixes_with_any():
+    check_disjoint({"mon": np.array(["1"], dtype=object), "tue": np.array([], dtype=np.int64)})
