@@ -72,6 +72,7 @@ def reset_peak() -> None:
 
 def child(library: str, n: int, m: int, k: int, coverage: float) -> dict[str, float]:
     """Measure one library on one shape, in this process."""
+    import scipy.sparse  # noqa: F401  imports are not what is measured
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -117,6 +117,7 @@ def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage):
                 "label_model": probs[task],
                 "end_model": task_probs(predictions, task, k),
             },
+            example_ids=examples.example_ids,
             gold=examples.gold[task],
             covered=covered[task],
             splits=examples.splits,

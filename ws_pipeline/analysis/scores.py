@@ -29,6 +29,7 @@ def score_models(
     task: str,
     probs_by_model: Mapping[str, npt.NDArray[Any]],
     *,
+    example_ids: npt.NDArray[Any],
     gold: npt.NDArray[np.int64],
     covered: npt.NDArray[np.bool_],
     splits: npt.NDArray[Any],
@@ -42,6 +43,9 @@ def score_models(
         Name of the task.
     probs_by_model
         Model name to its probabilities ``[n, k]``.
+    example_ids
+        ``[n]``; ties are broken by their hash, so that every model answers on every row, and the same
+        whatever order the rows come in.
     gold
         ``[n]`` gold labels, -1 where unknown; those examples are left out.
     covered
@@ -55,14 +59,13 @@ def score_models(
     -------
     pyarrow.Table
         task, model, dataset ("all" examples, or the "covered" ones), split, metric, value,
-        n_examples.  Ties are broken by the hash of the row number, so every model answers on every
-        row.  A split without gold labels has no rows.
+        n_examples.  A split without gold labels has no rows.
     """
     scorer = Scorer(metrics=list(metrics))
     datasets = {"all": np.ones(len(gold), dtype=bool), "covered": covered}
     rows = []
     for model, probs in probs_by_model.items():
-        predictions = probs_to_preds(probs, tie_break_policy="random")
+        predictions = probs_to_preds(probs, tie_break_policy="random", keys=example_ids)
         for dataset, members in datasets.items():
             for split in dict.fromkeys(splits.tolist()):
                 judged = members & (splits == split) & (gold >= 0)

@@ -176,7 +176,12 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
                 probs["end_model"] = task_probs(inputs["predictions"], task, cardinality)
             tables.append(
                 score_models(
-                    task, probs, gold=everything.gold[task], covered=labels.covered, splits=everything.splits
+                    task,
+                    probs,
+                    example_ids=everything.example_ids,
+                    gold=everything.gold[task],
+                    covered=labels.covered,
+                    splits=everything.splits,
                 )
             )
         table = pa.concat_tables(tables)

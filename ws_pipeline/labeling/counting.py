@@ -35,12 +35,13 @@ _WORD_BITS = 64
 _ALIGNMENT = _WORD_BITS  # rows of a chunk fill whole words of bits
 _CHUNK_BYTES = 2**26  # of a chunk's votes at most
 _CHUNK_ROWS = 2**16
-_CACHE_WORDS = 2**17  # of a block of bits that stays in a core's cache
-_TABLE_ENTRIES = 2**16  # of a table of joint codes that stays in a core's cache
+_TILE_WORDS = 512  # of 64 examples; their counts add up to less than 2**16
+_TILE_BYTES = 2**19  # of a tile of bits that stays in a core's cache
+_TABLE_ENTRIES = 2**14  # of a table of joint codes that stays in a core's cache
 _READ_BYTES = 2**19  # of the caller's array that are validated and transposed at a time
 
 # Nanoseconds, measured on one core; only their ratios matter.
-_NS_PER_WORD_PAIR = 0.8  # AND, count and add 64 examples of one pair of bits
+_NS_PER_WORD_PAIR = 0.9  # AND, count and add 64 examples of one pair of bits
 _NS_PER_CODE = 2.0  # form and count one joint code
 _NS_PER_ENTRY = 1.0  # add up an entry of a table of joint codes
 _NS_PER_PRODUCT = 4.0  # multiply and add in a sparse product
@@ -260,23 +261,31 @@ def _count_bits(words: npt.NDArray[np.uint64]) -> Counts:
 def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
     """Add a chunk's pair counts to the upper triangle of ``pairs``, by bits."""
     m, r = chunk.shape
-    k, d = cardinality, m * cardinality
-    bits = np.empty((m, k, r // _WORD_BITS), dtype=np.uint64)
-    for label in range(k):
+    bits = np.empty((m, cardinality, r // _WORD_BITS), dtype=np.uint64)
+    for label in range(cardinality):
         bits[:, label] = np.packbits(chunk == label, axis=1).view(np.uint64)
-    bits = bits.reshape(d, -1)
-    pairs[np.diag_indices(d)] += _count_bits(bits)
-    width = max(16, _CACHE_WORDS // d)
-    both, ones = np.empty((d, width), dtype=np.uint64), np.empty((d, width), dtype=np.uint8)
-    for start in range(0, bits.shape[1], width):
-        block = np.ascontiguousarray(bits[:, start : start + width])
-        both, ones = both[:, : block.shape[1]], ones[:, : block.shape[1]]
-        for row in range(d - k):
-            first = (row // k + 1) * k  # the LF's own block holds nothing but the diagonal
-            others = slice(first, d)
-            np.bitwise_and(block[row], block[others], out=both[others])
-            np.bitwise_count(both[others], out=ones[others])
-            pairs[row, others] += ones[others].sum(axis=1, dtype=np.uint32)
+    bits = bits.reshape(m * cardinality, -1)
+    pairs[np.diag_indices(len(bits))] += _count_bits(bits)
+    for start in range(0, bits.shape[1], _TILE_WORDS):
+        _add_pairs_of_bits(bits[:, start : start + _TILE_WORDS].copy(), cardinality, pairs)
+
+
+def _add_pairs_of_bits(bits: npt.NDArray[np.uint64], cardinality: int, pairs: Counts) -> None:
+    """Add the pairs of different LFs in ``[d, words]`` bits, tile by tile of what stays in the cache."""
+    d, width = bits.shape
+    height = max(1, _TILE_BYTES // (8 * _TILE_WORDS))
+    both, ones = np.empty((height, width), dtype=np.uint64), np.empty((height, width), dtype=np.uint8)
+    for top in range(cardinality, d, height):
+        bottom = min(top + height, d)
+        for row in range(d - cardinality):
+            # an LF's own block holds nothing but the diagonal
+            first = max((row // cardinality + 1) * cardinality, top)
+            n_rows = bottom - first
+            if n_rows <= 0:
+                break
+            np.bitwise_and(bits[row], bits[first:bottom], out=both[:n_rows])
+            np.bitwise_count(both[:n_rows], out=ones[:n_rows])
+            pairs[row, first:bottom] += ones[:n_rows].sum(axis=1, dtype=np.uint16)
 
 
 def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
@@ -284,15 +293,15 @@ def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
     m, k = len(chunk), cardinality
     size = joint_group_size(k)
     groups = [range(first, min(first + size, m)) for first in range(0, m, size)]
-    codes = [_joint_codes(chunk[group.start : group.stop], k) for group in groups]
+    codes = [joint_codes(chunk[group.start : group.stop], k) for group in groups]
     n_codes = [(k + 1) ** len(group) for group in groups]
     for one, group in enumerate(groups):
         alone = np.bincount(codes[one], minlength=n_codes[one])
         _add_marginals(alone, group, group, k, pairs)
+        leading = codes[one] * n_codes[0]
         for other in range(one + 1, len(groups)):
-            joint = np.bincount(
-                codes[one] * n_codes[other] + codes[other], minlength=n_codes[one] * n_codes[other]
-            )
+            table = np.bincount(leading + codes[other], minlength=n_codes[one] * n_codes[0])
+            joint = table.reshape(-1, n_codes[0])[:, : n_codes[other]]
             _add_marginals(joint, group, groups[other], k, pairs)
 
 
@@ -301,14 +310,19 @@ def joint_group_size(cardinality: int) -> int:
     return max(1, int(np.log(_TABLE_ENTRIES) / (2 * np.log(cardinality + 1))))
 
 
-def _joint_codes(votes: Votes, cardinality: int) -> Counts:
-    """One number for all votes of a group ``[g, r]``: its votes + 1 as digits of base k+1, ``[r]``."""
-    codes = np.zeros(votes.shape[1], dtype=np.int64)
-    for lf_votes in votes:
-        codes *= cardinality + 1
+def joint_codes(votes: Votes, cardinality: int) -> npt.NDArray[np.intp]:
+    """One number for all votes of a group ``[g, r]``: its votes + 1 as digits of base k+1, ``[r]``.
+
+    The numbers have to stay below 2**15.
+    """
+    base = np.int16(cardinality + 1)
+    codes = votes[0].astype(np.int16)
+    for lf_votes in votes[1:]:
+        codes *= base
         codes += lf_votes
-        codes += 1
-    return codes
+    codes += np.int16(sum(int(base) ** place for place in range(len(votes))))
+    numbers: npt.NDArray[np.intp] = codes.astype(np.intp)
+    return numbers
 
 
 def _add_marginals(table: Counts, group: range, others: range, cardinality: int, pairs: Counts) -> None:
@@ -330,18 +344,16 @@ def _add_marginals(table: Counts, group: range, others: range, cardinality: int,
 
 
 def _add_by_sparse_product(chunk: Votes, cardinality: int, pairs: Counts) -> None:
-    """Add a chunk's pair counts to the upper triangle of ``pairs``, by a sparse product."""
+    """Add a chunk's pair counts to both triangles of ``pairs``, by a sparse product."""
     from scipy import sparse
 
-    lfs, examples = np.nonzero(chunk != ABSTAIN)
-    codes = lfs * cardinality + chunk[lfs, examples]
+    cells = np.flatnonzero(chunk != ABSTAIN)
+    lfs, examples = np.divmod(cells, chunk.shape[1])
+    codes = lfs * cardinality + chunk.ravel()[cells]
     one_hot = sparse.csr_array(
         (np.ones(len(codes), dtype=np.int32), (codes, examples)), shape=(len(pairs), chunk.shape[1])
     )
-    product = sparse.coo_array(one_hot @ one_hot.T)
-    row, column = product.coords
-    upper = row <= column
-    pairs[row[upper], column[upper]] += product.data[upper]
+    pairs += (one_hot @ one_hot.T).toarray()
 
 
 _METHODS = {"popcount": _add_by_popcount, "bincount": _add_by_bincount, "sparse": _add_by_sparse_product}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ws_pipeline.labeling.counting import lf_major_chunks
+from ws_pipeline.labeling.counting import joint_codes, lf_major_chunks
 from ws_pipeline.labeling.label_matrix import Votes
 from ws_pipeline.labeling.threads import map_spans
 
@@ -53,56 +53,58 @@ def class_probabilities(
         A vote is out of range.
     """
     k = len(class_balance)
-    tables = group_tables(log_likelihood)
-    log_balance = np.log(class_balance)
+    # only differences between classes count, so class 0 is taken as the origin and never looked up
+    tables = group_tables(log_likelihood[:, :, 1:] - log_likelihood[:, :, :1])
+    log_odds = np.log(class_balance[1:]) - np.log(class_balance[0])
     probs = np.empty((votes.shape[0], k))
 
     def fill_span(start: int, stop: int) -> None:
         row = start
         for chunk, n_rows in lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k):
-            probs[row : row + n_rows] = _chunk_probabilities(chunk, tables, log_balance)[:n_rows]
+            probs[row : row + n_rows] = _chunk_probabilities(chunk, tables, log_odds)[:n_rows]
             row += n_rows
 
     map_spans(fill_span, votes.shape[0])
     return probs
 
 
-def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], log_balance: Floats) -> Floats:
-    """P(class | votes) ``[r, k]`` of a chunk ``[m, r]``."""
-    k = len(log_balance)
-    scores = np.repeat(log_balance[:, None], chunk.shape[1], axis=1)
+def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats) -> Floats:
+    """P(class | votes) ``[r, k]`` of a chunk ``[m, r]``, from log-odds ``[k-1]`` against class 0."""
+    n_others = len(log_odds)
+    scores = np.zeros((n_others + 1, chunk.shape[1]))
+    scores[1:] = log_odds[:, None]
     term = np.empty(chunk.shape[1])
     for first, n_lfs, table in tables:
-        codes = joint_codes(chunk[first : first + n_lfs], k)
-        for label in range(k):
-            scores[label] += np.take(table[label], codes, out=term, mode="clip")
+        codes = joint_codes(chunk[first : first + n_lfs], n_others + 1)
+        for label in range(n_others):
+            scores[label + 1] += np.take(table[label], codes, out=term, mode="clip")
     scores -= scores.max(axis=0)  # so that no column of exp is all zeros
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=0)
     return scores.T
 
 
-def group_tables(log_likelihood: Floats) -> list[tuple[int, int, Floats]]:
-    """Tables of the summed log-likelihoods of joint votes.
+def group_tables(terms: Floats) -> list[tuple[int, int, Floats]]:
+    """Tables of the summed terms of joint votes.
 
     Parameters
     ----------
-    log_likelihood
-        ``[m, k+1, k]``.
+    terms
+        ``[m, k+1, c]``: what each vote of each LF adds to c scores.
 
     Returns
     -------
     list of (int, int, numpy.ndarray)
-        First LF and number g of LFs of each group, and its table ``[k, (k+1)^g]``; the first LF of
+        First LF and number g of LFs of each group, and its table ``[c, (k+1)^g]``; the first LF of
         the group is the slowest to change along the codes.
     """
-    m, _, k = log_likelihood.shape
-    size = group_size(k)
+    m, base, n_scores = terms.shape
+    size = group_size(base - 1)
     groups = []
     for first in range(0, m, size):
-        table = np.zeros((1, k))
-        for lf in log_likelihood[first : first + size]:
-            table = (table[:, None] + lf[None]).reshape(-1, k)
+        table = np.zeros((1, n_scores))
+        for lf in terms[first : first + size]:
+            table = (table[:, None] + lf[None]).reshape(-1, n_scores)
         groups.append((first, min(size, m - first), np.ascontiguousarray(table.T)))
     return groups
 
@@ -113,13 +115,3 @@ def group_size(cardinality: int) -> int:
     while n_codes * (cardinality + 1) <= min(_MAX_CODES, _TABLE_BYTES // (8 * cardinality)):
         size, n_codes = size + 1, n_codes * (cardinality + 1)
     return size
-
-
-def joint_codes(votes: Votes, cardinality: int) -> npt.NDArray[np.intp]:
-    """One number for all votes of a group ``[g, r]``: its votes + 1 as digits of base k+1, ``[r]``."""
-    codes = np.zeros(votes.shape[1], dtype=np.int16)
-    for lf_votes in votes:
-        codes *= np.int16(cardinality + 1)
-        codes += lf_votes
-        codes += np.int16(1)
-    return codes.astype(np.intp)

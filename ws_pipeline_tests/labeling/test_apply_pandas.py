@@ -127,6 +127,12 @@ def test_an_array_of_a_row_is_that_of_its_series(name):
         assert list(map(str, found)) == list(map(str, expected))
 
 
+def test_a_row_has_no_truth_value_as_a_series_has_none():
+    (point, _), *_ = rows_of(FRAMES["mixed"])
+    with pytest.raises(ValueError, match="truth value of a Series is ambiguous"):
+        bool(point)
+
+
 @pytest.mark.parametrize("key", ["other", 7])
 def test_a_column_that_is_not_there_is_an_error_of_the_usual_kind(key):
     (point, series), *_ = rows_of(FRAMES["mixed"])

@@ -207,43 +207,6 @@ def test_weights_in_a_series_are_matched_by_name():
     assert summary["Learned Weight"].tolist() == [0.7, 0.8, 0.9]
 
 
-def test_unknown_gold_labels_count_neither_as_right_nor_as_wrong():
-    analysis = LFAnalysis([[0, 1], [0, 1], [0, 1], [0, -1]])
-    gold = [0, 1, -1, -1]
-    assert analysis.lf_empirical_accuracies(gold).tolist() == [0.5, 0.5]
-    summary = analysis.lf_summary(gold)
-    judged = summary["Correct"] + summary["Incorrect"]
-    assert (summary["Correct"] / judged).tolist() == summary["Emp. Acc."].tolist()
-    assert analysis.lf_empirical_accuracies([-1] * 4).tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("shape", [(5,), (5, 1)])
-@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float64])
-def test_gold_labels_come_in_columns_and_as_floats_too(shape, dtype):
-    summary = LFAnalysis(VOTES).lf_summary(GOLD.reshape(shape).astype(dtype))
-    assert summary["Correct"].tolist() == [1, 3, 2]
-
-
-@pytest.mark.parametrize("k", [2, 3, 20, 130])
-def test_conditional_probabilities_are_what_a_naive_loop_counts(k):
-    votes, gold = draw(seed=k, n=5 * k, m=3, k=k)
-    gold[: 2 * k] = np.arange(2 * k) % k
-    gold[2 * k :: 4] = -1
-    table = LFAnalysis(votes).lf_empirical_probs(gold, k)
-    assert table.shape == (3, k + 1, k)
-    for j in range(3):
-        for y in range(k):
-            rows = [i for i in range(5 * k) if gold[i] == y]
-            shares = [sum(votes[i, j] == vote for i in rows) / len(rows) for vote in range(-1, k)]
-            assert table[j, :, y].tolist() == shares
-
-
-def test_conditional_probabilities_of_a_class_without_gold_labels_are_not_known():
-    table = LFAnalysis(VOTES).lf_empirical_probs([0, 0, 0, 2, 2], 3)
-    assert np.isnan(table[:, :, 1]).all()
-    np.testing.assert_allclose(table[:, :, [0, 2]].sum(axis=1), 1)
-
-
 @pytest.mark.parametrize(
     "votes",
     [

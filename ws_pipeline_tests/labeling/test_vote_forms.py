@@ -60,7 +60,7 @@ def test_fit_and_predict_take_sparse_votes():
 def test_a_sparse_vote_out_of_range_is_named():
     votes = as_sparse()
     votes[4, 1] = 5
-    with pytest.raises(LabelMatrixError, match="LF 'lf_1' votes 5 on example 4, expected .* to 2"):
+    with pytest.raises(LabelMatrixError, match=r"LF 'lf_1' votes 5 on example 4, expected .* to 2"):
         VoteCounts.from_votes(votes, 3)
 
 
