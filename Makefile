@@ -36,7 +36,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/dg check defs
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/label_model.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_model.py
 
 clean:
 	rm -rf $(VENV) storage .dagster_home .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -95,7 +95,9 @@ def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCoun
     def count_span(start: int, stop: int) -> RowCounts:
         total = RowCounts.zeros(votes.shape[1], cardinality)
         for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
-            class_counts = np.stack([_count_true(chunk == label) for label in range(cardinality)], axis=1)
+            class_counts = np.stack(
+                [_count_bits(_pack(chunk == label)) for label in range(cardinality)], axis=1
+            )
             total += _count_chunk_rows(chunk, n_rows, class_counts)
         return total
 
@@ -230,7 +232,9 @@ def _bincount_cost(m: int, r: int, cardinality: int) -> float:
 def _count_chunk_rows(chunk: Votes, n_rows: int, class_counts: Counts) -> RowCounts:
     """Count a chunk ``[m, r]`` per LF and example."""
     voted = chunk != ABSTAIN
-    counter = np.uint8 if len(chunk) < 256 else np.uint32  # adding bytes is by far the fastest
+    voted_bits = _pack(voted)
+    # adding bytes is by far the fastest
+    counter = np.uint8 if len(chunk) < 2**8 else np.uint16 if len(chunk) < 2**16 else np.uint32
     n_votes = voted.view(np.uint8).sum(axis=0, dtype=counter)
     overlapping = n_votes >= 2
     # seen as unsigned, an abstain is the largest number, so the minimum is the lowest vote
@@ -243,17 +247,18 @@ def _count_chunk_rows(chunk: Votes, n_rows: int, class_counts: Counts) -> RowCou
         n_overlapping=int(np.count_nonzero(overlapping)),
         n_conflicting=int(np.count_nonzero(conflicting)),
         class_counts=class_counts,
-        overlap_counts=_count_true(voted & overlapping),
-        conflict_counts=_count_true(voted & conflicting),
+        overlap_counts=_count_bits(voted_bits & _pack(overlapping)),
+        conflict_counts=_count_bits(voted_bits & _pack(conflicting)),
     )
 
 
-def _count_true(mask: npt.NDArray[np.bool_]) -> Counts:
-    """Count True along the last axis, whose length is a multiple of 64."""
-    return _count_bits(np.packbits(mask, axis=-1).view(np.uint64))
+def _pack(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """Pack the last axis, whose length is a multiple of 64, into bits."""
+    return np.packbits(mask, axis=-1).view(np.uint64)
 
 
 def _count_bits(words: npt.NDArray[np.uint64]) -> Counts:
+    """Count the bits that are set along the last axis."""
     counts: Counts = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
     return counts
 
@@ -263,7 +268,7 @@ def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
     m, r = chunk.shape
     bits = np.empty((m, cardinality, r // _WORD_BITS), dtype=np.uint64)
     for label in range(cardinality):
-        bits[:, label] = np.packbits(chunk == label, axis=1).view(np.uint64)
+        bits[:, label] = _pack(chunk == label)
     bits = bits.reshape(m * cardinality, -1)
     pairs[np.diag_indices(len(bits))] += _count_bits(bits)
     for start in range(0, bits.shape[1], _TILE_WORDS):

@@ -81,6 +81,8 @@ class LabelModel(BaseLabeler):
         Number of steps taken.
     converged_ : bool or None
         Whether ``tol`` stopped the fit; None without ``tol``.
+    mu_eps_ : float
+        The bound that mu was clamped to.
 
     Examples
     --------
@@ -97,6 +99,7 @@ class LabelModel(BaseLabeler):
     history_: list[EpochRecord]
     n_epochs_: int
     converged_: bool | None
+    mu_eps_: float
 
     def __init__(self, cardinality: int = 2, verbose: bool = True, device: str = "cpu") -> None:
         super().__init__(cardinality)
@@ -252,6 +255,7 @@ class LabelModel(BaseLabeler):
         self.history_ = completion.history
         self.n_epochs_ = len(completion.history)
         self.converged_ = completion.converged
+        self.mu_eps_ = mu_eps
         self._warn_of_a_bad_fit(mu_eps)
         return self
 
@@ -288,12 +292,15 @@ class LabelModel(BaseLabeler):
         Returns
         -------
         numpy.ndarray
-            ``[m, k+1, k]``: entry ``[i, v + 1, z]`` is P(LF i votes v | class z), v = -1 for abstain.
+            ``[m, k+1, k]``: entry ``[i, v + 1, z]`` is P(LF i votes v | class z), v = -1 for abstain; at
+            least ``mu_eps_``, also where an LF's votes alone add up to more than 1.
         """
         self._check_fitted()
         k = self.cardinality
         votes = self.mu.reshape(-1, k, k)
-        return np.concatenate([1 - votes.sum(axis=1, keepdims=True), votes], axis=1)
+        table = np.concatenate([1 - votes.sum(axis=1, keepdims=True), votes], axis=1)
+        floored: Floats = np.maximum(table, self.mu_eps_)
+        return floored
 
     def get_weights(self) -> Floats:
         """Return how often each LF is right when it votes, as the model sees it.
@@ -327,6 +334,7 @@ class LabelModel(BaseLabeler):
             "lf_names": self.lf_names,
             "history": self.history_,
             "converged": self.converged_,
+            "mu_eps": self.mu_eps_,
         }
         tensors = {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage}
         with atomic_write(destination) as stream:
@@ -358,6 +366,7 @@ class LabelModel(BaseLabeler):
         self.history_ = [EpochRecord(*record) for record in header["history"]]
         self.n_epochs_ = len(self.history_)
         self.converged_ = header["converged"]
+        self.mu_eps_ = header["mu_eps"]
         self.mu = tensors["mu"]
         self.class_balance = tensors["class_balance"]
         self.coverage = tensors["coverage"]

@@ -131,3 +131,12 @@ def test_known_accuracies_are_recovered(coverage):
     expected = coverage * accuracies
     found = np.diagonal(model.get_conditional_probs()[:, 1:], axis1=1, axis2=2).mean(axis=1)
     assert np.abs(found - expected).mean() < 0.01
+
+
+def test_no_conditional_probability_is_below_the_floor():
+    always = np.random.default_rng(0).integers(0, 2, (500, 4))
+    model = fit(np.repeat(always[:, :1], 4, axis=1), n_epochs=300, lr=0.05)
+    table = model.get_conditional_probs()
+    assert model.mu_eps_ == 0.001
+    assert (1 - table[:, 1:].sum(axis=1)).min() < model.mu_eps_
+    assert table.min() == model.mu_eps_

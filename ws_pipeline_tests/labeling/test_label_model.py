@@ -40,6 +40,7 @@ def model_of(mu, class_balance, coverage=(1.0, 1.0, 1.0)):
     model = LabelModel(len(class_balance), verbose=False)
     model.mu, model.class_balance = np.array(mu), np.array(class_balance)
     model.coverage = np.array(coverage)
+    model.mu_eps_ = 1e-6
     model.lf_names = tuple(f"lf_{i}" for i in range(len(coverage)))
     return model
 
