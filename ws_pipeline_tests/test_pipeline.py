@@ -403,3 +403,15 @@ def test_the_command_line_says_what_is_wrong(pipeline_folder, storage, capsys, m
     pipeline_folder.edit(pipeline_folder.votes_file("shape", "part-1"), spoil_votes)
     assert main([str(pipeline_folder.spec_path), "--storage", str(storage)]) == 1
     assert "LF 'lf_3' votes 9 on example 1002" in capsys.readouterr().err
+
+
+def test_the_command_line_says_why_it_stopped_at_the_labels(pipeline_folder, storage, capsys, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr(
+        LabelModel, "predict_proba", lambda self, L: np.eye(self.cardinality)[np.zeros(len(L), dtype=int)]
+    )
+    assert main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "retrain stopped: " in said
+    assert "shape/probabilistic_labels, not_worse_than_vote: accuracy on 75 valid examples" in said
+    assert "look for weak LFs in lf_summary" in said

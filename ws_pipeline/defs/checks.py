@@ -81,7 +81,10 @@ def _right_share(
 def _verdict(label_hits: npt.NDArray[np.float64], vote_hits: npt.NDArray[np.float64]) -> str:
     if not len(label_hits):
         return "no gold label in the valid split: the labels could not be compared with the vote"
-    return (
+    verdict = (
         f"accuracy on {len(label_hits)} valid examples with gold: label model {label_hits.mean():.3f}, "
         f"plain vote {vote_hits.mean():.3f}"
     )
+    if label_hits.sum() < vote_hits.sum():
+        verdict += "; look for weak LFs in lf_summary, or give class_balance in the pipeline.yaml"
+    return verdict

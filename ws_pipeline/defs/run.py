@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ws_pipeline.errors import WsPipelineError
 from ws_pipeline.files import read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
-_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = run_pipeline(spec, storage=storage, device=options.device)
         print(report(spec, storage, seconds))
     except (WsPipelineError, dg.DagsterError, OSError) as error:
-        print(f"\n{type(error).__name__}: {error.__cause__ or error}", file=sys.stderr)
+        print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
@@ -91,19 +90,35 @@ def _execute(
     partition_key: str | None = None,
 ) -> None:
     """Execute a job here; add up the seconds of its steps."""
-    started = time.perf_counter()
     result = job.execute_in_process(
-        instance=instance, partition_key=partition_key, run_config=_QUIET, raise_on_error=True
+        instance=instance, partition_key=partition_key, run_config=_QUIET, raise_on_error=False
     )
     for event in result.all_events:
         if event.is_step_success:
             name = str(event.step_key).replace("__", "/")
             seconds[name] = seconds.get(name, 0.0) + event.step_success_data.duration_ms / 1000
     if not result.success:
-        checks = result.get_asset_check_evaluations()
-        failed = [f"{check.check_name}: {check.description}" for check in checks if not check.passed]
-        message = f"{job.name} stopped after {time.perf_counter() - started:.0f} s: {'; '.join(failed)}"
-        raise dg.DagsterInvariantViolationError(message)
+        message = f"{job.name} stopped: {'; '.join(_reasons(result))}"
+        raise WsPipelineError(message)
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Why a run failed: its failed checks in words, else the innermost errors of its steps."""
+    checks = [
+        f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    ]
+    if checks:
+        return checks
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    reasons = []
+    for error in errors:
+        innermost = error
+        while innermost is not None and innermost.cause is not None:
+            innermost = innermost.cause
+        reasons.append(innermost.message.strip() if innermost else "unknown error")
+    return reasons
 
 
 def _instance() -> dg.DagsterInstance:
