@@ -113,6 +113,15 @@ def largest_difference(left: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(left - right).max())
 
 
+def snorkels_own_rounding(seed: int) -> float:
+    """How far Snorkel in single precision is from itself in double precision, on examples with votes."""
+    models, votes = fits(seed), make_case(seed).votes
+    covered = votes[(votes != -1).any(axis=1)]
+    return largest_difference(
+        models.theirs.predict_proba(covered), models.theirs_double.predict_proba(covered)
+    )
+
+
 def test_the_cases_reach_the_ends_of_their_ranges():
     cases = [make_case(seed) for seed in range(N_CASES)]
     coverages = [np.mean(case.votes != -1) for case in cases]
@@ -143,7 +152,14 @@ def test_probabilistic_labels_are_snorkels_where_there_are_votes(case):
     covered = votes[(votes != -1).any(axis=1)]
     ours = models.final.predict_proba(covered)
     assert largest_difference(ours, models.theirs_double.predict_proba(covered)) <= 1e-9
-    assert largest_difference(ours, models.theirs.predict_proba(covered)) <= 5 * TOLERANCE
+    # where Snorkel's single precision alone moves its labels further, no more than that
+    bound = max(TOLERANCE, snorkels_own_rounding(case) + 1e-9)
+    assert largest_difference(ours, models.theirs.predict_proba(covered)) <= bound
+
+
+def test_snorkels_own_rounding_stays_below_the_tolerance_in_all_but_a_few_cases():
+    assert sum(snorkels_own_rounding(case) <= TOLERANCE for case in range(N_CASES)) >= 55
+    assert max(snorkels_own_rounding(case) for case in range(N_CASES)) <= 2e-5
 
 
 @ALL_CASES
