@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ws_pipeline.errors import NotFittedError
 from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.labeling.class_balance import check_distribution
 from ws_pipeline.labeling.counting import lf_major_chunks
-from ws_pipeline.labeling.distribution import check_distribution
 from ws_pipeline.labeling.vote_forms import read_votes
 
 if TYPE_CHECKING:

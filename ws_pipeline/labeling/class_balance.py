@@ -30,16 +30,34 @@ def validate_class_balance(class_balance: Any, cardinality: int) -> Floats:
         )
         raise ClassBalanceError(message)
     _refuse_zero_priors(balance)
-    if not np.all(np.isfinite(balance)) or np.any(balance < 0):
-        message = f"class_balance must be positive, got {balance.tolist()}"
-        raise ClassBalanceError(message)
-    if abs(balance.sum() - 1) > _SUM_TOLERANCE:
+    return check_distribution(balance, cardinality)
+
+
+def check_distribution(balance: Any, cardinality: int) -> Floats:
+    """Return shares of the classes as an array ``[k]``; a class may have none.
+
+    Raises
+    ------
+    ClassBalanceError
+        Not k entries, a negative or non-finite one, or a sum that is not 1 (to 1e-6).
+    """
+    shares = np.array(balance, dtype=np.float64)
+    if shares.shape != (cardinality,):
         message = (
-            f"class_balance must sum to 1, got {balance.tolist()} with sum {balance.sum():.6g}; "
+            f"class_balance has {shares.size} entries. Does not match cardinality {cardinality}: "
+            f"expected shape [{cardinality}], got {list(shares.shape)}"
+        )
+        raise ClassBalanceError(message)
+    if not np.isfinite(shares).all() or shares.min() < 0:
+        message = f"class_balance must be positive shares, at least 0 each, got {shares.tolist()}"
+        raise ClassBalanceError(message)
+    if abs(shares.sum() - 1) > _SUM_TOLERANCE:
+        message = (
+            f"class_balance must sum to 1, got {shares.tolist()} with sum {shares.sum():.6g}; "
             "divide it by its sum if these are counts"
         )
         raise ClassBalanceError(message)
-    return balance
+    return shares
 
 
 def class_balance_from_gold(gold: Any, cardinality: int) -> Floats:

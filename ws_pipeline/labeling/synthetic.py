@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.distribution import check_distribution
+from ws_pipeline.labeling.class_balance import check_distribution
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, check_cardinality, votes_dtype
 
 Floats = npt.NDArray[np.float64]

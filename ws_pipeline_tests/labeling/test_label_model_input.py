@@ -129,7 +129,7 @@ def test_a_class_balance_with_a_zero_is_refused(balance, classes):
 def test_a_class_balance_that_is_not_positive_is_refused(balance):
     with pytest.raises(ClassBalanceError) as caught:
         fit(class_balance=balance)
-    assert str(caught.value) == f"class_balance must be positive, got {balance}"
+    assert str(caught.value) == f"class_balance must be positive shares, at least 0 each, got {balance}"
 
 
 def test_a_class_balance_that_does_not_sum_to_one_is_refused():

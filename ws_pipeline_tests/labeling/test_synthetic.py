@@ -154,7 +154,7 @@ def test_the_seed_decides_and_the_global_state_does_not(make):
         (
             lambda: synthetic_label_matrix([0.5], 1.0, class_balance=[0.5, 0.6]),
             ClassBalanceError,
-            "got [0.5, 0.6]; divide it",
+            "got [0.5, 0.6] with sum 1.1; divide it",
         ),
         (lambda: generate_simple_label_matrix(5, -1, 2), InvalidInputError, "got -1 and 1.0"),
         (lambda: generate_simple_label_matrix(5, 1, 2, -2.0), InvalidInputError, "got 1 and -2.0"),
