@@ -3,7 +3,8 @@ r"""How votes are counted: exact integers, in one pass over chunks of rows.
 Pairs of votes can be counted in three ways that give the same integers; which is fastest depends on
 the shape, and :func:`choose_method` estimates it per chunk:
 
-- "popcount": one bit per (LF, class) and example; a pair is an AND and a population count;
+- "popcount": one bit per (LF, class) and example; a pair is the Hamming distance of two strings of
+  bits, by SimSIMD's kernels;
 - "bincount": the joint votes of two small groups of LFs are one code per example, and codes are
   counted; wins with more than a few classes;
 - "sparse": a sparse product of the one-hot form with itself; wins where most LFs abstain.
@@ -35,13 +36,13 @@ _WORD_BITS = 64
 _ALIGNMENT = _WORD_BITS  # rows of a chunk fill whole words of bits
 _CHUNK_BYTES = 2**26  # of a chunk's votes at most
 _CHUNK_ROWS = 2**16
-_TILE_WORDS = 512  # of 64 examples; their counts add up to less than 2**16
-_TILE_BYTES = 2**19  # of a tile of bits that stays in a core's cache
+_BLOCK_ROWS = 256  # of the matrix of pairs that are counted at a time
 _TABLE_ENTRIES = 2**14  # of a table of joint codes that stays in a core's cache
 _READ_BYTES = 2**19  # of the caller's array that are validated and transposed at a time
 
 # Nanoseconds, measured on one core; only their ratios matter.
-_NS_PER_WORD_PAIR = 0.9  # AND, count and add 64 examples of one pair of bits
+_NS_PER_WORD_PAIR = 0.12  # compare 64 examples of one pair of bits
+_NS_PER_BIT = 0.05  # pack one example of an (LF, class)
 _NS_PER_CODE = 2.0  # form and count one joint code
 _NS_PER_ENTRY = 1.0  # add up an entry of a table of joint codes
 _NS_PER_PRODUCT = 4.0  # multiply and add in a sparse product
@@ -215,7 +216,7 @@ def choose_method(chunk: Votes, cardinality: int) -> Method:
     votes_per_row, pairs_per_row = float(sample.mean()), float((sample**2).mean())
     d = m * cardinality
     cost: dict[Method, float] = {
-        "popcount": d * d / 2 / _WORD_BITS * _NS_PER_WORD_PAIR,
+        "popcount": d * d / 2 / _WORD_BITS * _NS_PER_WORD_PAIR + d * _NS_PER_BIT,
         "bincount": _bincount_cost(m, r, cardinality),
         "sparse": pairs_per_row * _NS_PER_PRODUCT + votes_per_row * _NS_PER_VOTE + m * _NS_PER_CELL,
     }
@@ -264,33 +265,20 @@ def _count_bits(words: npt.NDArray[np.uint64]) -> Counts:
 
 
 def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
-    """Add a chunk's pair counts to the upper triangle of ``pairs``, by bits."""
+    """Add a chunk's pair counts to the upper triangle of ``pairs`` (and parts of the lower), by bits."""
+    from simsimd import cdist
+
     m, r = chunk.shape
-    bits = np.empty((m, cardinality, r // _WORD_BITS), dtype=np.uint64)
+    bits = np.empty((m, cardinality, r // 8), dtype=np.uint8)
     for label in range(cardinality):
-        bits[:, label] = _pack(chunk == label)
+        bits[:, label] = np.packbits(chunk == label, axis=-1)
     bits = bits.reshape(m * cardinality, -1)
-    pairs[np.diag_indices(len(bits))] += _count_bits(bits)
-    for start in range(0, bits.shape[1], _TILE_WORDS):
-        _add_pairs_of_bits(bits[:, start : start + _TILE_WORDS].copy(), cardinality, pairs)
-
-
-def _add_pairs_of_bits(bits: npt.NDArray[np.uint64], cardinality: int, pairs: Counts) -> None:
-    """Add the pairs of different LFs in ``[d, words]`` bits, tile by tile of what stays in the cache."""
-    d, width = bits.shape
-    height = max(1, _TILE_BYTES // (8 * _TILE_WORDS))
-    both, ones = np.empty((height, width), dtype=np.uint64), np.empty((height, width), dtype=np.uint8)
-    for top in range(cardinality, d, height):
-        bottom = min(top + height, d)
-        for row in range(d - cardinality):
-            # an LF's own block holds nothing but the diagonal
-            first = max((row // cardinality + 1) * cardinality, top)
-            n_rows = bottom - first
-            if n_rows <= 0:
-                break
-            np.bitwise_and(bits[row], bits[first:bottom], out=both[:n_rows])
-            np.bitwise_count(both[:n_rows], out=ones[:n_rows])
-            pairs[row, first:bottom] += ones[:n_rows].sum(axis=1, dtype=np.uint16)
+    ones = _count_bits(bits.view(np.uint64))
+    for top in range(0, len(bits), _BLOCK_ROWS):
+        rows = slice(top, top + _BLOCK_ROWS)
+        differing = np.asarray(cdist(bits[rows], bits[top:], "hamming", dtype="bin8"))
+        # |a and b| = (|a| + |b| - |a xor b|) / 2
+        pairs[rows, top:] += ((ones[rows, None] + ones[top:] - differing) / 2).astype(np.int64)
 
 
 def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
