@@ -1,11 +1,11 @@
-"""What every model of votes can do once it gives probabilities: predict and score."""
+"""What every model of votes can do once it gives probabilities: predict, score, and be kept in a file."""
 
 from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.analysis.predictions import TieBreakPolicy
 from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.files import FileFormat, PathLike, atomic_write, read_stamped, stamp
 from ws_pipeline.labeling.label_matrix import (
     ABSTAIN,
     LabelMatrix,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 Floats = npt.NDArray[np.float64]
+State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
+"""What a model keeps in its file: a header of JSON values, and arrays by name."""
 
 _CHUNK_ROWS = 2**16
 
@@ -36,6 +39,8 @@ class BaseLabeler(ABC):
     cardinality
         Number of classes k.
     """
+
+    file_format: ClassVar[FileFormat]
 
     def __init__(self, cardinality: int = 2) -> None:
         check_cardinality(cardinality)
@@ -121,6 +126,64 @@ class BaseLabeler(ABC):
             message = f"Y must have shape {labels.shape}, one gold label per row of L, got {golds.shape}"
             raise LabelMatrixError(message)
         return Scorer(metrics=list(metrics)).score(golds, labels, probs)
+
+    def save(self, destination: PathLike) -> None:
+        """Save to one file (safetensors, the rest as JSON inside), atomically.
+
+        Parameters
+        ----------
+        destination
+            Local path or any fsspec URL.
+
+        Raises
+        ------
+        NotFittedError
+            There is nothing to save yet.
+        """
+        from safetensors.numpy import save
+
+        header, arrays = self._state()
+        # safetensors writes the memory as it lies, whatever the strides say
+        in_order = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content = save(in_order, metadata=stamp(self.file_format, header))
+        with atomic_write(destination) as stream:
+            stream.write(content)
+
+    def load(self, source: PathLike) -> Self:
+        """Read what :meth:`save` wrote into this one.
+
+        Parameters
+        ----------
+        source
+            Local path or any fsspec URL.
+
+        Returns
+        -------
+        BaseLabeler
+            self.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged, not of this class, or of another format version.
+        """
+        from safetensors.numpy import load
+
+        self._set_state(*read_stamped(source, load, file_format=self.file_format))
+        return self
+
+    @classmethod
+    def from_file(cls, source: PathLike) -> Self:
+        """Load what :meth:`save` wrote as a new one; see :meth:`load`."""
+        return cls().load(source)
+
+    def _state(self) -> State:
+        """What to keep in a file."""
+        return {"cardinality": self.cardinality}, {}
+
+    def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:  # noqa: ARG002
+        """Become what :meth:`_state` described."""
+        self.cardinality = int(header["cardinality"])
 
     def _covered(self, L: Any) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples with at least one vote."""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.errors import NotFittedError
-from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.files import FileFormat
+from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import check_distribution
 from ws_pipeline.labeling.counting import lf_major_chunks
 from ws_pipeline.labeling.vote_forms import read_votes
@@ -28,6 +29,8 @@ class MajorityLabelVoter(BaseLabeler):
     array([[1. , 0. ],
            [0.5, 0.5]])
     """
+
+    file_format = FileFormat("ws_pipeline/MajorityLabelVoter", version=1)
 
     def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
         """Share 1 evenly among the classes with the most votes.
@@ -75,6 +78,8 @@ class MajorityClassVoter(VoteBlindLabeler):
            [1., 0.]])
     """
 
+    file_format = FileFormat("ws_pipeline/MajorityClassVoter", version=1)
+
     balance: Floats
 
     def fit(self, balance: ArrayLike) -> MajorityClassVoter:
@@ -116,11 +121,23 @@ class MajorityClassVoter(VoteBlindLabeler):
         NotFittedError
             There is no class balance yet.
         """
+        self._check_fitted()
+        winners = self.balance == self.balance.max()
+        return np.tile(winners / winners.sum(), (_n_examples(L), 1))
+
+    def _state(self) -> State:
+        self._check_fitted()
+        header, _ = super()._state()
+        return header, {"balance": self.balance}
+
+    def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        super()._set_state(header, arrays)
+        self.balance = arrays["balance"]
+
+    def _check_fitted(self) -> None:
         if not hasattr(self, "balance"):
             message = "MajorityClassVoter has no class balance yet, call fit(balance) first"
             raise NotFittedError(message)
-        winners = self.balance == self.balance.max()
-        return np.tile(winners / winners.sum(), (_n_examples(L), 1))
 
 
 class RandomVoter(VoteBlindLabeler):
@@ -138,6 +155,8 @@ class RandomVoter(VoteBlindLabeler):
     >>> RandomVoter(seed=7).predict_proba([[0, 0, -1], [-1, 0, 1]]).sum(axis=1)
     array([1., 1.])
     """
+
+    file_format = FileFormat("ws_pipeline/RandomVoter", version=1)
 
     def __init__(self, cardinality: int = 2, *, seed: int = 0) -> None:
         super().__init__(cardinality)
@@ -158,6 +177,14 @@ class RandomVoter(VoteBlindLabeler):
         """
         weights = 1 - np.random.default_rng(self.seed).random((_n_examples(L), self.cardinality))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+    def _state(self) -> State:
+        header, arrays = super()._state()
+        return {**header, "seed": self.seed}, arrays
+
+    def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        super()._set_state(header, arrays)
+        self.seed = header["seed"]
 
 
 def tally_votes(votes: Votes, cardinality: int) -> npt.NDArray[np.int32]:

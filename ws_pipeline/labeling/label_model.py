@@ -24,8 +24,8 @@ from ws_pipeline.errors import (
     SettingsError,
     SilentLFWarning,
 )
-from ws_pipeline.files import FileFormat, PathLike, atomic_write, read_stamped, stamp
-from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.files import FileFormat
+from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import class_balance_from_gold, validate_class_balance
 from ws_pipeline.labeling.label_matrix import LabelMatrix, check_same_lfs, default_lf_names
 from ws_pipeline.labeling.matrix_completion import (
@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 MIN_LFS = 3
 _SAME_WEIGHT = 1e-3
-FILE_FORMAT = FileFormat("ws_pipeline/LabelModel", version=1)
 
 
 class LabelModel(BaseLabeler):
@@ -91,6 +90,8 @@ class LabelModel(BaseLabeler):
     >>> model.predict(L)
     array([0, 1, 1, 0])
     """
+
+    file_format = FileFormat("ws_pipeline/LabelModel", version=1)
 
     mu: Floats
     class_balance: Floats
@@ -318,16 +319,7 @@ class LabelModel(BaseLabeler):
         weights[votes] = np.clip(right[votes] / self.coverage[votes], 1e-6, 1.0)
         return weights
 
-    def save(self, destination: PathLike) -> None:
-        """Save the fitted model to one file (safetensors, the rest as JSON inside), atomically.
-
-        Parameters
-        ----------
-        destination
-            Local path or any fsspec URL.
-        """
-        from safetensors.numpy import save
-
+    def _state(self) -> State:
         self._check_fitted()
         header = {
             "cardinality": self.cardinality,
@@ -336,46 +328,18 @@ class LabelModel(BaseLabeler):
             "converged": self.converged_,
             "mu_eps": self.mu_eps_,
         }
-        tensors = {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage}
-        with atomic_write(destination) as stream:
-            stream.write(save(_contiguous(tensors), metadata=stamp(FILE_FORMAT, header)))
+        return header, {"mu": self.mu, "class_balance": self.class_balance, "coverage": self.coverage}
 
-    def load(self, source: PathLike) -> Self:
-        """Read a model that :meth:`save` wrote into this one.
-
-        Parameters
-        ----------
-        source
-            Local path or any fsspec URL.
-
-        Returns
-        -------
-        LabelModel
-            self.
-
-        Raises
-        ------
-        FileFormatError
-            The file is damaged, not a label model, or of another format version.
-        """
-        from safetensors.numpy import load
-
-        header, tensors = read_stamped(source, load, file_format=FILE_FORMAT)
-        self.cardinality = int(header["cardinality"])
+    def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        super()._set_state(header, arrays)
         self.lf_names = tuple(header["lf_names"])
         self.history_ = [EpochRecord(*record) for record in header["history"]]
         self.n_epochs_ = len(self.history_)
         self.converged_ = header["converged"]
         self.mu_eps_ = header["mu_eps"]
-        self.mu = tensors["mu"]
-        self.class_balance = tensors["class_balance"]
-        self.coverage = tensors["coverage"]
-        return self
-
-    @classmethod
-    def from_file(cls, source: PathLike) -> Self:
-        """Load a saved model as a new one; see :meth:`load`."""
-        return cls(verbose=False).load(source)
+        self.mu = arrays["mu"]
+        self.class_balance = arrays["class_balance"]
+        self.coverage = arrays["coverage"]
 
     def _warn_of_a_bad_fit(self, mu_eps: float) -> None:
         if self.converged_ is False:
@@ -438,8 +402,3 @@ def _check_precisions(config: FitConfig, n_lfs: int) -> None:
 def _as_plain(value: Any) -> Any:
     """Arrays and tensors as lists, so that they can be validated and stored."""
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _contiguous(arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Arrays in C order; safetensors writes the memory as it lies, whatever the strides say."""
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ws_pipeline.errors import ClassBalanceError, NotFittedError
+from ws_pipeline.errors import ClassBalanceError, FileFormatError, NotFittedError
 from ws_pipeline.labeling import LabelMatrix, MajorityClassVoter, MajorityLabelVoter, RandomVoter
 
 VOTES = np.array([[0, 0, 1], [2, -1, -1], [0, 1, 2], [-1, -1, -1]])
@@ -116,3 +116,32 @@ def test_a_cycle_of_three_labeling_functions_ends_in_an_exact_tie(votes):
     probs = voter.predict_proba(votes)
     assert (probs == probs[:, :1]).all()
     assert voter.predict(votes).tolist() == [-1] * len(votes)
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    "voter",
+    [MajorityLabelVoter(4), MajorityClassVoter(4).fit([0.1, 0.2, 0.3, 0.4]), RandomVoter(4, seed=5)],
+    ids=lambda voter: type(voter).__name__,
+)
+def test_a_voter_comes_back_from_its_file(voter, tmp_path):
+    voter.save(tmp_path / "voter")
+    loaded = type(voter).from_file(tmp_path / "voter")
+    votes = np.random.default_rng(0).integers(-1, 4, (30, 3))
+    assert np.array_equal(loaded.predict_proba(votes), voter.predict_proba(votes))
+    assert loaded.load(tmp_path / "voter") is loaded
+
+
+def test_a_file_of_another_voter_is_refused(tmp_path):
+    RandomVoter().save(tmp_path / "voter")
+    expected = "expected a ws_pipeline/MajorityLabelVoter file, found ws_pipeline/RandomVoter's"
+    with pytest.raises(FileFormatError, match=expected):
+        MajorityLabelVoter().load(tmp_path / "voter")
+
+
+def test_a_class_voter_without_a_balance_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError, match=r"call fit\(balance\) first"):
+        MajorityClassVoter().save(tmp_path / "voter")
+    assert not (tmp_path / "voter").exists()
