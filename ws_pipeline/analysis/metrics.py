@@ -4,23 +4,38 @@ Start reading at :func:`metric_score`; :data:`METRICS` lists the names.  Where a
 because of the gold labels (one class only, none of class 1), that is an error.  Where only the
 predictions are one-sided (class 1 never predicted), the value is scikit-learn's convention of 0.
 
+========================================  ==============================================================
+accuracy, balanced_accuracy               fraction of right rows; its mean over the gold classes
+coverage                                  fraction of rows with a prediction
+precision, recall, f1, fbeta              of class 1, for two classes only; fbeta takes ``beta``
+..., with _micro, _macro or _weighted     for any number of classes: all rows together, or the mean over
+                                          the classes that occur, plain or by their number of gold labels
+matthews_corrcoef                         for any number of classes
+roc_auc, also called roc_auc_ovr          of class 1; of more classes, the mean of each against the rest
+roc_auc_ovo                               ... the mean over pairs of classes
+roc_auc_ovr_weighted, _ovo_weighted       ... weighted by the number of gold labels
+log_loss, brier_score                     of any number of classes; lower is better
+expected_calibration_error                of the top label, in ``n_bins`` (15) bins; lower is better
+========================================  ==============================================================
+
 Legend: n = examples, k = classes.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ws_pipeline.errors import MetricError
+from ws_pipeline.analysis import label_metrics, probability_metrics
+from ws_pipeline.analysis.label_metrics import AVERAGED_METRICS, BINARY_METRICS, counts_class_one, instead
+from ws_pipeline.analysis.labels import as_labels
+from ws_pipeline.analysis.probability_metrics import roc_auc
+from ws_pipeline.errors import InvalidInputError, MetricError
 from ws_pipeline.settings import nearest
-
-Labels = NDArray[np.int64]
-_BINARY = (0, 1)
 
 
 class Metric(NamedTuple):
@@ -47,15 +62,16 @@ def metric_score(
     preds
         Predictions `[n]` or `[n, 1]`, integers.
     probs
-        Probabilities `[n, k]`.
+        Probabilities `[n, k]`; column c is class c, whichever classes the gold labels have.
     metric
         A name in :data:`METRICS`.
     filter_dict
         Per label set ("golds", "preds"): values whose rows are left out, for example
         ``{"golds": [-1], "preds": [-1]}``.
     **kwargs
-        Handed to the scikit-learn function, for example ``beta`` of fbeta, ``average`` of
-        precision, ``multi_class`` of roc_auc; ``abstain_label`` (default -1) to coverage.
+        Handed to the scikit-learn function, for example ``beta`` of fbeta, ``labels`` of f1_macro,
+        ``max_fpr`` of roc_auc; ``abstain_label`` (default -1) to coverage, ``n_bins`` to
+        expected_calibration_error.
 
     Returns
     -------
@@ -79,27 +95,49 @@ def metric_score(
         found = ", ".join(columns) or "nothing"
         message = f"metric '{metric}' needs {' and '.join(inputs)}, found {found}; pass {', '.join(missing)}"
         raise MetricError(message)
+    _require_binary(metric, columns, kwargs)
     rows = _kept_rows(metric, columns, filter_dict or {})
     return float(METRICS[metric].func(*(columns[name][rows] for name in inputs), **kwargs))
 
 
 def _to_array(metric: str, name: str, value: ArrayLike) -> NDArray[Any]:
-    """Check one input: labels become int64 `[n]`, probabilities stay floats `[n, k]`."""
+    """Check one input: labels become int64 `[n]`, probabilities floats `[n, k]`."""
+    if name != "probs":
+        try:
+            return as_labels(value, name)
+        except InvalidInputError as error:
+            message = f"metric '{metric}': {error}"
+            raise MetricError(message) from None
     array = np.asarray(value)
-    if name == "probs":
-        if array.ndim != 2 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            found = f"{array.dtype} of shape {list(array.shape)}"
-            message = f"metric '{metric}' needs probs as finite numbers [n, k], found {found}"
-            raise MetricError(message)
-        return array
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    whole = array.dtype.kind in "iub" or (array.dtype.kind == "f" and bool(np.all(array == np.round(array))))
-    if array.ndim != 1 or not whole:
-        found = f"{array.dtype} of shape {list(array.shape)}"
-        message = f"metric '{metric}' needs {name} as integer labels [n], found {found}"
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        message = (
+            f"metric '{metric}' needs probs as finite numbers [n, k], "
+            f"found {array.dtype} of shape {list(array.shape)}"
+        )
         raise MetricError(message)
-    return array.astype(np.int64)
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(bad):
+        message = (
+            f"metric '{metric}' needs probs as finite numbers [n, k], "
+            f"found NaN or infinity in row {bad[0]} ({len(bad)} rows in all)"
+        )
+        raise MetricError(message)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _require_binary(metric: str, columns: Mapping[str, NDArray[Any]], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a metric of two classes where the probabilities show that there are more.
+
+    The labels alone do not: those of a few rows may happen to be 0 and 1 only.
+    """
+    if metric in BINARY_METRICS and counts_class_one(kwargs) and "probs" in columns:
+        n_classes = columns["probs"].shape[1]
+        if n_classes > 2:
+            message = (
+                f"metric '{metric}' is for classes 0 and 1, found probs with {n_classes} columns; "
+                f"{instead(metric)}"
+            )
+            raise MetricError(message)
 
 
 def _kept_rows(
@@ -126,125 +164,27 @@ def _kept_rows(
     return rows
 
 
-def _sklearn_metrics() -> Any:
-    """Import scikit-learn's metrics, which takes a second, at the first use."""
-    return importlib.import_module("sklearn.metrics")
-
-
-def _accuracy(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    return float(_sklearn_metrics().accuracy_score(golds, preds, **kwargs))
-
-
-def _coverage(preds: Labels, *, abstain_label: int = -1) -> float:
-    """Fraction of rows with a prediction."""
-    return float(np.mean(preds != abstain_label))
-
-
-def _precision(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    _require_two_classes("precision", golds, preds, kwargs)
-    return float(_sklearn_metrics().precision_score(golds, preds, **{"zero_division": 0.0, **kwargs}))
-
-
-def _recall(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    _require_two_classes("recall", golds, preds, kwargs)
-    _require_positives("recall", golds, kwargs)
-    return float(_sklearn_metrics().recall_score(golds, preds, **{"zero_division": 0.0, **kwargs}))
-
-
-def _f1(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    _require_two_classes("f1", golds, preds, kwargs)
-    _require_positives("f1", golds, kwargs)
-    return float(_sklearn_metrics().f1_score(golds, preds, **{"zero_division": 0.0, **kwargs}))
-
-
-def _f1_micro(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    return _f1(golds, preds, average="micro", **kwargs)
-
-
-def _f1_macro(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    return _f1(golds, preds, average="macro", **kwargs)
-
-
-def _fbeta(golds: Labels, preds: Labels, *, beta: float = 1.0, **kwargs: Any) -> float:
-    _require_two_classes("fbeta", golds, preds, kwargs)
-    _require_positives("fbeta", golds, kwargs)
-    return float(_sklearn_metrics().fbeta_score(golds, preds, beta=beta, **{"zero_division": 0.0, **kwargs}))
-
-
-def _matthews_corrcoef(golds: Labels, preds: Labels, **kwargs: Any) -> float:
-    _require_several_classes("matthews_corrcoef", golds)
-    return float(_sklearn_metrics().matthews_corrcoef(golds, preds, **kwargs))
-
-
-def _roc_auc(golds: Labels, probs: NDArray[Any], **kwargs: Any) -> float:
-    n_classes = probs.shape[1]
-    outside = np.setdiff1d(golds, np.arange(n_classes))
-    if len(outside):
-        message = (
-            f"metric 'roc_auc' needs golds in 0..{n_classes - 1}, the columns of probs, "
-            f"found {outside.tolist()}"
-        )
-        raise MetricError(message)
-    _require_several_classes("roc_auc", golds)
-    if n_classes == len(_BINARY):
-        return float(_sklearn_metrics().roc_auc_score(golds, probs[:, 1], **kwargs))
-    if "multi_class" not in kwargs:
-        message = (
-            f"metric 'roc_auc' is for two classes, found probs with {n_classes} columns; "
-            "pass multi_class='ovr' or 'ovo' to average over classes"
-        )
-        raise MetricError(message)
-    absent = np.setdiff1d(np.arange(n_classes), golds)
-    if len(absent):
-        message = (
-            f"metric 'roc_auc' over {n_classes} classes needs gold labels of each, "
-            f"found none of {absent.tolist()}"
-        )
-        raise MetricError(message)
-    return float(_sklearn_metrics().roc_auc_score(golds, probs, **kwargs))
-
-
-def _require_two_classes(metric: str, golds: Labels, preds: Labels, kwargs: Mapping[str, Any]) -> None:
-    """Refuse other labels than 0 and 1, unless the caller says how to average or what counts."""
-    if kwargs.get("average", "binary") != "binary" or "pos_label" in kwargs:
-        return
-    classes = np.union1d(golds, preds)
-    if not np.isin(classes, _BINARY).all():
-        instead = "f1_micro or f1_macro" if metric == "f1" else "average='macro' or 'micro'"
-        message = f"metric '{metric}' is for classes 0 and 1, found {classes.tolist()}; try {instead}"
-        raise MetricError(message)
-
-
-def _require_positives(metric: str, golds: Labels, kwargs: Mapping[str, Any]) -> None:
-    """Refuse 0/0: without gold labels of the positive class there is nothing to find."""
-    if kwargs.get("average", "binary") != "binary" or "zero_division" in kwargs:
-        return
-    positive = kwargs.get("pos_label", 1)
-    if not np.any(golds == positive):
-        message = (
-            f"metric '{metric}' needs gold labels of class {positive}, found only "
-            f"{np.unique(golds).tolist()}; pass zero_division to give such data a value"
-        )
-        raise MetricError(message)
-
-
-def _require_several_classes(metric: str, golds: Labels) -> None:
-    classes = np.unique(golds)
-    if len(classes) == 1:
-        message = f"metric '{metric}' needs gold labels of two classes, found only {classes.tolist()}"
-        raise MetricError(message)
-
+_LABELS = ("golds", "preds")
+_PROBS = ("golds", "probs")
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(_accuracy, ("golds", "preds")),
-    "coverage": Metric(_coverage, ("preds",)),
-    "precision": Metric(_precision, ("golds", "preds")),
-    "recall": Metric(_recall, ("golds", "preds")),
-    "f1": Metric(_f1, ("golds", "preds")),
-    "f1_micro": Metric(_f1_micro, ("golds", "preds")),
-    "f1_macro": Metric(_f1_macro, ("golds", "preds")),
-    "fbeta": Metric(_fbeta, ("golds", "preds")),
-    "matthews_corrcoef": Metric(_matthews_corrcoef, ("golds", "preds")),
-    "roc_auc": Metric(_roc_auc, ("golds", "probs")),
+    "accuracy": Metric(label_metrics.accuracy, _LABELS),
+    "balanced_accuracy": Metric(label_metrics.balanced_accuracy, _LABELS),
+    "coverage": Metric(label_metrics.coverage, ("preds",)),
+    **{name: Metric(function, _LABELS) for name, function in BINARY_METRICS.items()},
+    **{name: Metric(function, _LABELS) for name, function in AVERAGED_METRICS.items()},
+    "matthews_corrcoef": Metric(label_metrics.matthews_corrcoef, _LABELS),
+    "roc_auc": Metric(roc_auc, _PROBS),
+    "roc_auc_ovr": Metric(partial(roc_auc, metric="roc_auc_ovr"), _PROBS),
+    "roc_auc_ovo": Metric(partial(roc_auc, metric="roc_auc_ovo", multi_class="ovo"), _PROBS),
+    "roc_auc_ovr_weighted": Metric(
+        partial(roc_auc, metric="roc_auc_ovr_weighted", average="weighted"), _PROBS
+    ),
+    "roc_auc_ovo_weighted": Metric(
+        partial(roc_auc, metric="roc_auc_ovo_weighted", multi_class="ovo", average="weighted"), _PROBS
+    ),
+    "log_loss": Metric(probability_metrics.log_loss, _PROBS),
+    "brier_score": Metric(probability_metrics.brier_score, _PROBS),
+    "expected_calibration_error": Metric(probability_metrics.expected_calibration_error, _PROBS),
 }
 """The metrics by name."""

@@ -47,6 +47,17 @@ class Scorer:
     ------
     MetricError
         A metric is unknown, or a custom one has a standard metric's name.
+
+    Examples
+    --------
+    A metric with another setting is a custom one:
+
+    >>> from functools import partial
+    >>> from ws_pipeline.analysis import metric_score
+    >>> f2 = partial(metric_score, metric="fbeta", beta=2, filter_dict={"golds": [-1], "preds": [-1]})
+    >>> scorer = Scorer(metrics=["accuracy", "coverage"], custom_metric_funcs={"f2": f2})
+    >>> scorer.score([0, 1, 1, -1], [0, 1, -1, 1])
+    {'accuracy': 1.0, 'coverage': 0.75, 'f2': 1.0}
     """
 
     def __init__(
@@ -88,7 +99,7 @@ class Scorer:
         preds
             Predictions `[n]` or `[n, 1]`, integers; needed by most metrics.
         probs
-            Probabilities `[n, k]`; needed by roc_auc.
+            Probabilities `[n, k]`; needed by roc_auc, log_loss and the other metrics of probabilities.
 
         Returns
         -------
@@ -191,7 +202,8 @@ def _score_if_defined(metric: str, function: CustomMetric, columns: list[Any]) -
         value = function(*columns)
     except MetricError:  # the same call worked over all rows: it is the slice that lacks a class
         return {}
-    return value if isinstance(value, Mapping) else {metric: float(value)}
+    named = value if isinstance(value, Mapping) else {metric: value}
+    return {name: float(number) for name, number in named.items()}
 
 
 def _slice_rows(slices: Slices, *, n: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -200,9 +212,14 @@ def _slice_rows(slices: Slices, *, n: int) -> Iterator[tuple[str, NDArray[np.boo
         message = "S must be a record array with one field per slice, or a mapping from slice name to column"
         raise MetricError(message)
     for name in names:
-        rows = np.asarray(slices[name]).astype(np.bool_)
-        if name == _OVERALL or rows.shape != (n,):
-            found = f"'{name}' of shape {list(rows.shape)}"
+        column = np.asarray(slices[name])
+        if name == _OVERALL or column.shape != (n,):
+            found = f"'{name}' of shape {list(column.shape)}"
             message = f"a slice must have {n} rows and another name than '{_OVERALL}', found {found}"
             raise MetricError(message)
-        yield str(name), rows
+        strange = np.flatnonzero(~np.isin(column, (0, 1)))
+        if len(strange):
+            found = f"{column[strange[0]]} in row {strange[0]} ({len(strange)} rows in all)"
+            message = f"slice '{name}' must say 1 for rows that are in it and 0 for the others, found {found}"
+            raise MetricError(message)
+        yield str(name), column.astype(np.bool_)

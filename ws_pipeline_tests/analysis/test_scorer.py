@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ws_pipeline.analysis import Scorer
@@ -114,3 +116,60 @@ def test_slices_must_have_names():
 def test_an_error_over_all_rows_is_not_hidden_by_slices():
     with pytest.raises(MetricError, match="pass probs"):
         Scorer(metrics=["roc_auc"]).score_slices(record_array(), GOLDS, PREDS, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "found"), [([1, 0, 2, 0, 1], "2 in row 2"), ([0, 0, 0, -1, 1], "-1 in row 3")]
+)
+def test_a_slice_of_other_values_than_0_and_1_is_refused(column, found):
+    message = rf"slice 'odd' must say 1 .* found {found} \(1 rows in all\)"
+    with pytest.raises(MetricError, match=message):
+        Scorer(metrics=["accuracy"]).score_slices({"odd": column}, GOLDS, PREDS, PROBS)
+
+
+def test_several_numbers_of_a_custom_metric_are_floats_in_slices_too():
+    scorer = Scorer(custom_metric_funcs={"own": lambda golds, *_: {"n": len(golds), "x": np.float32(1)}})
+    scores = scorer.score_slices({"last": [0, 0, 0, 1, 1]}, GOLDS, PREDS, PROBS)
+    assert scores == {"overall": {"n": 5.0, "x": 1.0}, "last": {"n": 2.0, "x": 1.0}}
+    assert all(type(value) is float for values in scores.values() for value in values.values())
+
+
+def test_probabilities_of_rows_without_gold_are_left_out():
+    scorer = Scorer(metrics=["log_loss", "brier_score", "expected_calibration_error", "roc_auc"])
+    kept = [0, 3, 4]
+    assert scorer.score(GOLDS, PREDS, PROBS) == scorer.score(GOLDS[kept], PREDS[kept], PROBS[kept])
+    for metric in ("log_loss", "roc_auc"):
+        with pytest.raises(MetricError, match=rf"'{metric}' needs golds in 0..1, .* found \[-1\]"):
+            Scorer(metrics=[metric], abstain_label=None).score(GOLDS, PREDS, PROBS)
+
+
+def test_three_classes_need_metrics_of_three_classes_in_every_slice():
+    """The slice alone has classes 0 and 1 only, and would get a number."""
+    golds, preds = np.array([0, 1, 2]), np.array([0, 1, 0])
+    probs = np.eye(3)[preds]
+    with pytest.raises(MetricError, match=r"'f1' is for classes 0 and 1.*try f1_micro, f1_macro"):
+        Scorer(metrics=["f1"]).score(golds[:2], preds[:2], probs[:2])
+    scores = Scorer(metrics=["f1_macro"]).score_slices({"two": [1, 1, 0]}, golds, preds, probs)
+    assert scores["two"] == {"f1_macro": 1.0}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_and_slices_are_those_of_snorkel(seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        snorkel = pytest.importorskip("snorkel.analysis")
+    rng = np.random.default_rng(seed)
+    golds, preds = rng.integers(-1, 2, 200), rng.integers(-1, 2, 200)
+    probs = rng.dirichlet([1, 1], 200)
+    slices = np.rec.fromarrays(rng.integers(0, 2, (3, 200)), names="short,long,rare")
+    names = ["accuracy", "coverage", "precision", "recall", "f1", "f1_micro", "f1_macro", "matthews_corrcoef"]
+    settings = {
+        "metrics": [*names, "roc_auc"],
+        "custom_metric_funcs": {"rows": lambda golds, preds, probs: {"n": len(golds), "p": probs[0, 0]}},  # noqa: ARG005
+    }
+    ours, theirs = Scorer(**settings), snorkel.Scorer(**settings)
+    assert list(ours.metrics) == list(theirs.metrics)
+    assert ours.score(golds, preds, probs) == pytest.approx(theirs.score(golds, preds, probs), abs=1e-12)
+    found = ours.score_slices(slices, golds, preds, probs, as_dataframe=True)
+    expected = theirs.score_slices(slices, golds, preds, probs, as_dataframe=True)
+    pd.testing.assert_frame_equal(found, expected)
