@@ -8,7 +8,7 @@ Legend: n = examples, k = classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,10 +110,18 @@ class DictDataset(Dataset[Item]):
             Fields and labels of these rows, copied.  A list field whose items are tensors is
             stacked; when they are 1-d of different lengths, shorter ones are filled with zeros.
         """
-        if not isinstance(indices, slice | Tensor):
-            indices = torch.as_tensor(indices, dtype=torch.int64)
-        fields = {name: _gather(values, indices) for name, values in self.X_dict.items()}
-        return fields, {name: _gather(labels, indices) for name, labels in self.Y_dict.items()}
+        indices = _to_rows(indices)
+        labels = {name: _gather(name, values, indices) for name, values in self.Y_dict.items()}
+        return self.take_fields(indices), labels
+
+    def take_fields(self, indices: Rows) -> dict[str, Any]:
+        """Gather the fields of examples, without labels; see :meth:`take`."""
+        indices = _to_rows(indices)
+        return {name: _gather(name, values, indices) for name, values in self.X_dict.items()}
+
+    def complete_tasks(self) -> frozenset[str]:
+        """Names of the tasks whose labels have no -1 at present."""
+        return frozenset(task for task, labels in self.Y_dict.items() if bool(labels.min() > -1))
 
     def save(self, path: PathLike) -> None:
         """Write the dataset to one safetensors file; the same content gives the same bytes.
@@ -176,6 +184,37 @@ class LazyItems(Sequence[Item]):
         return self.dataset[self.indices[position]]
 
 
+class Labels(dict[str, Tensor]):
+    """Labels of a batch by task name, as a loader gathered them from a dataset.
+
+    Parameters
+    ----------
+    labels
+        Labels by task name, fresh copies.
+    complete
+        Names of tasks whose labels have no -1 in the whole dataset.
+    """
+
+    def __init__(self, labels: Mapping[str, Tensor], complete: Collection[str]) -> None:
+        super().__init__(labels)
+        self._gathered = {task: tensor for task, tensor in labels.items() if task in complete}
+
+    def is_complete(self, task: str) -> bool:
+        """Say whether no row of the task can be unlabelled, without looking at the labels.
+
+        Looking would make the host wait for the device at every step.  False is always safe; True
+        holds as long as the labels are what was gathered, neither replaced nor written to.
+        """
+        gathered = self._gathered.get(task)
+        if gathered is None or gathered is not self[task] or gathered.is_inference():
+            return False
+        return gathered._version == 0  # noqa: SLF001  torch's count of in-place changes
+
+
+def _to_rows(indices: Rows) -> Tensor | slice:
+    return indices if isinstance(indices, slice | Tensor) else torch.as_tensor(indices, dtype=torch.int64)
+
+
 def _to_field(values: Any) -> Any:
     """Turn numeric numpy arrays into tensors, which share their memory where they can."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
@@ -183,17 +222,49 @@ def _to_field(values: Any) -> Any:
     return values
 
 
-def _gather(values: Any, rows: Tensor | slice) -> Any:
+def collate_dicts(batch: Sequence[Item]) -> Batch:
+    """Make a batch from items, as :meth:`DictDataset.take` makes it from rows.
+
+    For collate functions of one's own, that change the items before or the batch after.
+
+    Parameters
+    ----------
+    batch
+        Fields and labels of each example, at least one; all with the names of the first.
+
+    Returns
+    -------
+    tuple
+        Fields and labels by name: tensors `[n, ...]` where the items are tensors, else lists of n
+        objects.
+    """
+    fields, labels = (
+        {name: _collate(name, [item[part][name] for item in batch]) for name in batch[0][part]}
+        for part in (0, 1)
+    )
+    return fields, labels
+
+
+def _gather(name: str, values: Any, rows: Tensor | slice) -> Any:
     if isinstance(values, Tensor):
         if isinstance(rows, slice):
             return values[rows].clone()  # a view would let in-place modules write into the dataset
-        return values.index_select(0, rows.to(values.device))
-    items = list(values[rows]) if isinstance(rows, slice) else [values[row] for row in rows.tolist()]
+        return values.index_select(0, rows if rows.device == values.device else rows.to(values.device))
+    return _collate(
+        name, list(values[rows]) if isinstance(rows, slice) else [values[row] for row in rows.tolist()]
+    )
+
+
+def _collate(name: str, items: list[Any]) -> Any:
     if not items or not isinstance(items[0], Tensor):
         return items
-    if all(item.ndim == 1 for item in items):
-        return torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
-    return torch.stack(items)
+    try:
+        if all(item.ndim == 1 for item in items):
+            return torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
+        return torch.stack(items)
+    except Exception as error:
+        error.add_note(f"when joining the tensors of '{name}' to a batch")
+        raise
 
 
 def _check_lengths(where: str, X_dict: Mapping[str, Any], Y_dict: Mapping[str, Any]) -> int:
@@ -221,7 +292,8 @@ def _length(where: str, name: str, values: Any) -> int:
     if isinstance(values, list | tuple) or (isinstance(values, Tensor) and values.ndim > 0):
         return len(values)
     message = (
-        f"{where}: field '{name}' must be a tensor [n, ...] or a list of n objects, found {type(values)}"
+        f"{where}: field '{name}' must be a tensor [n, ...] or a list of n objects, found {type(values)}; "
+        "make a list of it"
     )
     raise DatasetError(message)
 

@@ -7,14 +7,15 @@ then one gather.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ws_pipeline.classification.data import Batch, DictDataset, Item, LazyItems
+from ws_pipeline.classification.data import Batch, DictDataset, Item, Labels, LazyItems, collate_dicts
 from ws_pipeline.classification.seeding import own_random_numbers
 from ws_pipeline.errors import DatasetError
 
@@ -28,7 +29,8 @@ class DictDataLoader(DataLoader[Item]):
         The dataset to read.
     collate_fn
         Makes a batch from a list of ``(fields, labels)`` items.  Default: :meth:`DictDataset.take`,
-        which gathers the batch in one go.
+        which gathers the batch in one go; for a subclass that has its own ``__getitem__``,
+        :func:`~ws_pipeline.classification.data.collate_dicts`.
     **kwargs
         As for ``torch.utils.data.DataLoader``: batch_size, shuffle, sampler, batch_sampler,
         drop_last, num_workers, generator, ...  With a ``generator``, shuffling neither reads nor
@@ -48,6 +50,8 @@ class DictDataLoader(DataLoader[Item]):
         if not isinstance(dataset, DictDataset):
             message = f"DictDataLoader reads a DictDataset, found {type(dataset).__name__}"
             raise DatasetError(message)
+        if collate_fn is None and _reads_items(dataset):
+            collate_fn = collate_dicts
         self._item_collate = collate_fn
         self._own_order = kwargs.get("sampler") is None and kwargs.get("batch_sampler") is None
         self._shuffle = bool(kwargs.get("shuffle"))
@@ -62,8 +66,8 @@ class DictDataLoader(DataLoader[Item]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch promises a private class
         return self.batches()
 
-    def batches(self, seed: int | None = None) -> Iterator[Batch]:
-        """Iterate over the batches of one epoch.
+    def batches(self, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
+        """Iterate over the batches of one epoch, or over the rest of it.
 
         Parameters
         ----------
@@ -71,23 +75,36 @@ class DictDataLoader(DataLoader[Item]):
             Decides the order, and leaves torch's global random state as it was.  Samplers that have
             a generator of their own keep to that.  Default: the loader's ``generator`` if it has
             one, else torch's global random state, as in torch's own loader.
+        start
+            Number of batches to leave out at the beginning.
         """
         if seed is None and self.generator is not None:
             seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator).item())
         with _seeded(seed):
             if self.num_workers:  # the workers' iterator draws its order here, when it is made
-                return cast("Iterator[Batch]", super().__iter__())
+                stream = cast("Iterator[Batch]", super().__iter__())
+                next(itertools.islice(stream, start, start), None)
+                return stream
             order = self._draw_order()
-        return (self._fetch(rows) for rows in order)
+        complete = self.dataset.complete_tasks() if self._gathers_rows else frozenset()
+        return (self._fetch(rows, complete) for rows in itertools.islice(order, start, None))
 
-    def ordered_batches(self) -> Iterator[Batch]:
+    def ordered_batches(self, *, with_labels: bool = True) -> Iterator[Batch]:
         """Iterate over all rows in the dataset's order, leaving torch's random state as it was.
 
         A sampler that the loader was given is kept to, with its random numbers: it may have chosen
         the rows.
+
+        Parameters
+        ----------
+        with_labels
+            False: labels may be left out; they are where that saves work.
         """
         if not self._own_order:
             return self.batches()
+        if not with_labels and self.gives_the_datasets_rows and not self.num_workers:
+            n, size = len(self.dataset), self.batch_size or 1
+            return ((self.dataset.take_fields(slice(at, at + size)), {}) for at in range(0, n, size))
         if not (self._shuffle or self.drop_last):
             return self.batches(seed=0)  # there is no order to draw, but workers draw seeds
         same = DictDataLoader(
@@ -95,21 +112,45 @@ class DictDataLoader(DataLoader[Item]):
         )
         return same.batches(seed=0)
 
-    def _draw_order(self) -> Sequence[slice | Tensor]:
+    @property
+    def gives_the_datasets_rows(self) -> bool:
+        """Whether :meth:`ordered_batches` gives the dataset's rows as they are, each once."""
+        return self._own_order and self._gathers_rows
+
+    @property
+    def _gathers_rows(self) -> bool:
+        """Whether batches are gathered from the dataset's tensors and lists, and nobody changes them."""
+        return self._item_collate is None and type(self.dataset).take is DictDataset.take
+
+    def _draw_order(self) -> Iterable[slice | Tensor]:
         """Draw the rows of every batch of an epoch."""
         n, size = len(self.dataset), self.batch_size
         if not self._own_order or size is None:
             return [torch.as_tensor(rows, dtype=torch.int64) for rows in self.batch_sampler or ()]
-        stop = n - n % size if self.drop_last else n
+        starts = range(0, n - n % size if self.drop_last else n, size)
         if not self._shuffle:
-            return [slice(start, min(start + size, stop)) for start in range(0, stop, size)]
-        return torch.split(torch.randperm(n)[:stop], size) if stop else []
+            return (slice(start, min(start + size, n)) for start in starts)
+        rows = torch.randperm(n).to(self._index_device())
+        return (rows[start : start + size] for start in starts)
 
-    def _fetch(self, rows: slice | Tensor) -> Batch:
+    def _index_device(self) -> torch.device:
+        """Where row numbers are of use without copying them for every batch."""
+        fields = [*self.dataset.X_dict.values(), *self.dataset.Y_dict.values()]
+        devices = {field.device if isinstance(field, Tensor) else torch.device("cpu") for field in fields}
+        return devices.pop() if len(devices) == 1 and self._item_collate is None else torch.device("cpu")
+
+    def _fetch(self, rows: slice | Tensor, complete: frozenset[str]) -> Batch:
         if self._item_collate is None:
-            return self.dataset.take(rows)
+            fields, labels = self.dataset.take(rows)
+            return fields, Labels(labels, complete)
         numbers = range(len(self.dataset))[rows] if isinstance(rows, slice) else rows.tolist()
         return self._item_collate([self.dataset[row] for row in numbers])
+
+
+def _reads_items(dataset: DictDataset) -> bool:
+    """Whether the dataset's class makes its items itself, for example by reading images."""
+    kind = type(dataset)
+    return kind.__getitem__ is not DictDataset.__getitem__ and kind.take is DictDataset.take
 
 
 def _take_items(items: Sequence[Item]) -> Batch:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from ws_pipeline.classification.task import Operation, Source, Task, to_module_dict
+from ws_pipeline.classification.task import Operation, Source, Task
 from ws_pipeline.errors import TaskGraphError
 from ws_pipeline.settings import nearest
 
@@ -27,35 +27,48 @@ def merge_tasks(tasks: Sequence[Task]) -> tuple[dict[str, Task], nn.ModuleDict]:
     Raises
     ------
     TaskGraphError
-        There is no task; two tasks have one name; or a module's or operation's name means two
-        different things.
+        There is no task, one is something else, two have one name, or a module's or operation's
+        name means two different things.
     """
     by_name: dict[str, Task] = {}
+    pool = nn.ModuleDict()
     for task in tasks:
-        if task.name in by_name:
-            message = f"two tasks are called '{task.name}'; give one another name"
-            raise TaskGraphError(message)
-        by_name[task.name] = task
+        join_task(by_name, pool, task)
     if not by_name:
         message = "a classifier needs at least one task"
         raise TaskGraphError(message)
-    _check_operations(tasks)
-    return by_name, to_module_dict("the classifier", _merge_modules(tasks))
+    return by_name, pool
 
 
-def _merge_modules(tasks: Iterable[Task]) -> dict[str, nn.Module]:
-    modules: dict[str, nn.Module] = {}
-    owner: dict[str, str] = {}
-    for task in tasks:
-        for name, module in task.module_pool.items():
-            if modules.setdefault(name, module) is not module:
-                message = (
-                    f"tasks '{owner[name]}' and '{task.name}' have two different modules called '{name}'; "
-                    "put the same object into both pools to share it, or give one another name"
-                )
-                raise TaskGraphError(message)
-            owner.setdefault(name, task.name)
-    return modules
+def join_task(tasks: dict[str, Task], pool: nn.ModuleDict, task: Task) -> None:
+    """Add one task to ``tasks`` and its modules to ``pool``; both stay as they were if it is refused.
+
+    Raises
+    ------
+    TaskGraphError
+        As :func:`merge_tasks`.
+    """
+    if not isinstance(task, Task):
+        message = f"expected a Task, found {type(task).__name__}"
+        raise TaskGraphError(message)
+    if task.name in tasks:
+        message = f"two tasks are called '{task.name}'; give one another name"
+        raise TaskGraphError(message)
+    _check_modules(tasks, pool, task)
+    _check_operations([*tasks.values(), task])
+    tasks[task.name] = task
+    pool.update(dict(task.module_pool.items()))
+
+
+def _check_modules(tasks: Mapping[str, Task], pool: nn.ModuleDict, task: Task) -> None:
+    for name, module in task.module_pool.items():
+        if name in pool and pool[name] is not module:
+            owner = next(other.name for other in tasks.values() if name in other.module_pool)
+            message = (
+                f"tasks '{owner}' and '{task.name}' have two different modules called '{name}'; "
+                "put the same object into both pools to share it, or give one another name"
+            )
+            raise TaskGraphError(message)
 
 
 def _check_operations(tasks: Iterable[Task]) -> None:

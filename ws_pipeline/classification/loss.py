@@ -5,6 +5,7 @@ Legend: n = examples, k = classes.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -28,7 +29,9 @@ def cross_entropy_with_probs(
     input
         Logits `[n, k]`.
     target
-        Probabilities of the labels `[n, k]`; any number type, computed in the type of ``input``.
+        Probabilities of the labels `[n, k]`; any number type, computed in the type of ``input``, or
+        in single precision if that is shorter.  Integers `[n]` are hard labels in 0..k-1, and mean
+        a probability of 1.
     weight
         Weights of the classes `[k]`.  Default: all one.
     reduction
@@ -47,20 +50,19 @@ def cross_entropy_with_probs(
     if reduction not in _REDUCTIONS:
         message = f"unknown reduction '{reduction}', expected one of {', '.join(_REDUCTIONS)}"
         raise InvalidInputError(message)
+    if target.ndim == 1 and input.ndim == 2 and not target.is_floating_point():
+        target = F.one_hot(target.long(), input.shape[1])
     if input.ndim != 2 or input.shape != target.shape:
         found = f"input {list(input.shape)} and target {list(target.shape)}"
         message = f"cross_entropy_with_probs needs input and target of one shape [n, k], found {found}"
         raise InvalidInputError(message)
-    if weight is not None:
-        if weight.shape != input.shape[1:]:
-            message = f"weight must have shape [{input.shape[1]}], found {list(weight.shape)}"
-            raise InvalidInputError(message)
-        weight = weight.to(input)
+    input = _at_least_single(input)  # noqa: A001  as above
+    weight = _check_weight(input, weight)
     # For probabilities, torch's own "mean" divides by n as well, not by the sum of weights.
     return F.cross_entropy(input, target.to(input.dtype), weight=weight, reduction=reduction)
 
 
-def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def label_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
     """Compute the mean cross entropy for labels of either kind.
 
     Parameters
@@ -69,6 +71,10 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         Logits `[n, k]`.
     labels
         Hard labels `[n]` in 0..k-1, or probabilities `[n, k]`.
+    weight
+        Weights of the classes `[k]`.  Default: all one.  The mean is torch's own: with hard labels
+        the weighted losses are divided by the sum of the weights of these rows, with probabilities
+        by n.
 
     Returns
     -------
@@ -78,8 +84,23 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Raises
     ------
     InvalidInputError
-        Probabilities have another shape than the logits.
+        Probabilities have another shape than the logits, or there is not one weight per class.
     """
-    if labels.ndim == 1:
-        return F.cross_entropy(logits, labels.long())
-    return cross_entropy_with_probs(logits, labels)
+    if labels.ndim != 1:
+        return cross_entropy_with_probs(logits, labels, weight)
+    logits = _at_least_single(logits)
+    return F.cross_entropy(logits, labels.long(), _check_weight(logits, weight))
+
+
+def _at_least_single(logits: Tensor) -> Tensor:
+    """In mixed precision logits are short, and labels and weights must not be rounded to that."""
+    return logits.float() if logits.dtype in {torch.bfloat16, torch.float16} else logits
+
+
+def _check_weight(logits: Tensor, weight: Tensor | None) -> Tensor | None:
+    if weight is None:
+        return None
+    if weight.shape != logits.shape[1:]:
+        message = f"weight must have shape [{logits.shape[1]}], found {list(weight.shape)}"
+        raise InvalidInputError(message)
+    return weight.to(logits)

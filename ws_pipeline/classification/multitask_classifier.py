@@ -9,19 +9,20 @@ Legend: n = examples, k = classes of a task.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
-from ws_pipeline.analysis import probs_to_preds
+from ws_pipeline.analysis import Scorer, probs_to_preds
+from ws_pipeline.classification.data import Labels
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.devices import move_to_device, resolve_device
-from ws_pipeline.classification.evaluation import Arrays, RemapLabels, predict_labels, score_loaders
-from ws_pipeline.classification.graph import merge_tasks, plan_operations, run_operation
+from ws_pipeline.classification.devices import first_parameter, move_to_device, resolve_device
+from ws_pipeline.classification.evaluation import RemapLabels, predict_labels, score_loaders, to_array
+from ws_pipeline.classification.graph import join_task, merge_tasks, plan_operations, run_operation
 from ws_pipeline.classification.settings import ClassifierConfig
-from ws_pipeline.classification.task import INPUT, Operation, Task
+from ws_pipeline.classification.task import INPUT, Operation, Task, check_class_weights
 from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 from ws_pipeline.errors import FileFormatError, TaskGraphError
 from ws_pipeline.files import FileFormat, PathLike
@@ -54,6 +55,8 @@ class MultitaskClassifier(nn.Module):
         The tasks by name.
     module_pool
         All modules by name.
+    task_names, op_sequences, loss_funcs, output_funcs, scorers
+        What the tasks have, by task name.
 
     Raises
     ------
@@ -75,10 +78,48 @@ class MultitaskClassifier(nn.Module):
         self._replicas = self._build_replicas()
         self._plans: dict[frozenset[str], list[Operation]] = {}
 
+    def add_task(self, task: Task) -> None:
+        """Add a task, and move its modules to the classifier's device.
+
+        Raises
+        ------
+        TaskGraphError
+            The task contradicts those that are there; the classifier is then as it was.
+        """
+        device = self.device
+        join_task(self.tasks, self.module_pool, task)
+        self.to(device)
+        self._replicas = self._build_replicas()
+
+    @property
+    def task_names(self) -> set[str]:
+        """Names of the tasks."""
+        return set(self.tasks)
+
+    @property
+    def op_sequences(self) -> dict[str, list[Operation]]:
+        """Operations by task name."""
+        return {name: task.op_sequence for name, task in self.tasks.items()}
+
+    @property
+    def loss_funcs(self) -> dict[str, Callable[..., Tensor]]:
+        """Loss functions by task name."""
+        return {name: task.loss_func for name, task in self.tasks.items()}
+
+    @property
+    def output_funcs(self) -> dict[str, Callable[..., Tensor]]:
+        """Functions that turn logits into probabilities, by task name."""
+        return {name: task.output_func for name, task in self.tasks.items()}
+
+    @property
+    def scorers(self) -> dict[str, Scorer]:
+        """Scorers by task name."""
+        return {name: task.scorer for name, task in self.tasks.items()}
+
     @property
     def device(self) -> torch.device:
         """Where the first parameter is; before there is any, where the settings say."""
-        first = next(self.parameters(), None)
+        first = first_parameter(self)
         return self._first_device if first is None else first.device
 
     def forward(self, X_dict: Mapping[str, Any], task_names: Iterable[str]) -> dict[str, Any]:
@@ -106,14 +147,19 @@ class MultitaskClassifier(nn.Module):
         if plan is None:
             plan = self._plans[wanted] = plan_operations(self.tasks, wanted)
         outputs: dict[str, Any] = {INPUT: move_to_device(X_dict, self.device)}
+        pool, replicas = self.module_pool, self._replicas
         for operation in plan:
-            name = operation.module_name
-            module = self._replicas[name] if name in self._replicas else self.module_pool[name]
+            module = pool[operation.module_name]
+            if replicas:
+                module = _replica_of(module, replicas)
             outputs[operation.name] = run_operation(operation, module, outputs)
         return outputs
 
     def calculate_loss(
-        self, X_dict: Mapping[str, Any], Y_dict: Mapping[str, Tensor]
+        self,
+        X_dict: Mapping[str, Any],
+        Y_dict: Mapping[str, Tensor],
+        class_weights: Mapping[str, Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Compute the loss of every task that has labels.
 
@@ -124,36 +170,54 @@ class MultitaskClassifier(nn.Module):
         Y_dict
             Labels `[n]` or `[n, k]` by task name.  Rows of -1 (all -1) are left out; labels of
             tasks that the classifier does not have are ignored.
+        class_weights
+            Weights `[k]` of the classes by task name, handed to the task's loss function as
+            ``weight``.  Default: none.  :meth:`check_class_weights` says beforehand whether they fit.
 
         Returns
         -------
         tuple
-            Losses (scalars) and numbers of labelled rows, both by task name.  A task without a
-            labelled row is in neither.
+            Losses (scalars, not multiplied by the tasks' loss weights) and numbers of labelled
+            rows, both by task name.  A task without a labelled row is in neither.
 
         Raises
         ------
         TaskGraphError
-            A loss function returns something else than a scalar.
+            A loss function returns something else than a scalar, or has no parameter ``weight``
+            although its task has class weights.
         """
         names = [name for name in self.tasks if name in Y_dict]
-        outputs = self.forward(X_dict, names)
+        outputs = self(X_dict, names)
         losses: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
         for name in names:
-            logits = outputs[self.tasks[name].op_sequence[-1].name]
-            logits, labels = _labelled_rows(logits, Y_dict[name])
-            if len(labels):
-                losses[name] = _task_loss(self.tasks[name], logits, move_to_device(labels, self.device))
-                counts[name] = len(labels)
+            task = self.tasks[name]
+            loss, count = task.labelled_loss(
+                outputs[task.op_sequence[-1].name],
+                Y_dict[name],
+                class_weights.get(name) if class_weights else None,
+                complete=isinstance(Y_dict, Labels) and Y_dict.is_complete(name),
+            )
+            if loss is not None:
+                losses[name], counts[name] = loss, count
         return losses, counts
+
+    def check_class_weights(self, class_weights: Mapping[str, Tensor]) -> None:
+        """Check that every named task is there, can use weights of its classes, and that they are numbers.
+
+        Raises
+        ------
+        TaskGraphError
+            See :func:`~ws_pipeline.classification.task.check_class_weights`.
+        """
+        check_class_weights(self.tasks, class_weights)
 
     def predict(
         self,
         dataloader: DictDataLoader,
         return_preds: bool = False,
         remap_labels: RemapLabels | None = None,
-    ) -> dict[str, Arrays]:
+    ) -> dict[str, dict[str, Tensor]]:
         """Compute probabilities, in the dataset's order even when the loader shuffles.
 
         Parameters
@@ -169,9 +233,9 @@ class MultitaskClassifier(nn.Module):
         Returns
         -------
         dict
-            "probs": arrays `[n, k]`, "golds": labels `[n]` or `[n, k]` as they are in the dataset
-            and, when asked for, "preds": classes `[n]`; each by label name.  For a dataset without
-            labels, probabilities of all tasks by task name, and no golds.
+            Tensors on the CPU: "probs" `[n, k]`, "golds", the labels `[n]` or `[n, k]` as they are in
+            the dataset and, when asked for, "preds", classes `[n]`; each by label name.  For a
+            dataset without labels, probabilities of all tasks by task name, and no golds.
 
         Raises
         ------
@@ -186,7 +250,10 @@ class MultitaskClassifier(nn.Module):
             task_of = {name: name for name in self.tasks}
         results = predict_labels(self, dataloader, task_of)
         if return_preds:
-            results["preds"] = {label: probs_to_preds(probs) for label, probs in results["probs"].items()}
+            results["preds"] = {
+                label: torch.from_numpy(probs_to_preds(to_array(probs)))
+                for label, probs in results["probs"].items()
+            }
         return results
 
     @overload
@@ -245,18 +312,18 @@ class MultitaskClassifier(nn.Module):
         rows = [(*key, value) for key, value in scores.items()]
         return pd.DataFrame(rows, columns=["label", "dataset", "split", "metric", "score"])
 
-    def save(self, path: PathLike) -> None:
+    def save(self, model_path: PathLike) -> None:
         """Write the parameters to one safetensors file; the same parameters give the same bytes.
 
         Parameters
         ----------
-        path
+        model_path
             A local path or any fsspec URL.  The file appears only when it is complete.
         """
         header = {"name": self.name, "tasks": list(self.tasks)}
-        write_tensors(path, self.state_dict(), file_format=_FILE_FORMAT, header=header)
+        write_tensors(model_path, self.state_dict(), file_format=_FILE_FORMAT, header=header)
 
-    def load(self, path: PathLike) -> None:
+    def load(self, model_path: PathLike) -> None:
         """Take over the parameters that :meth:`save` wrote, from a classifier with the same tasks.
 
         Raises
@@ -267,12 +334,12 @@ class MultitaskClassifier(nn.Module):
             The file is damaged, holds something else, or is of a classifier with other tasks or
             modules; the parameters are then as they were.
         """
-        header, tensors = read_tensors(path, file_format=_FILE_FORMAT)
+        header, tensors = read_tensors(model_path, file_format=_FILE_FORMAT)
         if set(header.get("tasks", ())) != set(self.tasks):
             found = ", ".join(header.get("tasks", ()))
-            message = f"{path}: expected tasks {', '.join(self.tasks)}, found {found}"
+            message = f"{model_path}: expected tasks {', '.join(self.tasks)}, found {found}"
             raise FileFormatError(message)
-        check_names_and_shapes(path, tensors, expected=self.state_dict())
+        check_names_and_shapes(model_path, tensors, expected=self.state_dict())
         self.load_state_dict(tensors)
 
     def labels_to_tasks(
@@ -288,38 +355,20 @@ class MultitaskClassifier(nn.Module):
                 task_of[label] = task
         return {label: task for label, task in task_of.items() if task is not None and task in self.tasks}
 
-    def _build_replicas(self) -> dict[str, nn.DataParallel[nn.Module]]:
+    def _build_replicas(self) -> list[nn.DataParallel[nn.Module]]:
         """Over several GPUs, what to call instead of each module.
 
         The wrappers stay out of the module pool, so that no parameter is ever named after them.
         """
         n_gpus = torch.cuda.device_count() if self._first_device.type == "cuda" else 0
         if not self.config.dataparallel or n_gpus < 2:
-            return {}
+            return []
         first = self._first_device.index or 0
         gpus = [first, *(number for number in range(n_gpus) if number != first)]
-        return {name: nn.DataParallel(module, device_ids=gpus) for name, module in self.module_pool.items()}
+        modules = [module for module in self.module_pool.values() if not isinstance(module, nn.DataParallel)]
+        return [nn.DataParallel(module, device_ids=gpus) for module in modules]
 
 
-def _labelled_rows(logits: Any, labels: Tensor) -> tuple[Any, Tensor]:
-    """Leave unlabelled rows out of both; logits that are no tensor are left whole."""
-    unlabelled = labels == -1
-    if not bool(unlabelled.any()):
-        return logits, labels
-    if labels.ndim > 1:
-        unlabelled = unlabelled.reshape(len(labels), -1).all(dim=1)
-    labelled = ~unlabelled
-    rows = logits[labelled.to(logits.device)] if isinstance(logits, Tensor) else logits
-    return rows, labels[labelled]
-
-
-def _task_loss(task: Task, logits: Any, labels: Tensor) -> Tensor:
-    try:
-        loss = task.loss_func(logits, labels)
-    except Exception as error:
-        error.add_note(f"in the loss of task '{task.name}'")
-        raise
-    if loss.ndim:
-        message = f"the loss of task '{task.name}' must be a scalar, found shape {list(loss.shape)}"
-        raise TaskGraphError(message)
-    return loss
+def _replica_of(module: nn.Module, replicas: Sequence[nn.DataParallel[nn.Module]]) -> nn.Module:
+    """What runs a module on several GPUs; the module itself, when it was put into the pool later."""
+    return next((replica for replica in replicas if replica.module is module), module)

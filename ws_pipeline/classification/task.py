@@ -6,9 +6,12 @@ earlier operations gave; the last one's output is the task's logits.
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -73,12 +76,14 @@ class Task:
         cross_entropy.
     output_func
         Turns logits into probabilities.  Default: softmax over the last dimension.
+    loss_weight
+        What the task's loss is multiplied by in the sum that training minimizes, at least 0.
 
     Raises
     ------
     TaskGraphError
         There is no operation, two have one name, an operation names a module that is not in the
-        pool, or reads what is not computed before it.
+        pool, or reads what is not computed before it; or the loss weight is below 0 or not finite.
     """
 
     def __init__(
@@ -89,17 +94,80 @@ class Task:
         scorer: Scorer | None = None,
         loss_func: Callable[..., Tensor] | None = None,
         output_func: Callable[..., Tensor] | None = None,
+        loss_weight: float = 1.0,
     ) -> None:
         self.name = name
         self.module_pool = to_module_dict(f"task '{name}'", dict(module_pool.items()))
         self.op_sequence = list(op_sequence)
         self.scorer = scorer if scorer is not None else Scorer(metrics=["accuracy"])
-        self.loss_func = loss_func if loss_func is not None else F.cross_entropy
-        self.output_func = output_func if output_func is not None else _softmax
+        self.loss_func: Callable[..., Tensor] = loss_func if loss_func is not None else F.cross_entropy
+        self.output_func: Callable[..., Tensor] = output_func if output_func is not None else _softmax
+        self.loss_weight = _check_loss_weight(name, loss_weight)
         self._check_operations()
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {self.op_sequence!r})"
+
+    def labelled_loss(
+        self, logits: Any, labels: Tensor, weight: Tensor | None = None, *, complete: bool = False
+    ) -> tuple[Tensor | None, int]:
+        """Compute the loss over the labelled rows.
+
+        Parameters
+        ----------
+        logits
+            What the last operation gave for n rows.  If it is no tensor, the loss function gets it
+            whole, with the labels of the labelled rows.
+        labels
+            Labels `[n]` or `[n, k]`; rows of -1 (all -1) are left out.
+        weight
+            Weights of the classes `[k]`, handed to the loss function.  Default: none.
+        complete
+            All rows are known to be labelled, there is no need to look.
+
+        Returns
+        -------
+        tuple
+            The loss, a scalar, not multiplied by :attr:`loss_weight`, and the number of labelled
+            rows.  None and 0 when no row is labelled.
+
+        Raises
+        ------
+        TaskGraphError
+            The loss function returns something else than a scalar, or cannot use ``weight``.
+        """
+        if not complete:
+            logits, labels = _labelled_rows(logits, labels)
+        if not len(labels):
+            return None, 0
+        labels = labels.to(_device_of(logits) or labels.device)
+        try:
+            if weight is None:
+                loss = self.loss_func(logits, labels)
+            else:
+                loss = self.loss_func(logits, labels, weight=weight.to(labels.device))
+        except Exception as error:
+            if weight is not None:
+                check_class_weights({self.name: self}, {self.name: weight})
+            error.add_note(f"in the loss of task '{self.name}'")
+            raise
+        if loss.ndim:
+            message = f"the loss of task '{self.name}' must be a scalar, found shape {list(loss.shape)}"
+            raise TaskGraphError(message)
+        return loss, len(labels)
+
+    def takes_class_weights(self) -> bool:
+        """Say whether the loss function has a parameter ``weight``, for weights of the classes."""
+        loss = self.loss_func.forward if isinstance(self.loss_func, nn.Module) else self.loss_func
+        try:
+            parameters = inspect.signature(loss).parameters.values()
+        except ValueError:  # a function written in C that does not say
+            return False
+        return any(
+            parameter.kind is parameter.VAR_KEYWORD
+            or (parameter.name == "weight" and parameter.kind is not parameter.POSITIONAL_ONLY)
+            for parameter in parameters
+        )
 
     def _check_operations(self) -> None:
         where = f"task '{self.name}'"
@@ -139,6 +207,74 @@ def to_module_dict(where: str, modules: Mapping[str, nn.Module]) -> nn.ModuleDic
             message = f"{where}: '{name}' cannot be in a module pool: {refused.args[0]}"
             raise TaskGraphError(message) from refused
     return pool
+
+
+def check_class_weights(tasks: Mapping[str, Task], class_weights: Mapping[str, Tensor]) -> None:
+    """Check that every task named in ``class_weights`` can use its weights.
+
+    Parameters
+    ----------
+    tasks
+        The tasks by name.
+    class_weights
+        Weights `[k]` by task name, at least 0, not all 0.
+
+    Raises
+    ------
+    TaskGraphError
+        There is no such task, its loss function has no parameter ``weight``, or the weights are not
+        a vector of numbers at least 0 that are finite and not all 0.
+    """
+    for name, weights in class_weights.items():
+        if name not in tasks:
+            message = f"class weights: there is no task '{name}', {nearest(name, list(tasks))}"
+            raise TaskGraphError(message)
+        if not tasks[name].takes_class_weights():
+            message = (
+                f"class weights of task '{name}': its loss function {_name_of(tasks[name].loss_func)} has no "
+                "parameter 'weight'; use label_cross_entropy, or add one"
+            )
+            raise TaskGraphError(message)
+        values = weights.tolist() if weights.ndim == 1 else None
+        if not values or min(values) < 0 or not 0 < sum(values) < math.inf:
+            found = f"shape {list(weights.shape)}" if values is None else values
+            message = (
+                f"class weights of task '{name}' must be a tensor [k] of numbers at least 0, finite and not "
+                f"all 0, found {found}"
+            )
+            raise TaskGraphError(message)
+
+
+def _labelled_rows(logits: Any, labels: Tensor) -> tuple[Any, Tensor]:
+    """Leave unlabelled rows out of both; logits that are no tensor are left whole."""
+    unlabelled = labels == -1
+    if not bool(unlabelled.any()):
+        return logits, labels
+    if labels.ndim > 1:
+        unlabelled = unlabelled.reshape(len(labels), -1).all(dim=1)
+    labelled = ~unlabelled
+    rows = logits[labelled.to(logits.device)] if isinstance(logits, Tensor) else logits
+    return rows, labels[labelled]
+
+
+def _device_of(output: Any) -> torch.device | None:
+    """Device of the first tensor in a module's output, which may be nested."""
+    if isinstance(output, Tensor):
+        return output.device
+    parts = output.values() if isinstance(output, Mapping) else output
+    found = map(_device_of, parts) if isinstance(output, Mapping | list | tuple) else iter(())
+    return next((device for device in found if device is not None), None)
+
+
+def _check_loss_weight(task: str, weight: Any) -> float:
+    if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        message = f"task '{task}': loss_weight must be a finite number, at least 0, found {weight!r}"
+        raise TaskGraphError(message)
+    return float(weight)
+
+
+def _name_of(function: Any) -> str:
+    return f"'{getattr(function, '__name__', type(function).__name__)}'"
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from upath import UPath
 
 from ws_pipeline.classification import DictDataset
+from ws_pipeline.classification.data import Labels, collate_dicts
 from ws_pipeline.errors import DatasetError, FileFormatError
 
 N = 7
@@ -63,6 +64,49 @@ def test_lists_of_tensors_are_stacked_or_filled_with_zeros():
     X_batch, _ = dataset(same=same, ragged=ragged).take([0, 2])
     assert X_batch["same"].shape == (2, 2, 2)
     assert X_batch["ragged"].tolist() == [[1, 0, 0], [1, 1, 1]]
+
+
+def test_items_collated_are_rows_taken():
+    data = dataset(ragged=[torch.ones(i + 1) for i in range(N)])
+    X_batch, Y_batch = collate_dicts([data[row] for row in (5, 0, 2)])
+    X_rows, Y_rows = data.take([5, 0, 2])
+    assert (list(X_batch), list(Y_batch)) == (list(X_rows), list(Y_rows))
+    for name, values in (X_batch | Y_batch).items():
+        expected = (X_rows | Y_rows)[name]
+        assert torch.equal(values, expected) if isinstance(values, torch.Tensor) else values == expected
+
+
+def test_tensors_that_cannot_be_joined_are_named():
+    sizes = dataset(image=[torch.ones(2, i + 1) for i in range(N)])
+    with pytest.raises(RuntimeError, match="equal size") as caught:
+        sizes.take([0, 1])
+    assert caught.value.__notes__ == ["when joining the tensors of 'image' to a batch"]
+
+
+def test_which_tasks_are_complete():
+    soft = torch.tensor([[0.5, 0.5], [-1.0, -1.0]])
+    labels = {
+        "all": torch.tensor([0, 1]),
+        "some": torch.tensor([0, -1]),
+        "probs": soft[:1].repeat(2, 1),
+        "gap": soft,
+        "odd": torch.tensor([[0.5, -1.0], [0.5, 0.5]]),  # counts as labelled, but that takes a look
+    }
+    data = DictDataset("toy", "train", {"x": torch.ones(2)}, labels)
+    assert data.complete_tasks() == {"all", "probs"}
+    data.Y_dict["all"][0] = -1
+    assert data.complete_tasks() == {"probs"}
+
+
+def test_labels_know_that_they_are_complete_until_they_change():
+    labels = Labels({"a": torch.zeros(2), "b": torch.zeros(2), "c": torch.zeros(2)}, {"a", "b"})
+    assert [labels.is_complete(task) for task in ("a", "b", "c", "d")] == [True, True, False, False]
+    labels["a"][0] = -1
+    labels["b"] = torch.tensor([-1.0, 0.0])
+    assert not labels.is_complete("a")
+    assert not labels.is_complete("b")
+    with torch.inference_mode():
+        assert not Labels({"a": torch.zeros(2)}, {"a"}).is_complete("a")
 
 
 def test_without_labels():

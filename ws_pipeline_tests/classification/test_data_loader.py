@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 
 from ws_pipeline.classification import DictDataLoader, DictDataset
+from ws_pipeline.classification.data import Labels, collate_dicts
 from ws_pipeline.errors import DatasetError
 
 N = 23
@@ -135,3 +136,77 @@ def test_what_it_refuses():
         DictDataLoader(TensorDataset(torch.ones(3)))
     with pytest.raises(DatasetError, match="batch_size must be a number, found None"):
         DictDataLoader(DATA, batch_size=None)
+
+
+class Squares(DictDataset):
+    """Makes a field when an item is asked for, as datasets that read images do."""
+
+    def __getitem__(self, index):
+        fields, labels = super().__getitem__(index)
+        return {**fields, "square": fields["row"] ** 2}, labels
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_workers": 1}, {"collate_fn": collate_dicts}])
+def test_a_subclass_that_makes_its_own_items_is_asked_for_them(settings):
+    data = Squares(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict)
+    loader = DictDataLoader(data, batch_size=5, shuffle=True, **settings)
+    for epoch in (
+        loader.batches(seed=0),
+        loader.ordered_batches(),
+        loader.ordered_batches(with_labels=False),
+    ):
+        batches = list(epoch)
+        assert sorted(rows_of(batches)) == list(range(N))
+        assert all(torch.equal(X["square"], X["row"] ** 2) for X, _ in batches)
+
+
+class Negatives(DictDataset):
+    """Gathers batches in its own way."""
+
+    def take(self, indices):
+        fields, labels = super().take(indices)
+        return {**fields, "negative": -fields["row"]}, labels | {"task": torch.full_like(labels["task"], -1)}
+
+
+def test_a_subclass_that_gathers_in_its_own_way_is_left_to_it():
+    loader = DictDataLoader(Negatives(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict), batch_size=5)
+    for epoch in (loader.batches(seed=0), loader.ordered_batches(with_labels=False)):
+        for fields, labels in epoch:
+            assert torch.equal(fields["negative"], -fields["row"])
+            assert not labels.is_complete("task")
+    assert not loader.gives_the_datasets_rows
+
+
+def test_batches_know_which_tasks_are_complete():
+    data = DictDataset(
+        "toy", "train", {"x": torch.ones(4)}, {"a": torch.zeros(4), "b": torch.tensor([0, -1, 0, 0])}
+    )
+    loader = DictDataLoader(data, batch_size=2, shuffle=True)
+    for _, labels in loader:
+        assert isinstance(labels, Labels)
+        assert [labels.is_complete(task) for task in ("a", "b")] == [True, False]
+    data.Y_dict["a"][3] = -1
+    assert not any(labels.is_complete("a") for _, labels in loader)
+
+
+def test_labels_may_be_left_out_where_that_saves_work():
+    rows = [
+        X["row"].tolist()
+        for X, Y in DictDataLoader(DATA, batch_size=5).ordered_batches(with_labels=False)
+        if not Y
+    ]
+    assert [row for part in rows for row in part] == list(range(N))
+    assert [len(part) for part in rows] == [5, 5, 5, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "device"),
+    [
+        ({"x": torch.ones(3, device="meta")}, "meta"),
+        ({"x": torch.ones(3, device="meta"), "ids": ["a", "b", "c"]}, "cpu"),
+    ],
+)
+def test_row_numbers_are_where_the_data_are(fields, device):
+    """Or every batch would copy them there; "meta" stands for a GPU."""
+    loader = DictDataLoader(DictDataset("toy", "train", fields), batch_size=2, shuffle=True)
+    assert {rows.device.type for rows in loader._draw_order()} == {device}

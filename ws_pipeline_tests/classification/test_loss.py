@@ -39,6 +39,20 @@ def test_against_a_class_loop(reduction, weighted, k):
     torch.testing.assert_close(ours_grad, naive_grad, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_thousand_classes_in_single_precision(weighted):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 1000, generator=generator)
+    target = torch.softmax(3 * torch.randn(50, 1000, generator=generator), dim=1)
+    weight = torch.rand(1000, generator=generator) + 0.5 if weighted else None
+    naive = loop_over_classes(
+        logits.double(), target.double(), None if weight is None else weight.double(), "mean"
+    )
+    torch.testing.assert_close(
+        cross_entropy_with_probs(logits, target, weight).double(), naive, rtol=1e-6, atol=0
+    )
+
+
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 def test_against_snorkel(reduction):
     with warnings.catch_warnings():
@@ -92,3 +106,43 @@ def test_label_cross_entropy_takes_both_kinds():
     expected = F.cross_entropy(logits, labels.long())
     torch.testing.assert_close(label_cross_entropy(logits, labels), expected)
     torch.testing.assert_close(label_cross_entropy(logits, F.one_hot(labels.long(), 3).double()), expected)
+
+
+def test_hard_labels_are_probabilities_of_one():
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2, 0, 1, 2], dtype=torch.int32)
+    weight = torch.tensor([1.0, 2.0, 5.0])
+    expected = cross_entropy_with_probs(logits, F.one_hot(labels.long(), 3).float(), weight)
+    torch.testing.assert_close(cross_entropy_with_probs(logits, labels, weight), expected)
+    torch.testing.assert_close(
+        cross_entropy_with_probs(logits, labels), F.cross_entropy(logits, labels.long())
+    )
+
+
+def test_class_weights_of_label_cross_entropy_are_torchs():
+    generator = torch.Generator().manual_seed(2)
+    logits, labels = torch.randn(4, 3, generator=generator), torch.tensor([0, 1, 1, 2])
+    probs = torch.softmax(torch.randn(4, 3, generator=generator), dim=1)
+    weight = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    each = -F.log_softmax(logits, dim=1)
+    hard = (each[range(4), labels] * weight[labels]).sum() / (1 + 2 + 2 + 5)
+    torch.testing.assert_close(label_cross_entropy(logits, labels, weight).double(), hard.double())
+    soft = (each * probs * weight).sum() / 4
+    torch.testing.assert_close(label_cross_entropy(logits, probs, weight=weight).double(), soft.double())
+    for kind in (labels, probs):
+        with pytest.raises(InvalidInputError, match=r"weight must have shape \[3\], found \[2\]"):
+            label_cross_entropy(logits, kind, torch.ones(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_labels_and_weights_are_not_rounded_in_mixed_precision(dtype):
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(64, 3, generator=generator).to(dtype).requires_grad_()
+    probs = torch.softmax(torch.randn(64, 3, generator=generator), dim=1)
+    weight = torch.tensor([1.001, 2.003, 0.507])
+    for labels in (probs, probs.argmax(dim=1)):
+        exact = label_cross_entropy(logits.double(), labels.double() if labels.ndim > 1 else labels, weight)
+        loss = label_cross_entropy(logits, labels, weight)
+        torch.testing.assert_close(loss.double(), exact, rtol=1e-6, atol=0)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert gradient.dtype == dtype

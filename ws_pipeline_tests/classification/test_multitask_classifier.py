@@ -17,6 +17,7 @@ from ws_pipeline.classification import (
     Task,
     cross_entropy_with_probs,
 )
+from ws_pipeline.classification import task as task_module
 from ws_pipeline.errors import DatasetError, DeviceError, MetricError, SettingsError, TaskGraphError
 
 
@@ -90,6 +91,88 @@ def test_a_loss_must_be_a_scalar_and_says_where_it_failed():
     assert caught.value.__notes__ == ["in the loss of task 't'"]
 
 
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+def test_class_weights_reach_the_loss_of_their_task(model, dataset, kind):
+    model.eval()
+    X_dict, Y_dict = dataset.take(slice(0, 20))
+    Y_dict["three"][::3] = -1
+    weights = {"hard": {"three": torch.tensor([1.0, 2.0, 5.0])}, "soft": {"two": torch.tensor([1.0, 3.0])}}[
+        kind
+    ]
+    plain, _ = model.calculate_loss(X_dict, Y_dict)
+    losses, counts = model.calculate_loss(X_dict, Y_dict, weights)
+    weighted, other = ("three", "two") if kind == "hard" else ("two", "three")
+    rows = torch.tensor([i for i in range(20) if kind == "soft" or i % 3])
+    logits = model(X_dict, model.tasks)[f"{weighted}_head"][rows]
+    expected = F.cross_entropy(logits, Y_dict[weighted][rows], weight=weights[weighted])
+    torch.testing.assert_close(losses[weighted], expected)
+    assert not torch.isclose(losses[weighted], plain[weighted])
+    torch.testing.assert_close(losses[other], plain[other], rtol=0, atol=0)
+    assert counts == {"three": 13, "two": 20}
+
+
+def test_loss_weights_are_the_trainers_work(dataset):
+    ops = [Operation("body", [("_input_", "features")])]
+    pool = {"body": nn.Linear(4, 3)}
+    batch = dataset.take(slice(0, 9))
+    losses = [
+        MultitaskClassifier([Task("three", pool, ops, loss_weight=weight)], device=-1).calculate_loss(*batch)[
+            0
+        ]
+        for weight in (1.0, 7.0)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_class_weights_for_a_loss_that_cannot_use_them():
+    ops = [Operation("body", [("_input_", "x")])]
+    task = Task(
+        "t",
+        {"body": nn.Linear(2, 2)},
+        ops,
+        loss_func=lambda logits, labels: F.cross_entropy(logits, labels) * 1,
+    )
+    model = MultitaskClassifier([task], device=-1)
+    batch = {"x": torch.ones(3, 2)}, {"t": torch.tensor([0, 1, 1])}
+    assert set(model.calculate_loss(*batch, {"other": torch.ones(2)})[0]) == {"t"}
+    with pytest.raises(
+        TaskGraphError, match=r"task 't': its loss function '<lambda>' has no parameter 'weight'"
+    ):
+        model.calculate_loss(*batch, {"t": torch.ones(2)})
+
+
+def test_complete_labels_are_not_searched_for_gaps(model, dataset, monkeypatch):
+    """On a GPU, every look makes the processor wait."""
+    expected, _ = model.eval().calculate_loss(*dataset.take(slice(0, 60)))
+    X_batch, Y_batch = next(DictDataLoader(dataset, batch_size=60).batches())
+    looks = []
+    plain = task_module._labelled_rows
+    monkeypatch.setattr(
+        task_module, "_labelled_rows", lambda *arguments: looks.append(arguments) or plain(*arguments)
+    )
+    losses, counts = model.calculate_loss(X_batch, Y_batch)
+    torch.testing.assert_close(losses, expected, rtol=0, atol=0)
+    assert (looks, counts) == ([], {"three": 60, "two": 60})
+    Y_batch["three"][:10] = -1
+    assert model.calculate_loss(X_batch, Y_batch)[1] == {"three": 50, "two": 60}
+    assert len(looks) == 1
+
+
+def test_hooks_run(model, dataset):
+    seen = []
+    for name, module in [("model", model), *model.module_pool.items()]:
+        module.register_forward_hook(lambda *_, name=name: seen.append(name))
+    model.module_pool["trunk"].register_forward_hook(lambda _module, _inputs, output: output * 0)
+    losses, _ = model.calculate_loss(*dataset.take([0, 1, 2]))
+    assert seen == ["trunk", "three_head", "two_head", "model"]
+    bias = model.module_pool["three_head"].bias.detach()
+    labels = dataset.Y_dict["three"][:3]
+    torch.testing.assert_close(losses["three"].detach(), F.cross_entropy(bias.expand(3, 3), labels))
+    seen.clear()
+    model.predict(DictDataLoader(dataset, batch_size=60))
+    assert seen == ["trunk", "three_head", "two_head", "model"]
+
+
 @pytest.mark.parametrize("batch_size", [7, 60, 1000])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_predict_is_a_forward_pass_in_the_datasets_order(model, dataset, batch_size, shuffle):
@@ -126,6 +209,51 @@ def test_predict_without_labels_covers_all_tasks(model, dataset):
     assert set(results["preds"]) == {"three", "two"}
     assert "preds" not in model.predict(DictDataLoader(bare, batch_size=16))
     assert model.score([DictDataLoader(bare)]) == {}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"sampler": [4, 2, 9]}, {"num_workers": 1}, {"drop_last": True, "shuffle": True}]
+)
+def test_golds_go_with_the_rows(model, dataset, settings):
+    loader = DictDataLoader(dataset, batch_size=16, **settings)
+    rows = settings.get("sampler", list(range(60)))
+    results = model.predict(loader)
+    for task in ("three", "two"):
+        np.testing.assert_array_equal(results["golds"][task], dataset.Y_dict[task][rows].numpy())
+        assert len(results["probs"][task]) == len(rows)
+
+
+def test_golds_are_copies(model, dataset):
+    before = dataset.Y_dict["three"].clone()
+    model.predict(DictDataLoader(dataset, batch_size=60))["golds"]["three"][:] = 2
+    assert torch.equal(dataset.Y_dict["three"], before)
+
+
+def test_more_rows_than_the_dataset_has(model, dataset):
+    rows = [i % 60 for i in range(1000)]
+    few = model.predict(DictDataLoader(dataset, batch_size=60))
+    many = model.predict(DictDataLoader(dataset, batch_size=7, sampler=rows))
+    for task in ("three", "two"):
+        np.testing.assert_allclose(many["probs"][task], few["probs"][task][rows], rtol=1e-5)
+        np.testing.assert_array_equal(many["golds"][task], few["golds"][task][rows])
+
+
+def test_a_slice_is_scored_by_its_task(model, dataset):
+    """A slice's labels are the task's labels, -1 outside of it."""
+    inside = dataset.X_dict["features"][:, 0] > 0
+    golds = dataset.Y_dict["three"]
+    sliced = torch.where(inside, golds, -1)
+    data = DictDataset("toy", "test", dataset.X_dict, {"three": golds, "three:positive": sliced})
+    loader = DictDataLoader(data, batch_size=16)
+    scores = model.score([loader], remap_labels={"three:positive": "three"})
+    preds = np.asarray(model.predict(loader, return_preds=True)["preds"]["three"])
+    slices = {"positive": inside.numpy()}
+    expected = model.tasks["three"].scorer.score_slices(slices, golds.numpy(), preds, None)
+    assert scores == {
+        f"{label}/toy/test/{metric}": value
+        for label, name in (("three", "overall"), ("three:positive", "positive"))
+        for metric, value in expected[name].items()
+    }
 
 
 def test_remap_labels(model, dataset):
@@ -267,3 +395,55 @@ def test_dataparallel_only_when_asked_and_worth_it(monkeypatch, n_gpus, datapara
     model({"x": torch.ones(3, 2)}, ["t"])
     assert FakeDataParallel.calls == calls
     assert set(model.state_dict()) == {"module_pool.body.weight", "module_pool.body.bias"}
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(MultitaskClassifier, "to", lambda self, _device: self)
+    monkeypatch.setattr(nn, "DataParallel", FakeDataParallel)
+    FakeDataParallel.calls = 0
+
+
+def test_a_file_written_over_several_gpus_is_read_without_them(make_model, tmp_path, request):
+    plain = make_model(seed=2)
+    request.getfixturevalue("two_gpus")
+    parallel = MultitaskClassifier(list(make_model(seed=1).tasks.values()), device=0)
+    parallel({"features": torch.ones(3, 4)}, ["three", "two"])
+    assert FakeDataParallel.calls == 3
+    parallel.save(tmp_path / "model")
+    plain.load(tmp_path / "model")
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, parallel.state_dict()[name])
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_nothing_is_wrapped_twice():
+    class Wrapped(FakeDataParallel, nn.Module):
+        def __init__(self, module):
+            nn.Module.__init__(self)
+            self.module = module
+
+        def forward(self, *arguments):
+            return self.module(*arguments)
+
+        __call__ = nn.Module.__call__
+
+    trunk, head = Wrapped(nn.Linear(2, 2)), nn.Linear(2, 2)
+    first = Task("t", {"trunk": trunk}, [Operation("trunk", [("_input_", "x")])])
+    model = MultitaskClassifier([first], device=0)
+    model.add_task(
+        Task("u", {"trunk": trunk, "head": head}, [*first.op_sequence, Operation("head", ["trunk"])])
+    )
+    model({"x": torch.ones(3, 2)}, ["t", "u"])
+    assert FakeDataParallel.calls == 1  # the head; the trunk came wrapped
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_module_put_into_the_pool_later_runs_itself():
+    task = Task("t", {"body": nn.Linear(2, 2)}, [Operation("body", [("_input_", "x")])])
+    model = MultitaskClassifier([task], device=0)
+    model.module_pool["body"] = nn.Linear(2, 5)
+    assert model({"x": torch.ones(3, 2)}, ["t"])["body"].shape == (3, 5)
+    assert FakeDataParallel.calls == 0

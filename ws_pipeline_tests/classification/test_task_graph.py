@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +12,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from ws_pipeline.analysis import Scorer
-from ws_pipeline.classification import MultitaskClassifier, Operation, Task
+from ws_pipeline.classification import (
+    DictDataLoader,
+    DictDataset,
+    MultitaskClassifier,
+    Operation,
+    Task,
+    cross_entropy_with_probs,
+    label_cross_entropy,
+)
 from ws_pipeline.errors import TaskGraphError
 
 X = {"x": torch.arange(6.0).reshape(3, 2), "z": torch.ones(3, 2), "words": [["a"], ["b", "c"], []]}
@@ -219,3 +229,156 @@ def test_an_error_inside_a_module_says_where_it_was():
     with pytest.raises(RuntimeError, match="mat1 and mat2") as caught:
         model(X, ["t"])
     assert caught.value.__notes__ == ["in operation 'op', module 'body'"]
+
+
+@pytest.mark.parametrize("weight", [-0.1, math.inf, math.nan, "much", None])
+def test_loss_weights_that_cannot_be(weight):
+    with pytest.raises(TaskGraphError, match=rf"task 't': loss_weight must be .* found {weight!r}"):
+        Task("t", {"body": linear()}, [Operation("body", IN)], loss_weight=weight)
+
+
+def test_loss_weight_is_the_last_parameter_and_one_by_default():
+    task = Task("t", {"body": linear()}, [Operation("body", IN)])
+    assert task.loss_weight == 1.0
+    assert Task("t", task.module_pool, task.op_sequence, None, None, None, 0).loss_weight == 0.0
+
+
+def own_loss(logits, labels, *, weight=None):
+    return F.cross_entropy(logits, labels, weight)
+
+
+@pytest.mark.parametrize(
+    ("loss", "takes"),
+    [
+        (None, True),
+        (cross_entropy_with_probs, True),
+        (label_cross_entropy, True),
+        (own_loss, True),
+        (partial(own_loss), True),
+        (lambda logits, labels, **settings: own_loss(logits, labels, **settings) + 0, True),
+        (lambda logits, labels: own_loss(logits, labels) + 0, False),
+        (lambda logits, labels, weight, /: own_loss(logits, labels, weight=weight), False),
+        (nn.CrossEntropyLoss(), False),
+        (torch.nn.functional.logsigmoid, False),
+    ],
+)
+def test_which_losses_take_class_weights(loss, takes):
+    task = Task("t", {"body": linear()}, [Operation("body", IN)], loss_func=loss)
+    assert task.takes_class_weights() == takes
+    if takes:
+        classifier(task).check_class_weights({"t": torch.ones(2)})
+    else:
+        with pytest.raises(TaskGraphError, match=r"class weights of task 't': its loss function .* no param"):
+            classifier(task).check_class_weights({"t": torch.ones(2)})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"tt": torch.ones(2)}, "class weights: there is no task 'tt', did you mean 't'"),
+        ({"t": torch.ones(2, 2)}, r"found shape \[2, 2\]"),
+        ({"t": torch.tensor([1.0, -1.0])}, r"found \[1.0, -1.0\]"),
+        ({"t": torch.zeros(2)}, r"not all 0, found \[0.0, 0.0\]"),
+        ({"t": torch.tensor([1.0, math.inf])}, r"found \[1.0, inf\]"),
+        ({"t": torch.tensor([1.0, math.nan])}, r"found \[1.0, nan\]"),
+        ({"t": torch.ones(0)}, r"found \[\]"),
+    ],
+)
+def test_class_weights_that_cannot_be(weights, message):
+    with pytest.raises(TaskGraphError, match=message):
+        classifier(Task("t", {"body": linear()}, [Operation("body", IN)])).check_class_weights(weights)
+
+
+def test_a_task_added_later_shares_modules_by_object():
+    trunk = linear()
+    first = Task("t", {"trunk": trunk}, [Operation("trunk", IN)])
+    second = Task(
+        "u", {"trunk": trunk, "head": linear(seed=1)}, [*first.op_sequence, Operation("head", ["trunk"])]
+    )
+    model = classifier(first)
+    assert set(model(X, ["t"])) == {"_input_", "trunk"}
+    model.add_task(second)
+    torch.testing.assert_close(model(X, ["u"])["head"], second.module_pool["head"](trunk(X["x"])))
+    assert model.task_names == {"t", "u"}
+    assert set(model.state_dict()) == {
+        f"module_pool.{name}.{kind}" for name in ("trunk", "head") for kind in ("weight", "bias")
+    }
+    assert model.op_sequences["u"] == second.op_sequence
+    assert model.loss_funcs == {"t": F.cross_entropy, "u": F.cross_entropy}
+    assert model.output_funcs["u"] is second.output_func
+    assert model.scorers["u"] is second.scorer
+
+
+@pytest.mark.parametrize(
+    ("pool", "operation", "message"),
+    [
+        ({"body": linear()}, Operation("body", IN), "two different modules called 'body'"),
+        ({"new": linear()}, Operation("new", IN, name="body"), "two different operations called 'body'"),
+    ],
+)
+def test_a_refused_task_changes_nothing(pool, operation, message):
+    model = classifier(Task("t", {"body": linear()}, [Operation("body", IN)]))
+    before = set(model.state_dict())
+    with pytest.raises(TaskGraphError, match=message):
+        model.add_task(Task("u", pool, [operation]))
+    assert (set(model.tasks), set(model.state_dict())) == ({"t"}, before)
+    with pytest.raises(TaskGraphError, match="expected a Task, found Linear"):
+        model.add_task(linear())
+
+
+def test_a_module_in_the_pool_that_no_operation_names_is_still_checked():
+    first = Task("t", {"body": linear(), "spare": linear()}, [Operation("body", IN)])
+    with pytest.raises(TaskGraphError, match="tasks 't' and 'u' have two different modules called 'spare'"):
+        classifier(first, Task("u", {"spare": linear()}, [Operation("spare", IN)]))
+
+
+class Tokens(nn.Module):
+    """Mean of the embeddings of a list's tokens."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.number = {word: i for i, word in enumerate(words)}
+        self.embedding = nn.EmbeddingBag(len(words), 4)
+
+    def forward(self, tokens):
+        numbers = [torch.tensor([self.number[word] for word in row], dtype=torch.int64) for row in tokens]
+        offsets = torch.tensor([0, *map(len, numbers)]).cumsum(0)[:-1]
+        return self.embedding(torch.cat(numbers), offsets)
+
+
+def test_token_lists_of_different_lengths_are_learnt_from():
+    torch_words = ["good", "bad", "the", "film"]
+    rows = [[torch_words[i % 2], *["the", "film"][: i % 3]] for i in range(24)]
+    labels = torch.tensor([i % 2 for i in range(24)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pool = {"tokens": Tokens(torch_words), "head": nn.Linear(4, 2)}
+    ops = [Operation("tokens", [("_input_", "tokens")]), Operation("head", ["tokens"])]
+    model = classifier(Task("t", pool, ops))
+    loader = DictDataLoader(
+        DictDataset("text", "train", {"tokens": rows}, {"t": labels}), batch_size=7, shuffle=True
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    for epoch in range(5):
+        for batch in loader.batches(seed=epoch):
+            optimizer.zero_grad()
+            model.calculate_loss(*batch)[0]["t"].backward()
+            optimizer.step()
+    assert model.score([loader]) == {"t/text/train/accuracy": 1.0}
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"note": "a", "logits": [x]}, lambda x: (1, x)])
+def test_labels_go_where_the_logits_are(wrap):
+    """On "meta", which stands for a GPU; also when the last operation gives no plain tensor."""
+    seen = []
+
+    def loss(_logits, labels, weight=None):
+        seen.append((labels.device.type, None if weight is None else weight.device.type))
+        return torch.zeros(())
+
+    task = Task("t", {"body": linear()}, [Operation("body", IN)], loss_func=loss)
+    logits = wrap(torch.ones(3, 2, device="meta"))
+    task.labelled_loss(logits, torch.tensor([0, 1, 0]))
+    task.labelled_loss(logits, torch.tensor([0, 1, 0]), torch.ones(2), complete=True)
+    task.labelled_loss("nothing", torch.tensor([0, 1, 0]))
+    assert seen == [("meta", None), ("meta", "meta"), ("cpu", None)]
