@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class OptimConfig(Settings):
     """How parameters are updated, and how the learning rate moves over the steps."""
 
-    optimizer: Literal["sgd", "adam", "adamax"] = Field("sgd", description="Which optimizer takes the steps.")
+    optimizer: Literal["sgd", "adam", "adamax", "adamw"] = Field(
+        "sgd", description="Which optimizer takes the steps."
+    )
     lr: float = Field(0.01, gt=0, description="Base learning rate, before the schedule.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
-    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment (adam, adamax).")
-    beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the second moment (adam, adamax).")
-    eps: float = Field(1e-8, gt=0, description="Term added to the denominator (adam, adamax).")
-    amsgrad: bool = Field(default=False, description="Use the AMSGrad variant of adam.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment (adam, adamax, adamw).")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the second moment (adam, adamax, adamw).")
+    eps: float = Field(1e-8, gt=0, description="Term added to the denominator (adam, adamax, adamw).")
+    amsgrad: bool = Field(default=False, description="Use the AMSGrad variant (adam, adamw).")
     lr_scheduler: Literal["constant", "linear", "exponential", "step"] = Field(
         "constant", description="Shape of the learning rate after warm-up."
     )
@@ -44,7 +46,15 @@ class OptimConfig(Settings):
     step_size: int = Field(5, ge=1, description="Steps between two decays (step).")
 
 
-def flat_optimizer_settings(config: Any) -> dict[str, Any]:
+_OPTIMIZER_DETAILS = {
+    "sgd_config": ("sgd",),
+    "adam_config": ("adam", "adamw"),
+    "adamax_config": ("adamax",),
+}
+_SCHEDULE_DETAILS = {"exponential_config": ("exponential",), "step_config": ("step",)}
+
+
+def flat_optimizer_settings(config: Any, optimizer: str | None = None) -> dict[str, Any]:
     """Bring details of the optimizer into the flat form of :class:`OptimConfig`.
 
     Parameters
@@ -52,14 +62,12 @@ def flat_optimizer_settings(config: Any) -> dict[str, Any]:
     config
         None, a mapping of fields, or Snorkel's nested form: sgd_config (momentum), adam_config
         (amsgrad, betas) and adamax_config (betas, eps), as mappings or named tuples.
+    optimizer
+        The optimizer in use: only its part of a nested form counts.  Default: all parts, in order.
     """
     flat: dict[str, Any] = {}
-    for name, value in _as_mapping(config).items():
-        details = _as_mapping(value) if name.endswith("_config") else {name: value}
-        for field, detail in details.items():
-            flat |= (
-                dict(zip(("beta1", "beta2"), detail, strict=True)) if field == "betas" else {field: detail}
-            )
+    for name, value in _choose_details(config, _OPTIMIZER_DETAILS, optimizer).items():
+        flat |= dict(zip(("beta1", "beta2"), value, strict=True)) if name == "betas" else {name: value}
     return flat
 
 
@@ -74,18 +82,34 @@ def flat_lr_scheduler_settings(config: Any, lr_scheduler: str) -> dict[str, Any]
     lr_scheduler
         The schedule in use.
     """
+    return _choose_details(config, _SCHEDULE_DETAILS, lr_scheduler)
+
+
+def _choose_details(
+    config: Any, details: Mapping[str, tuple[str, ...]], chosen: str | None
+) -> dict[str, Any]:
+    """Fields of ``config`` itself and of those nested parts that are for ``chosen``."""
     flat: dict[str, Any] = {}
-    for name, value in _as_mapping(config).items():
-        if not name.endswith("_config"):
+    for name, value in as_mapping(config).items():
+        if name not in details:
             flat[name] = value
-        elif name == f"{lr_scheduler}_config":
-            flat |= _as_mapping(value)
+        elif chosen is None or chosen in details[name]:
+            flat |= as_mapping(value)
     return flat
 
 
-def _as_mapping(config: Any) -> Mapping[str, Any]:
+def as_mapping(config: Any) -> Mapping[str, Any]:
+    """Fields of a mapping, of a named tuple, of settings, or of None (no fields).
+
+    Raises
+    ------
+    SettingsError
+        It is something else.
+    """
     if config is None:
         return {}
+    if isinstance(config, Settings):
+        return config.model_dump(exclude_unset=True)
     if hasattr(config, "_asdict"):
         return dict(config._asdict())
     if isinstance(config, Mapping):
@@ -95,30 +119,39 @@ def _as_mapping(config: Any) -> Mapping[str, Any]:
 
 
 def build_optimizer(
-    parameters: Iterable[torch.nn.Parameter], config: OptimConfig, *, weight_decay: float = 0.0
+    parameters: Iterable[torch.nn.Parameter],
+    config: OptimConfig,
+    *,
+    weight_decay: float = 0.0,
+    fused: bool | None = None,
 ) -> torch.optim.Optimizer:
-    """Build the torch optimizer that ``config`` describes, at its base learning rate."""
+    """Build the torch optimizer that ``config`` describes, at its base learning rate.
+
+    Parameters
+    ----------
+    parameters
+        What it updates.
+    config
+        Its settings.
+    weight_decay
+        L2 penalty; with adamw the decay is decoupled from the gradient.
+    fused
+        Update all parameters in one kernel, where the optimizer has it (adamax has not): the same
+        update up to rounding, in less time.  Default: torch's choice.
+    """
     import torch
 
-    betas = (config.beta1, config.beta2)
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": weight_decay}
+    moments: dict[str, Any] = {"betas": (config.beta1, config.beta2), "eps": config.eps}
     match config.optimizer:
         case "sgd":
-            return torch.optim.SGD(
-                parameters, lr=config.lr, momentum=config.momentum, weight_decay=weight_decay
-            )
+            return torch.optim.SGD(parameters, momentum=config.momentum, fused=fused, **common)
         case "adam":
-            return torch.optim.Adam(
-                parameters,
-                lr=config.lr,
-                betas=betas,
-                eps=config.eps,
-                weight_decay=weight_decay,
-                amsgrad=config.amsgrad,
-            )
+            return torch.optim.Adam(parameters, amsgrad=config.amsgrad, fused=fused, **common, **moments)
+        case "adamw":
+            return torch.optim.AdamW(parameters, amsgrad=config.amsgrad, fused=fused, **common, **moments)
         case "adamax":
-            return torch.optim.Adamax(
-                parameters, lr=config.lr, betas=betas, eps=config.eps, weight_decay=weight_decay
-            )
+            return torch.optim.Adamax(parameters, **common, **moments)
 
 
 def count_warmup_steps(config: OptimConfig, *, n_steps: int, steps_per_epoch: int = 1) -> int:

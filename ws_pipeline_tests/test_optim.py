@@ -56,10 +56,16 @@ def test_warmup_longer_than_training(unit, found):
         rates(4, warmup_steps=5, warmup_unit=unit)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamax"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamax", "adamw"])
 def test_optimizers_take_their_settings(name):
     config = OptimConfig(
-        optimizer=name, lr=0.25, momentum=0.5, beta1=0.7, beta2=0.8, eps=1e-3, amsgrad=name == "adam"
+        optimizer=name,
+        lr=0.25,
+        momentum=0.5,
+        beta1=0.7,
+        beta2=0.8,
+        eps=1e-3,
+        amsgrad=name in {"adam", "adamw"},
     )
     optimizer = build_optimizer([torch.nn.Parameter(torch.ones(2))], config, weight_decay=0.125)
     (group,) = optimizer.param_groups
@@ -69,18 +75,32 @@ def test_optimizers_take_their_settings(name):
         assert group["momentum"] == 0.5
     else:
         assert (group["betas"], group["eps"]) == ((0.7, 0.8), 1e-3)
-    assert group.get("amsgrad", False) == (name == "adam")
+    assert group.get("amsgrad", False) == (name in {"adam", "adamw"})
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamax"])
-def test_optimizers_minimise(name):
+@pytest.mark.parametrize("fused", [None, True])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamax", "adamw"])
+def test_optimizers_minimise(name, fused):
     parameter = torch.nn.Parameter(torch.tensor([3.0]))
-    optimizer = build_optimizer([parameter], OptimConfig(optimizer=name, lr=0.1))
+    optimizer = build_optimizer([parameter], OptimConfig(optimizer=name, lr=0.1), fused=fused)
+    assert optimizer.defaults.get("fused") == (fused if name != "adamax" else None)
     for _ in range(200):
         optimizer.zero_grad()
         (parameter**2).sum().backward()
         optimizer.step()
     assert abs(parameter.item()) < 0.1
+
+
+def test_only_adamw_decouples_the_decay():
+    """Without a gradient it shrinks the parameter by lr * decay; adam scales the decay to a full step."""
+    results = {}
+    for name in ("adam", "adamw"):
+        parameter = torch.nn.Parameter(torch.tensor([2.0]))
+        optimizer = build_optimizer([parameter], OptimConfig(optimizer=name, lr=0.1), weight_decay=0.5)
+        parameter.grad = torch.zeros(1)
+        optimizer.step()
+        results[name] = parameter.item()
+    assert results == {"adam": pytest.approx(1.9), "adamw": pytest.approx(2.0 * (1 - 0.1 * 0.5))}
 
 
 def test_set_learning_rate_reaches_all_groups():

@@ -19,20 +19,43 @@ if TYPE_CHECKING:
         SequentialScheduler,
         ShuffledScheduler,
     )
-    from ws_pipeline.classification.data import DictDataset
+    from ws_pipeline.classification.checkpointer import Checkpointer
+    from ws_pipeline.classification.data import DictDataset, collate_dicts
     from ws_pipeline.classification.data_loader import DictDataLoader
+    from ws_pipeline.classification.end_model import EndModel, train_end_model
+    from ws_pipeline.classification.log_manager import LogManager
+    from ws_pipeline.classification.log_writer import LogWriter
     from ws_pipeline.classification.loss import cross_entropy_with_probs, label_cross_entropy
     from ws_pipeline.classification.mlp import Standardizer, build_tasks
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-    from ws_pipeline.classification.settings import ClassifierConfig, ModelConfig, TrainerConfig
+    from ws_pipeline.classification.settings import (
+        CheckpointerConfig,
+        ClassifierConfig,
+        EndModelConfig,
+        HeadConfig,
+        LogManagerConfig,
+        LogWriterConfig,
+        ModelConfig,
+        TrainerConfig,
+    )
     from ws_pipeline.classification.task import Operation, Task
+    from ws_pipeline.classification.tensorboard_writer import TensorBoardWriter
     from ws_pipeline.classification.trainer import Trainer
 
 _MODULE_OF = {
     "BatchScheduler": "batch_schedulers",
+    "Checkpointer": "checkpointer",
+    "CheckpointerConfig": "settings",
     "ClassifierConfig": "settings",
     "DictDataLoader": "data_loader",
     "DictDataset": "data",
+    "EndModel": "end_model",
+    "EndModelConfig": "settings",
+    "HeadConfig": "settings",
+    "LogManager": "log_manager",
+    "LogManagerConfig": "settings",
+    "LogWriter": "log_writer",
+    "LogWriterConfig": "settings",
     "ModelConfig": "settings",
     "MultitaskClassifier": "multitask_classifier",
     "Operation": "task",
@@ -40,18 +63,30 @@ _MODULE_OF = {
     "ShuffledScheduler": "batch_schedulers",
     "Standardizer": "mlp",
     "Task": "task",
+    "TensorBoardWriter": "tensorboard_writer",
     "Trainer": "trainer",
     "TrainerConfig": "settings",
     "build_tasks": "mlp",
+    "collate_dicts": "data",
     "cross_entropy_with_probs": "loss",
     "label_cross_entropy": "loss",
+    "train_end_model": "end_model",
 }
 
 __all__ = [
     "BatchScheduler",
+    "Checkpointer",
+    "CheckpointerConfig",
     "ClassifierConfig",
     "DictDataLoader",
     "DictDataset",
+    "EndModel",
+    "EndModelConfig",
+    "HeadConfig",
+    "LogManager",
+    "LogManagerConfig",
+    "LogWriter",
+    "LogWriterConfig",
     "ModelConfig",
     "MultitaskClassifier",
     "Operation",
@@ -59,11 +94,14 @@ __all__ = [
     "ShuffledScheduler",
     "Standardizer",
     "Task",
+    "TensorBoardWriter",
     "Trainer",
     "TrainerConfig",
     "build_tasks",
+    "collate_dicts",
     "cross_entropy_with_probs",
     "label_cross_entropy",
+    "train_end_model",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,9 +37,9 @@ class BatchScheduler(ABC):
         """
 
     def get_batches(
-        self, dataloaders: Sequence[DictDataLoader], seed: int | None = None
+        self, dataloaders: Sequence[DictDataLoader], seed: int | None = None, start: int = 0
     ) -> Iterator[tuple[Batch, DictDataLoader]]:
-        """Iterate over the batches of one epoch.
+        """Iterate over the batches of one epoch, or over the rest of it.
 
         Parameters
         ----------
@@ -47,6 +48,8 @@ class BatchScheduler(ABC):
         seed
             Decides the order of the loaders and the order within each; torch's global random state
             stays as it was.  Default: drawn from torch's global random state.
+        start
+            Number of batches to leave out at the beginning.
 
         Yields
         ------
@@ -56,11 +59,12 @@ class BatchScheduler(ABC):
         if seed is None:
             seed = int(torch.empty((), dtype=torch.int64).random_().item())
         order = self.order([len(loader) for loader in dataloaders], derive_seed(seed, _ORDER))
+        done = Counter(order[:start])
         streams = [
-            loader.batches(derive_seed(seed, _LOADER, number)) for number, loader in enumerate(dataloaders)
+            loader.batches(derive_seed(seed, _LOADER, number), start=done[number])
+            for number, loader in enumerate(dataloaders)
         ]
-        for number in order:
-            yield next(streams[number]), dataloaders[number]
+        return ((next(streams[number]), dataloaders[number]) for number in order[start:])
 
 
 class SequentialScheduler(BatchScheduler):

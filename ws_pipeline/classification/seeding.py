@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -31,9 +32,33 @@ def seed_everything(seed: int, device: torch.device) -> None:
         torch.mps.manual_seed(seed)
 
 
+def random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """States of torch's global generators of the CPU and of ``device``, by generator."""
+    states = {"cpu": torch.default_generator.get_state()}
+    if device.type == "cuda":
+        gpus = range(torch.cuda.device_count())
+        states |= {f"cuda:{gpu}": torch.cuda.get_rng_state(gpu) for gpu in gpus}
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_random_states(states: Mapping[str, torch.Tensor]) -> None:
+    """Take over what :func:`random_states` gave; generators that are not on this machine are left out."""
+    for name, state in states.items():
+        if name == "cpu":
+            torch.default_generator.set_state(state)
+        elif name == "mps" and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(state)
+        elif name.startswith("cuda:") and int(name[5:]) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(state, name)
+
+
 @contextlib.contextmanager
 def own_random_numbers(device: torch.device | None = None) -> Iterator[None]:
     """Let the block draw from torch's global generators; afterwards they are as they were before.
+
+    So are those of Python and numpy, which some packages draw from when they are imported.
 
     Parameters
     ----------
@@ -43,9 +68,12 @@ def own_random_numbers(device: torch.device | None = None) -> Iterator[None]:
     kind = "cpu" if device is None else device.type
     gpus = list(range(torch.cuda.device_count())) if kind == "cuda" else []
     before = torch.mps.get_rng_state() if kind == "mps" else None
+    python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the caller's own
     try:
         with torch.random.fork_rng(devices=gpus, device_type="cuda"):
             yield
     finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)  # noqa: NPY002
         if before is not None:
             torch.mps.set_rng_state(before)

@@ -2,74 +2,108 @@
 
 Everything random (order of batches and rows, dropout) follows from the seed and the number of the
 epoch, so that the same inputs give the same parameters in every process, evaluation or not.  The
-caller's global random state is left as it was.
+caller's global random state is left as it was.  Start reading at :meth:`Trainer.fit`; what changes
+from step to step is in :mod:`ws_pipeline.classification.training_state`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from ws_pipeline.classification.batch_schedulers import BATCH_SCHEDULERS
+from ws_pipeline.classification.class_weights import build_class_weights
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.evaluation import evaluate_loaders
+from ws_pipeline.classification.interrupts import HeldInterrupts
+from ws_pipeline.classification.log_manager import LogManager
+from ws_pipeline.classification.log_writer import LogWriter
+from ws_pipeline.classification.metric_modes import check_metrics_exist
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.seeding import derive_seed, own_random_numbers, seed_everything
-from ws_pipeline.classification.settings import TrainerConfig
-from ws_pipeline.errors import DatasetError, TaskGraphError, TrainingError
-from ws_pipeline.optim import build_optimizer, count_warmup_steps, learning_rate, set_learning_rate
-from ws_pipeline.settings import parse_settings
+from ws_pipeline.classification.precision import autocast
+from ws_pipeline.classification.seeding import (
+    derive_seed,
+    own_random_numbers,
+    seed_everything,
+    set_random_states,
+)
+from ws_pipeline.classification.trainer_file import check_optimizer_fits, load_trainer, save_trainer
+from ws_pipeline.classification.trainer_parts import (
+    build_checkpointer,
+    build_early_stopping,
+    build_log_manager,
+    build_log_writer,
+    build_trainers_optimizer,
+    fingerprint_training,
+)
+from ws_pipeline.classification.trainer_settings import parse_trainer_settings
+from ws_pipeline.classification.training_run import (
+    LossWeights,
+    TrainingRun,
+    choose_loaders,
+    trainable_parameters,
+)
+from ws_pipeline.classification.training_state import (
+    TRAIN_LOSS,
+    HistoryRecord,
+    SamplerStates,
+    TrainingState,
+    random_states_of,
+)
+from ws_pipeline.classification.updates import Batchwise, DeferredUpdater, Updater
+from ws_pipeline.files import PathLike
+from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
+
+__all__ = ["HistoryRecord", "Trainer"]
 
 _BATCHES, _DROPOUT = 0, 1
-
-HistoryRecord = dict[str, float]
-
-
-@dataclass
-class TrainingState:
-    """All that changes from step to step."""
-
-    model: MultitaskClassifier
-    optimizer: torch.optim.Optimizer
-    n_steps: int
-    n_warmup: int
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-
-
-@dataclass
-class StepResult:
-    """What one step measured before its update: losses and labelled rows by task name."""
-
-    losses: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+_POSITION = ("epoch", "step", "lr")
 
 
 class Trainer:
     """Fits a :class:`~ws_pipeline.classification.MultitaskClassifier`.
+
+    With ``checkpointing`` the state of the training is written to ``checkpoint_dir`` at evaluations.
+    A training that was killed continues there when :meth:`fit` is called again with the same
+    settings, data and initial parameters, and ends in the same parameters and the same history as
+    one that was never killed.  SIGINT and SIGTERM (where Python handles it) wait for the current
+    step and a checkpoint; a second one does not wait.  At the end the best model is loaded.
 
     Parameters
     ----------
     name
         Name of the trainer.  Default: the name of the class.
     **kwargs
-        Fields of :class:`~ws_pipeline.classification.settings.TrainerConfig`.
+        Fields of :class:`~ws_pipeline.classification.settings.TrainerConfig`, or Snorkel's nested
+        form of them (optimizer_config, lr_scheduler_config, checkpointer_config,
+        log_manager_config, log_writer_config).  ``class_weights`` may say "balanced" for a task.
 
     Attributes
     ----------
     config
         The settings.
     history_
-        One record per epoch, set by :meth:`fit`: "epoch" and "step" (counted from 1, both), "lr" of
-        the last step, "model/all/train/loss", the losses "<task>/<dataset>/<split>/loss" (means over
-        labelled rows, measured before each update) and, where the epoch was evaluated, the scores
-        "<task>/<dataset>/<split>/<metric>" of the valid split.
+        One record per epoch and per evaluation within one: "epoch" and "step" (counted from 1,
+        both), "lr" of the last step, "model/all/train/loss", the losses
+        "<task>/<dataset>/<split>/loss" (means over the labelled rows since the record before,
+        measured before each update) and, where the model was evaluated, scores
+        "<task>/<dataset>/<split>/<metric>" and losses of the valid split.
+    best_step_, best_metrics_
+        Step and record of the best model by ``checkpoint_metric``, which was loaded; None without
+        ``checkpointing``.
+    stopped_early_
+        Whether ``early_stopping_metric`` ended the training.
+    resumed_from_step_
+        Step of the checkpoint that training continued from; None if it started anew.
+    examples_per_second_
+        Examples trained on per second in this process, evaluations and checkpoints left out.
+    checkpointer, log_manager, log_writer, optimizer
+        What the last :meth:`fit` used; None where there was none.
 
     Raises
     ------
@@ -78,10 +112,21 @@ class Trainer:
     """
 
     history_: list[HistoryRecord]
+    stopped_early_: bool
+    resumed_from_step_: int | None
+    best_step_: int | None
+    best_metrics_: HistoryRecord | None
+    examples_per_second_: float
+    log_manager: LogManager
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         self.name = name or type(self).__name__
-        self.config = parse_settings(TrainerConfig, kwargs)
+        self.config = parse_trainer_settings(kwargs)
+        self.checkpointer = build_checkpointer(self.config)  # a setting that is wrong shows here
+        build_early_stopping(self.config)
+        self.log_writer: LogWriter | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._loaded_moments: dict[str, torch.Tensor] = {}
 
     def fit(self, model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader]) -> Trainer:
         """Train ``model`` in place, and leave it in evaluation mode.
@@ -97,7 +142,7 @@ class Trainer:
         Returns
         -------
         Trainer
-            Itself, with ``history_``.
+            Itself, with the attributes that end in an underscore.
 
         Raises
         ------
@@ -105,152 +150,260 @@ class Trainer:
             There is no loader of the train split, a split is unknown, a train loader gives no batch
             or has no labelled row of any task.
         TaskGraphError
-            No parameter of the model can be trained.
+            No parameter of the model can be trained, or a task cannot use its class weights.
         SettingsError
-            The warm-up is longer than the training.
+            The warm-up or the runway is longer than the training, or a metric to choose a model by
+            does not exist, which the first evaluation shows.
+        DeviceError
+            The device does not compute in the precision asked for.
+        FileFormatError
+            The checkpoint in ``checkpoint_dir`` is damaged.
         TrainingError
             A loss or the gradient is not finite; the parameters are those before that batch.
         """
-        train, valid = self._choose_loaders(model, dataloaders)
-        state = self._begin(model, train)
-        self.history_ = []
-        progress = tqdm(total=state.n_steps, unit="batch", disable=not self.config.progress_bar)
-        with own_random_numbers(model.device), progress:
-            for epoch in range(1, self.config.n_epochs + 1):
-                state.epoch = epoch
-                record = self.run_epoch(state, train, progress)
-                if self._is_evaluated(epoch):
-                    record |= model.score(valid)
-                self.history_.append(record)
-                progress.set_postfix(epoch=epoch, loss=f"{record['model/all/train/loss']:.4f}")
-        model.eval()
+        run = self._begin(model, dataloaders)
+        state = run.state
+        with own_random_numbers(model.device), self._closing(run):
+            self._resume(run)
+            with self._progress_bar(run), HeldInterrupts(enabled=self.checkpointer is not None) as interrupts:
+                run.interrupts = interrupts
+                while state.epoch <= self.config.n_epochs and not state.stopped:
+                    self.run_epoch(run)
+            self.log_manager.cleanup(model)
+        self._finish(run)
         return self
 
-    def run_epoch(
-        self, state: TrainingState, dataloaders: Sequence[DictDataLoader], progress: Any = None
-    ) -> HistoryRecord:
-        """Take a step per batch of ``dataloaders``, and return the epoch's record."""
-        scheduler = BATCH_SCHEDULERS[self.config.batch_scheduler]()
-        seed_everything(derive_seed(self.config.seed, state.epoch, _DROPOUT), state.model.device)
-        batches = scheduler.get_batches(dataloaders, derive_seed(self.config.seed, state.epoch, _BATCHES))
-        losses = _MeanLosses()
-        state.model.train()
-        for number, (batch, loader) in enumerate(batches, start=1):
-            state.batch = number
-            losses.add(self.train_step(state, batch), loader)
-            if progress is not None:
-                progress.update()
-        lr = state.optimizer.param_groups[0]["lr"]
-        return {"epoch": state.epoch, "step": state.step, "lr": lr, **losses.means()}
+    def run_epoch(self, run: TrainingRun) -> None:
+        """Take a step per batch of the epoch, or of the rest of it after a checkpoint."""
+        state = run.state
+        batches = self._start_epoch(run)
+        run.clock.start()
+        for batch, loader in batches:
+            self.train_step(run, batch, loader)
+            self.log_manager.update(_n_rows(batch))
+            del batch  # so that the next one is gathered into the same memory
+            self._show_progress(run)
+            is_due = self.log_manager.trigger_evaluation()
+            if is_due or state.batch == run.n_batches:
+                run.updater.flush()
+                run.clock.stop()
+                self._take_stock(run, evaluate=is_due or (state.is_last and self.config.evaluation_freq > 0))
+                run.clock.start()
+            if run.interrupts.pending is not None:
+                self._save_state(run)
+                run.interrupts.deliver()
+            if state.stopped:
+                return
+        state.epoch, state.batch = state.epoch + 1, 0
 
-    def train_step(self, state: TrainingState, batch: Batch) -> StepResult:
-        """Update the parameters once, at the learning rate of ``state.step``.
+    def train_step(self, run: TrainingRun, batch: Batch, loader: DictDataLoader) -> None:
+        """Update the parameters once, at the learning rate of ``run.state.step``.
 
         A batch without a labelled row updates nothing, but counts as a step.
         """
+        state, dataset = run.state, loader.dataset
         rate = learning_rate(self.config, state.step, n_steps=state.n_steps, n_warmup=state.n_warmup)
         set_learning_rate(state.optimizer, rate)
         state.step += 1
-        losses, counts = state.model.calculate_loss(*batch)
-        if not losses:
-            return StepResult()
-        stacked = torch.stack(list(losses.values()))
-        values = dict(zip(losses, stacked.detach().tolist(), strict=True))
-        for task, value in values.items():
-            _require_finite(value, f"loss of task '{task}'", state)
-        state.optimizer.zero_grad()
-        stacked.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._clip_gradient(state)
-        state.optimizer.step()
-        return StepResult(values, counts)
+        state.batch += 1
+        with run.autocast:
+            losses, counts = state.model.calculate_loss(*batch, run.class_weights)
+        if losses:
+            stacked = torch.stack(list(losses.values()))
+            total = run.loss_weights.total(losses, stacked)
+            where = f"{dataset.name}/{dataset.split}/loss"
+            info = Batchwise(state.epoch, state.batch, where, counts, run.loss_weights.of(losses))
+            run.updater.update(info, stacked.detach(), total)
 
-    def _clip_gradient(self, state: TrainingState) -> None:
-        if self.config.grad_clip:
-            parameters = state.optimizer.param_groups[0]["params"]
-            norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.grad_clip)
-            _require_finite(norm.item(), "norm of the gradient", state)
+    def save(self, trainer_path: PathLike) -> None:
+        """Write the settings and, after :meth:`fit`, the state of the optimizer to one safetensors file.
 
-    def _is_evaluated(self, epoch: int) -> bool:
-        freq = self.config.evaluation_freq
-        return freq > 0 and (epoch % freq == 0 or epoch == self.config.n_epochs)
+        Parameters
+        ----------
+        trainer_path
+            A local path or any fsspec URL.  The file appears only when it is complete.
+        """
+        save_trainer(trainer_path, self.config, self.optimizer)
 
-    def _begin(self, model: MultitaskClassifier, train: Sequence[DictDataLoader]) -> TrainingState:
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if not parameters:
-            message = f"'{model.name}' has no parameter that can be trained; set requires_grad on some"
-            raise TaskGraphError(message)
-        steps_per_epoch = sum(len(loader) for loader in train)
-        n_steps = self.config.n_epochs * steps_per_epoch
-        n_warmup = count_warmup_steps(self.config, n_steps=n_steps, steps_per_epoch=steps_per_epoch)
-        optimizer = build_optimizer(parameters, self.config, weight_decay=self.config.l2)
-        return TrainingState(model, optimizer, n_steps, n_warmup)
+    def load(self, trainer_path: PathLike, model: MultitaskClassifier | None = None) -> None:
+        """Take over the settings that :meth:`save` wrote, and the state of the optimizer.
 
-    def _choose_loaders(
-        self, model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader]
-    ) -> tuple[list[DictDataLoader], list[DictDataLoader]]:
-        """The loaders to train on and those to evaluate on, checked."""
+        Parameters
+        ----------
+        trainer_path
+            The file.
+        model
+            The classifier that the optimizer belongs to; the next :meth:`fit` continues with the
+            optimizer's moments, at the first step of the schedule.  Default: settings only.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        FileFormatError
+            The file is damaged, holds something else, or is of a trainer of another model.
+        """
+        config, moments = load_trainer(trainer_path)
+        if model is not None:
+            check_optimizer_fits(str(trainer_path), moments, trainable_parameters(model))
+        self.config = config
+        self.checkpointer = build_checkpointer(config)
+        self._loaded_moments = moments if model is not None else {}
+        if model is not None:
+            self.optimizer = build_trainers_optimizer(config, model, moments)
+
+    # What happens around the loop.
+
+    def _begin(self, model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader]) -> TrainingRun:
         config = self.config
-        known = (config.train_split, config.valid_split, config.test_split)
-        for loader in dataloaders:
-            if loader.dataset.split not in known:
-                message = (
-                    f"{loader.dataset!r}: unknown split '{loader.dataset.split}', expected one of {known}"
-                )
-                raise DatasetError(message)
-        train = [loader for loader in dataloaders if loader.dataset.split == config.train_split]
-        valid = [loader for loader in dataloaders if loader.dataset.split == config.valid_split]
-        if not train:
-            found = ", ".join(loader.dataset.split for loader in dataloaders) or "no loader"
-            message = f"there is no loader of the train split '{config.train_split}', found {found}"
-            raise DatasetError(message)
-        for loader in train:
-            _check_train_loader(model, loader)
-        return train, valid
-
-
-def _check_train_loader(model: MultitaskClassifier, loader: DictDataLoader) -> None:
-    labels = loader.dataset.Y_dict
-    task_of = model.labels_to_tasks(labels)
-    if not task_of:
-        message = f"{loader.dataset!r} has no labels of the tasks {', '.join(model.tasks)}"
-        raise DatasetError(message)
-    if not any(bool((labels[label] != -1).any()) for label in task_of):
-        message = f"{loader.dataset!r} has no labelled row: all labels of {', '.join(task_of)} are -1"
-        raise DatasetError(message)
-    if len(loader) == 0:
-        message = f"{loader.dataset!r}: the loader gives no batch; lower batch_size or leave drop_last off"
-        raise DatasetError(message)
-
-
-class _MeanLosses:
-    """Means over the labelled rows of an epoch."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, result: StepResult, loader: DictDataLoader) -> None:
-        """Take in one step on a batch of ``loader``."""
-        where = f"{loader.dataset.name}/{loader.dataset.split}/loss"
-        for task, loss in result.losses.items():
-            self._add(f"{task}/{where}", loss, result.counts[task])
-        if result.losses:
-            self._add("model/all/train/loss", sum(result.losses.values()), 1)
-
-    def means(self) -> HistoryRecord:
-        """Means by name, the whole model's first; it is nan when no row was labelled."""
-        total = {"model/all/train/loss": math.nan}
-        return total | {name: value / self.counts[name] for name, value in self.sums.items()}
-
-    def _add(self, name: str, loss: float, count: int) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + loss * count
-        self.counts[name] = self.counts.get(name, 0) + count
-
-
-def _require_finite(value: float, what: str, state: TrainingState) -> None:
-    if not math.isfinite(value):
-        message = (
-            f"epoch {state.epoch}, batch {state.batch}: the {what} is {value}; the parameters are those "
-            "before this batch; lower lr, set grad_clip, or look for extreme features"
+        train, valid = choose_loaders(config, model, dataloaders)
+        n_batches = sum(len(loader) for loader in train)
+        n_steps = config.n_epochs * n_batches
+        n_warmup = count_warmup_steps(config, n_steps=n_steps, steps_per_epoch=n_batches)
+        cast = autocast(config.precision, model.device)
+        weights = build_class_weights(
+            model, train, given=config.class_weights, balanced=config.balance_classes
         )
-        raise TrainingError(message)
+        self.optimizer = build_trainers_optimizer(config, model, self._loaded_moments)
+        self.log_writer = build_log_writer(config)
+        self.checkpointer = build_checkpointer(config, self.log_writer)
+        self.log_manager = build_log_manager(config, train, self.log_writer, self.checkpointer)
+        state = TrainingState(
+            model, self.optimizer, n_steps, n_warmup, self.log_manager, build_early_stopping(config)
+        )
+        fused = self.optimizer.defaults.get("fused") and model.device.type == "cuda"
+        updater = DeferredUpdater if fused else Updater
+        run = TrainingRun(
+            state=state,
+            train=train,
+            valid=valid,
+            updater=updater(model, self.optimizer, config.grad_clip or 0.0, state.losses),
+            samplers=SamplerStates(train, valid),
+            class_weights=weights or None,
+            loss_weights=LossWeights(model.tasks),
+            autocast=cast,
+        )
+        if self.checkpointer is not None:
+            run.fingerprint = fingerprint_training(config, model, self.optimizer, [*train, *valid])
+        self._loaded_moments = {}
+        return run
+
+    def _resume(self, run: TrainingRun) -> None:
+        """Continue from the checkpoint of this training, if there is one."""
+        self.resumed_from_step_ = None
+        if self.checkpointer is not None and run.fingerprint is not None:
+            saved = self.checkpointer.read_state(run.fingerprint)
+            if saved is not None:
+                tensors, values = saved
+                run.state.restore(values, tensors)
+                run.samplers.restore(tensors)
+                run.random_states = random_states_of(tensors)
+                self.resumed_from_step_ = run.state.step
+                if self.log_writer is not None:  # what came after the checkpoint is logged again
+                    self.log_writer.rewind(self.log_manager.point_total)
+        self.history_ = run.state.history
+        run.n_points_before = self.log_manager.point_total
+
+    def _finish(self, run: TrainingRun) -> None:
+        run.state.model.eval()
+        self.stopped_early_ = run.state.stopped
+        best = self.checkpointer.best_model if self.checkpointer is not None else None
+        self.best_metrics_ = None if best is None else best.metrics
+        self.best_step_ = None if best is None else int(best.metrics["step"])
+        n_points = self.log_manager.point_total - run.n_points_before
+        self.examples_per_second_ = n_points / run.clock.seconds if n_points else 0.0
+
+    def _start_epoch(self, run: TrainingRun) -> Iterator[tuple[Batch, DictDataLoader]]:
+        state, seed = run.state, self.config.seed
+        seed_everything(derive_seed(seed, state.epoch, _DROPOUT), state.model.device)
+        run.samplers.start_epoch()
+        scheduler = BATCH_SCHEDULERS[self.config.batch_scheduler]()
+        order = derive_seed(seed, state.epoch, _BATCHES)
+        batches = scheduler.get_batches(run.train, order, start=state.batch)
+        set_random_states(run.random_states)  # after a checkpoint within an epoch, else there are none
+        run.random_states = {}
+        state.model.train()
+        return batches
+
+    def _take_stock(self, run: TrainingRun, *, evaluate: bool) -> None:
+        """Make a record, and if the model is evaluated, decide what follows from it."""
+        state = run.state
+        record: HistoryRecord = {
+            "epoch": state.epoch,
+            "step": state.step,
+            "lr": state.optimizer.param_groups[0]["lr"],
+            **state.losses.means(),
+        }
+        state.losses.reset()
+        if evaluate:
+            with own_random_numbers(state.model.device):
+                found = evaluate_loaders(state.model, run.valid, run.class_weights)
+            record |= {name: float(value) for name, value in found.items()}  # own metrics may give numpy's
+            self._check_metrics(run, record)
+        state.history.append(record)
+        self._log(record)
+        run.progress.set_postfix(epoch=state.epoch, loss=f"{record[TRAIN_LOSS]:.4f}", refresh=False)
+        if evaluate:
+            state.stopped = state.early_stopping.should_stop(record)
+            is_due = self.log_manager.trigger_checkpointing()
+            if self.checkpointer is not None and (is_due or state.stopped or state.is_last):
+                self.checkpointer.checkpoint(self.log_manager.unit_total, state.model, record)
+                self._save_state(run)
+
+    def _save_state(self, run: TrainingRun) -> None:
+        if self.checkpointer is not None and run.fingerprint is not None:
+            run.updater.flush()
+            tensors = run.state.tensors() | run.samplers.tensors()
+            self.checkpointer.write_state(run.fingerprint, tensors, run.state.values())
+
+    def _check_metrics(self, run: TrainingRun, record: HistoryRecord) -> None:
+        """Refuse metrics that do not exist; a dataset may have had no batch since the record before."""
+        known = record.keys() - set(_POSITION)
+        for loader in run.train:
+            where = f"{loader.dataset.name}/{loader.dataset.split}/loss"
+            known |= {f"{task}/{where}" for task in run.state.model.labels_to_tasks(loader.dataset.Y_dict)}
+        early = run.state.early_stopping.metric
+        wanted = [] if early is None else [("early_stopping_metric", early.name)]
+        if self.checkpointer is not None:
+            wanted += [("checkpoint_metric", name) for name in self.checkpointer.checkpoint_metric]
+            wanted += [
+                ("checkpoint_task_metrics", name) for name in self.checkpointer.checkpoint_task_metrics
+            ]
+        check_metrics_exist(wanted, known)
+
+    def _log(self, record: HistoryRecord) -> None:
+        """Write a record to the log, at the number of examples so far."""
+        if self.log_writer is not None:
+            for name, value in record.items():
+                if name not in {"epoch", "step"}:
+                    title = "model/all/train/lr" if name == "lr" else name
+                    self.log_writer.add_scalar(title, value, self.log_manager.point_total)
+
+    @contextlib.contextmanager
+    def _progress_bar(self, run: TrainingRun) -> Iterator[None]:
+        state = run.state
+        disable = not self.config.progress_bar
+        with tqdm(total=state.n_steps, initial=state.step, unit="batch", disable=disable) as run.progress:
+            yield
+
+    def _show_progress(self, run: TrainingRun) -> None:
+        if run.progress.update():  # whether the bar was drawn anew, a few times per second
+            run.updater.flush()
+            loss = run.state.losses.means()[TRAIN_LOSS]
+            run.progress.set_postfix(epoch=run.state.epoch, loss=f"{loss:.4f}", refresh=False)
+
+    @contextlib.contextmanager
+    def _closing(self, run: TrainingRun) -> Iterator[None]:
+        """Close the log even when training fails."""
+        try:
+            yield
+        except BaseException:
+            if self.log_writer is not None:
+                self.log_writer.cleanup()
+            raise
+        finally:
+            run.updater.close()
+
+
+def _n_rows(batch: Batch) -> int:
+    return len(next(iter(batch[1].values())))

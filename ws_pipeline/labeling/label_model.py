@@ -209,7 +209,7 @@ class LabelModel(BaseLabeler):
             "mu_eps": mu_eps,
             "mu_clamp": mu_clamp,
             "tol": tol,
-            **flat_optimizer_settings(optimizer_config),
+            **flat_optimizer_settings(optimizer_config, optimizer),
             **flat_lr_scheduler_settings(lr_scheduler_config, lr_scheduler),
         }
         config = parse_settings(FitConfig, settings, where="LabelModel.fit")

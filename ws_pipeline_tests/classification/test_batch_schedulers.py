@@ -63,3 +63,11 @@ def test_without_a_seed_it_follows_torch_manual_seed():
         assert run(ShuffledScheduler(), None) != first
         torch.manual_seed(1)
         assert run(ShuffledScheduler(), None) == first
+
+
+@pytest.mark.parametrize("scheduler", [SequentialScheduler(), ShuffledScheduler()])
+@pytest.mark.parametrize("start", [0, 1, 4, 10, 11])
+def test_the_rest_of_an_epoch(scheduler, start):
+    batches = scheduler.get_batches(loaders(), 3, start=start)
+    rest = [(loader.dataset.name, batch[0]["row"].tolist()) for batch, loader in batches]
+    assert rest == run(scheduler, 3)[start:]

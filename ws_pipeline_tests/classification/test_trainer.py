@@ -109,6 +109,17 @@ def test_the_callers_random_state_is_neither_read_nor_changed(make_model, make_d
     assert results[0] == results[1]
 
 
+def test_modules_that_draw_from_python_and_numpy_leave_the_callers_state(make_model, dataset):
+    def draw(*_):
+        random.random(), np.random.rand()  # noqa: NPY002, S311
+
+    model = make_model()
+    model.module_pool["trunk"].register_forward_pre_hook(draw)
+    before = global_states()
+    fit(model, dataset)
+    assert global_states() == before
+
+
 def test_the_callers_random_state_survives_an_error(make_model, dataset):
     before = global_states()
     dataset.X_dict["features"][0, 0] = torch.nan
@@ -208,8 +219,10 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update():
 
 @pytest.mark.parametrize("grad_clip", [0, None])
 def test_no_gradient_clipping(make_model, dataset, grad_clip, monkeypatch):
-    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_: pytest.fail("clipped"))
+    monkeypatch.setattr(nn.utils, "clip_grads_with_norm_", lambda *_: pytest.fail("clipped"))
     fit(make_model(), dataset, grad_clip=grad_clip)
+    with pytest.raises(pytest.fail.Exception, match="clipped"):
+        fit(make_model(), dataset, grad_clip=1e-3)
 
 
 def test_frozen_parameters_stay(make_model, dataset):
@@ -228,7 +241,9 @@ def test_frozen_parameters_stay(make_model, dataset):
 
 def test_a_progress_bar_on_standard_error(make_model, dataset, capsys):
     Trainer(n_epochs=2).fit(make_model(), [DictDataLoader(dataset, batch_size=60)])
-    assert "2/2" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "2/2" in shown
+    assert "epoch=2, loss=" in shown
     fit(make_model(), dataset)
     assert capsys.readouterr().err == ""
 

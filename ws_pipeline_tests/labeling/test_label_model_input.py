@@ -183,7 +183,7 @@ def test_gold_labels_that_are_no_numbers_are_refused():
     [
         (
             {"optimizer": "rmsprop"},
-            "Unrecognized optimizer option 'rmsprop', expected 'sgd', 'adam' or 'adamax'",
+            "Unrecognized optimizer option 'rmsprop', expected 'sgd', 'adam', 'adamax' or 'adamw'",
         ),
         (
             {"lr_scheduler": "cosine"},

@@ -1,0 +1,185 @@
+"""What one call of ``Trainer.fit`` works with: loaders, clock, and whatever does not change."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.interrupts import HeldInterrupts
+from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
+from ws_pipeline.classification.settings import TrainerConfig
+from ws_pipeline.classification.task import Task
+from ws_pipeline.classification.training_state import SamplerStates, TrainingState
+from ws_pipeline.classification.updates import Updater
+from ws_pipeline.errors import DatasetError, TaskGraphError
+
+
+class Stopwatch:
+    """Adds up the time between :meth:`start` and :meth:`stop`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._started = 0.0
+
+    def start(self) -> None:
+        """Go on counting."""
+        self._started = time.perf_counter()
+
+    def stop(self) -> None:
+        """Stop counting."""
+        self.seconds += time.perf_counter() - self._started
+
+
+@dataclass
+class TrainingRun:
+    """One call of ``fit``.
+
+    Parameters
+    ----------
+    state
+        What changes from step to step, and is in a checkpoint.
+    train, valid
+        The loaders.
+    updater
+        Takes the steps of the optimizer.
+    samplers
+        Generators of the loaders' samplers.
+    class_weights
+        Weights of classes by task name; None: none.
+    loss_weights
+        Weights of the losses.
+    autocast
+        Context of the forward pass.
+    random_states
+        What the generators are set to when the first epoch starts, after a checkpoint was read.
+    fingerprint
+        Says which training this is; None without checkpoints.
+    n_points_before
+        Number of examples that were trained on before this call.
+    clock
+        Time spent training.
+    interrupts, progress
+        Of the loop.
+    """
+
+    state: TrainingState
+    train: list[DictDataLoader]
+    valid: list[DictDataLoader]
+    updater: Updater
+    samplers: SamplerStates
+    class_weights: dict[str, Tensor] | None
+    loss_weights: LossWeights
+    autocast: contextlib.AbstractContextManager[Any]
+    fingerprint: str | None = None
+    random_states: dict[str, Tensor] = field(default_factory=dict)
+    n_points_before: int = 0
+    clock: Stopwatch = field(default_factory=Stopwatch)
+    interrupts: HeldInterrupts = field(default_factory=lambda: HeldInterrupts(enabled=False))
+    progress: Any = field(default_factory=lambda: tqdm(disable=True))
+
+    @functools.cached_property
+    def n_batches(self) -> int:
+        """Number of batches of an epoch."""
+        return sum(len(loader) for loader in self.train)
+
+
+class LossWeights:
+    """Weighted sums of losses.
+
+    Parameters
+    ----------
+    tasks
+        The tasks by name, with their loss weights.
+    """
+
+    def __init__(self, tasks: dict[str, Task]) -> None:
+        self._weights = {name: task.loss_weight for name, task in tasks.items()}
+        self._even = set(self._weights.values()) == {1.0}
+        self._tensors: dict[tuple[str, ...], Tensor] = {}
+
+    def of(self, tasks: Iterable[str]) -> list[float] | None:
+        """Weights of these tasks; None when all tasks have weight 1."""
+        return None if self._even else [self._weights[task] for task in tasks]
+
+    def total(self, tasks: Iterable[str], losses: Tensor) -> Tensor:
+        """Sum of the losses `[t]` of these tasks, weighted."""
+        if self._even:
+            return losses.sum()
+        names = tuple(tasks)
+        if names not in self._tensors:
+            self._tensors[names] = losses.new_tensor(self.of(names))
+        return losses @ self._tensors[names]
+
+
+def trainable_parameters(model: MultitaskClassifier) -> list[torch.nn.Parameter]:
+    """Parameters that training changes.
+
+    Raises
+    ------
+    TaskGraphError
+        There is none.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        message = f"'{model.name}' has no parameter that can be trained; set requires_grad on some"
+        raise TaskGraphError(message)
+    return parameters
+
+
+def has_fused_update(
+    optimizer: str, model: MultitaskClassifier, parameters: Iterable[torch.nn.Parameter]
+) -> bool:
+    """Say whether torch has one kernel for the update of all these parameters."""
+    sparse = any(getattr(module, "sparse", False) for module in model.modules())
+    kinds = {(parameter.device.type, parameter.is_floating_point()) for parameter in parameters}
+    return optimizer != "adamax" and not sparse and kinds in ({("cpu", True)}, {("cuda", True)})
+
+
+def choose_loaders(
+    config: TrainerConfig, model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader]
+) -> tuple[list[DictDataLoader], list[DictDataLoader]]:
+    """The loaders to train on and those to evaluate on.
+
+    Raises
+    ------
+    DatasetError
+        There is no loader of the train split, a split is unknown, a train loader gives no batch or
+        has no labelled row of any task.
+    """
+    known = (config.train_split, config.valid_split, config.test_split)
+    for loader in dataloaders:
+        if loader.dataset.split not in known:
+            message = f"{loader.dataset!r}: unknown split '{loader.dataset.split}', expected one of {known}"
+            raise DatasetError(message)
+    train = [loader for loader in dataloaders if loader.dataset.split == config.train_split]
+    valid = [loader for loader in dataloaders if loader.dataset.split == config.valid_split]
+    if not train:
+        found = ", ".join(loader.dataset.split for loader in dataloaders) or "no loader"
+        message = f"there is no loader of the train split '{config.train_split}', found {found}"
+        raise DatasetError(message)
+    for loader in train:
+        _check_train_loader(model, loader)
+    return train, valid
+
+
+def _check_train_loader(model: MultitaskClassifier, loader: DictDataLoader) -> None:
+    labels = loader.dataset.Y_dict
+    task_of = model.labels_to_tasks(labels)
+    if not task_of:
+        message = f"{loader.dataset!r} has no labels of the tasks {', '.join(model.tasks)}"
+        raise DatasetError(message)
+    if not any(bool((labels[label] != -1).any()) for label in task_of):
+        message = f"{loader.dataset!r} has no labelled row: all labels of {', '.join(task_of)} are -1"
+        raise DatasetError(message)
+    if len(loader) == 0:
+        message = f"{loader.dataset!r}: the loader gives no batch; lower batch_size or leave drop_last off"
+        raise DatasetError(message)

@@ -1,0 +1,179 @@
+"""The update of a training step: backward, check, clip, step.
+
+A loss or a gradient that is not finite must stop training before it reaches the parameters.  On the
+CPU that is a comparison per step.  On a GPU, a comparison would make the processor wait for the GPU
+at every step; there, a flag on the GPU holds back this and all later updates, and the processor looks
+every :data:`_LOOK_EVERY` steps which batch it was.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ws_pipeline.classification.training_state import TRAIN_LOSS, MeanLosses
+from ws_pipeline.errors import TrainingError
+
+_LOOK_EVERY = 64
+_CLIP_EPS = 1e-6  # torch's own, in clip_grads_with_norm_
+
+
+class Batchwise(NamedTuple):
+    """What a step needs to know of its batch beside the losses."""
+
+    epoch: int
+    batch: int
+    where: str
+    counts: dict[str, int]
+    weights: list[float] | None
+
+
+class Updater:
+    """Updates parameters once per call, and adds up the losses.
+
+    Parameters
+    ----------
+    model
+        Names the parameters in errors.
+    optimizer
+        Holds the parameters.
+    grad_clip
+        Largest norm of the gradient; 0: no limit.
+    losses
+        Takes in the losses.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, grad_clip: float, losses: MeanLosses
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.grad_clip = grad_clip
+        self.losses = losses
+        self.parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
+
+    def update(self, batch: Batchwise, losses: Tensor, total: Tensor) -> None:
+        """Take a step downhill.
+
+        Parameters
+        ----------
+        batch
+            Which batch it is.
+        losses
+            Losses of its tasks `[t]`, detached, in the order of ``batch.counts``.
+        total
+            What to minimize, a scalar.
+
+        Raises
+        ------
+        TrainingError
+            A loss or the gradient is not finite; the parameters are those before the batch.
+        """
+        values = losses.tolist()
+        self._check_losses(batch, values)
+        self._add_up(batch, values)
+        if not total.requires_grad:  # a batch of tasks that are frozen
+            return
+        self.optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = self._gradient_norm()
+        value = norm.item()
+        if not math.isfinite(value):
+            self._refuse_gradient(batch, value, self._where_not_finite())
+        if self.grad_clip and value + _CLIP_EPS > self.grad_clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
+        self.optimizer.step()
+
+    def flush(self) -> None:
+        """Bring ``losses`` up to date."""
+
+    def close(self) -> None:
+        """Leave the optimizer as it would be without this object."""
+
+    def _gradient_norm(self) -> Tensor:
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        return nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
+
+    def _check_losses(self, batch: Batchwise, values: list[float]) -> None:
+        for task, value in zip(batch.counts, values, strict=True):
+            if not math.isfinite(value):
+                self._refuse(batch, f"loss of task '{task}' is {value}")
+
+    def _add_up(self, batch: Batchwise, values: list[float]) -> None:
+        for (task, count), value in zip(batch.counts.items(), values, strict=True):
+            self.losses.add(f"{task}/{batch.where}", value, count)
+        weights = batch.weights
+        total = sum(values) if weights is None else sum(w * v for w, v in zip(weights, values, strict=True))
+        self.losses.add(TRAIN_LOSS, total, 1)
+
+    def _where_not_finite(self) -> str:
+        names = [
+            name
+            for name, parameter in self.model.named_parameters()
+            if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+        ]
+        return f", from {', '.join(names[:3])}" if names else ""
+
+    def _refuse_gradient(self, batch: Batchwise, norm: float, details: str = "") -> None:
+        tasks = ", ".join(f"'{task}'" for task in batch.counts)
+        self._refuse(batch, f"norm of the gradient is {norm}{details}, with losses of {tasks}")
+
+    def _refuse(self, batch: Batchwise, what: str) -> None:
+        message = (
+            f"epoch {batch.epoch}, batch {batch.batch}: the {what}; the parameters are those before this "
+            "batch; lower lr, set grad_clip, or look for extreme features"
+        )
+        raise TrainingError(message)
+
+
+class DeferredUpdater(Updater):
+    """The same without waiting for the GPU, for optimizers with a fused kernel."""
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, grad_clip: float, losses: MeanLosses
+    ) -> None:
+        super().__init__(model, optimizer, grad_clip, losses)
+        device = self.parameters[0].device
+        self._poison = torch.zeros((), device=device)
+        self._found = torch.zeros((), device=device)
+        self._pending: list[tuple[Batchwise, Tensor, Tensor]] = []
+        # The fused kernels skip the update where this is 1; torch's GradScaler uses it the same way.
+        optimizer.found_inf = self._found  # type: ignore[attr-defined]
+
+    def update(self, batch: Batchwise, losses: Tensor, total: Tensor) -> None:
+        """See :meth:`Updater.update`; an error comes up to :data:`_LOOK_EVERY` calls later."""
+        self.optimizer.zero_grad()
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = self._gradient_norm()
+        if self.grad_clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
+        # 0 times what is not finite is nan, and stays it: no later update passes either.
+        self._poison.add_(losses.sum(), alpha=0).add_(norm, alpha=0)
+        torch.ne(self._poison, 0, out=self._found)
+        self.optimizer.step()
+        self._pending.append((batch, losses, norm))
+        if len(self._pending) >= _LOOK_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """See :meth:`Updater.flush`."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        numbers = torch.cat([part.reshape(-1) for _, *parts in pending for part in parts]).tolist()
+        position = 0
+        for batch, losses, _ in pending:
+            end = position + len(losses)
+            self._check_losses(batch, numbers[position:end])
+            if not math.isfinite(numbers[end]):
+                self._refuse_gradient(batch, numbers[end])
+            self._add_up(batch, numbers[position:end])
+            position = end + 1
+
+    def close(self) -> None:
+        """See :meth:`Updater.close`."""
+        del self.optimizer.found_inf  # type: ignore[attr-defined]

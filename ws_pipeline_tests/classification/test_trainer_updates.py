@@ -1,0 +1,88 @@
+"""Steps whose checks wait, as they do on a GPU: the same parameters, and the same errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ws_pipeline.classification import DictDataLoader, Trainer
+from ws_pipeline.classification import trainer as trainer_module
+from ws_pipeline.classification.updates import DeferredUpdater, Updater
+from ws_pipeline.errors import TrainingError
+
+
+def state(model) -> dict[str, list]:
+    return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture(params=[Updater, DeferredUpdater])
+def updater(request, monkeypatch):
+    """The updater in use; the fused kernels of the CPU hold updates back as those of a GPU do."""
+    monkeypatch.setattr(trainer_module, "Updater", request.param)
+    return request.param
+
+
+def fit(model, data, *, shuffle=False, batch_size=4, **settings) -> Trainer:
+    loader = DictDataLoader(data, batch_size=batch_size, shuffle=shuffle)
+    return Trainer(progress_bar=False, **settings).fit(model, [loader])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("grad_clip", [0.05, None])
+def test_both_updaters_agree(make_model, make_dataset, monkeypatch, optimizer, grad_clip):
+    """Over more steps than are looked at together, with tasks that are missing in some batches."""
+    results = []
+    for kind in (Updater, DeferredUpdater):
+        monkeypatch.setattr(trainer_module, "Updater", kind)
+        data = make_dataset(n=600)
+        data.Y_dict["three"][100:300] = -1
+        data.Y_dict["two"][250:400] = -1
+        model = make_model()
+        model.tasks["two"].loss_weight = 0.5
+        trainer = fit(model, data, n_epochs=2, optimizer=optimizer, grad_clip=grad_clip)
+        results.append((state(model), trainer.history_))
+        assert not hasattr(trainer.optimizer, "found_inf")
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("bad_batch", [1, 3, 64, 65, 150])
+def test_a_bad_loss_stops_before_the_update(make_model, make_dataset, updater, bad_batch):
+    data = make_dataset(n=600)
+    data.Y_dict["two"][4 * bad_batch - 2, 1] = torch.inf
+    model, expected = make_model(), make_model()
+    with pytest.raises(TrainingError, match=f"epoch 1, batch {bad_batch}: the loss of task 'two' is inf"):
+        fit(model, data, grad_clip=None)
+    if bad_batch > 1:
+        good = make_dataset(n=600)
+        good.X_dict["features"] = good.X_dict["features"][: 4 * (bad_batch - 1)]
+        good.Y_dict = {name: labels[: 4 * (bad_batch - 1)] for name, labels in good.Y_dict.items()}
+        good._n_rows = 4 * (bad_batch - 1)
+        fit(expected, good, grad_clip=None)
+    assert state(model) == state(expected)
+    assert issubclass(updater, Updater)
+
+
+def test_a_bad_gradient_names_the_tasks_and_stops_before_the_update(make_model, make_dataset, updater):
+    model = make_model(dropout=0.0)
+    model.module_pool["two_head"].weight.register_hook(lambda gradient: gradient * torch.nan)
+    before = state(model)
+    message = "epoch 1, batch 1: the norm of the gradient is nan.* with losses of 'three', 'two'"
+    with pytest.raises(TrainingError, match=message) as caught:
+        fit(model, make_dataset())
+    assert state(model) == before
+    names = ", from module_pool.two_head.weight," in str(caught.value)
+    assert names == (updater is Updater), "afterwards the gradients are those of another batch"
+
+
+def test_no_checkpoint_of_parameters_after_a_bad_batch(make_model, make_dataset, updater, tmp_path):
+    data = make_dataset(n=600)
+    data.X_dict["features"][42] = torch.nan  # batch 11
+    settings = {"checkpointing": True, "counter_unit": "batches", "evaluation_freq": 5}
+    with pytest.raises(TrainingError, match="batch 11: the loss of task 'three' is nan"):
+        fit(make_model(), data, checkpoint_dir=str(tmp_path), **settings)
+    assert issubclass(updater, Updater)
+    trainer = Trainer(checkpoint_dir=str(tmp_path), progress_bar=False, **settings)
+    loader = DictDataLoader(data, batch_size=4)
+    with pytest.raises(TrainingError, match="batch 11: the loss of task 'three' is nan"):
+        trainer.fit(make_model(), [loader])
+    assert trainer.resumed_from_step_ == 10
