@@ -2,7 +2,8 @@
 
 Environment variables: ``WS_PIPELINE_SPECS`` (paths of pipeline.yaml files, separated like PATH;
 default the demo), ``WS_PIPELINE_STORAGE`` (folder or fsspec URL of the assets; default ``storage``
-beside the package), ``WS_PIPELINE_DEVICE`` (default auto).
+beside the package), ``WS_PIPELINE_CHECKPOINTS`` (folder or fsspec URL of the state of trainings;
+default ``checkpoints`` in the storage), ``WS_PIPELINE_DEVICE`` (default auto).
 """
 
 import os
@@ -21,4 +22,5 @@ defs = build_definitions(
     specs,
     storage=os.environ.get("WS_PIPELINE_STORAGE", str(PROJECT / "storage")),
     device=os.environ.get("WS_PIPELINE_DEVICE", "auto"),
+    checkpoints=os.environ.get("WS_PIPELINE_CHECKPOINTS"),
 )

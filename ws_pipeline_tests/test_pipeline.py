@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.analysis.scores import score_models
-from ws_pipeline.classification.datasets import gold_dataset, soft_dataset
+from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
 from ws_pipeline.classification.end_model import task_probs, train_end_model
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.pipeline import build_definitions
@@ -75,11 +75,12 @@ def test_every_asset_is_kept_and_no_file_is_a_pickle_or_a_leftover(pipeline_fold
         *(f"{task}/label_model.safetensors" for task in TASKS),
         *(f"{split}_dataset.safetensors" for split in ("train", "valid", "test")),
         "multitask_classifier.safetensors",
+        "checkpoints/multitask_classifier/best_model_model_all_valid_loss.safetensors",
         *(f"{name}.parquet" for name in ("shards", "predictions", "scores")),
     }
 
 
-def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage):
+def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage, tmp_path):
     run_all(pipeline_folder, storage)
     spec = load_spec(pipeline_folder.spec_path)
     examples = Examples.concatenate(
@@ -99,10 +100,11 @@ def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage):
         assert np.array_equal(np.stack([table[f"p_{y}"].to_numpy() for y in range(k)], axis=1), probs[task])
     end_model = train_end_model(
         soft_dataset(examples, probs=probs, covered=covered),
-        gold_dataset(examples, split="valid"),
+        reference_dataset(examples, split="valid", probs=probs, covered=covered),
         classes=spec.cardinalities,
         architecture=spec.model,
         settings=spec.trainer,
+        checkpoint_dir=str(tmp_path / "checkpoints"),
     )
     end_model.save(storage / "again.safetensors")
     again = (storage / "again.safetensors").read_bytes()
@@ -415,3 +417,15 @@ def test_the_command_line_says_why_it_stopped_at_the_labels(pipeline_folder, sto
     assert "retrain stopped: " in said
     assert "shape/probabilistic_labels, not_worse_than_vote: accuracy on 75 valid examples" in said
     assert "look for weak LFs in lf_summary" in said
+
+
+def test_the_command_line_names_the_error_that_stopped_it_not_a_check_that_only_warned(
+    pipeline_folder, storage, capsys, monkeypatch
+):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    text = pipeline_folder.spec_path.read_text()
+    pipeline_folder.spec_path.write_text(text.replace("lr: 0.01", "lr: 0.01\n  checkpoint_runway: 99"))
+    assert main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "retrain stopped: ws_pipeline.errors.SettingsError: checkpoint_runway=99 epochs is longer" in said
+    assert "not_worse_than_vote" not in said

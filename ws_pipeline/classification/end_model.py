@@ -1,14 +1,15 @@
 """The end model as a value: a trained classifier, what it was built from, and its history.
 
 A :class:`~ws_pipeline.classification.MultitaskClassifier` alone cannot be read back without its tasks;
-an :class:`EndModel` keeps the settings that built them in the same file.
+an :class:`EndModel` keeps the settings that built them in the same file.  Start reading at
+:func:`train_end_model`.
 
 Legend: n examples, f features, k classes of a task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +17,63 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from ws_pipeline.analysis import probs_to_preds
 from ws_pipeline.classification.data import DictDataset
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.datasets import FEATURES
+from ws_pipeline.classification.datasets import FEATURES, Fields, feature_fields, split_by_reference
 from ws_pipeline.classification.mlp import build_tasks
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
-from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
+from ws_pipeline.classification.own_tasks import build_own_tasks
+from ws_pipeline.classification.settings import EndModelConfig, ModelConfig, TrainerConfig
+from ws_pipeline.classification.task import Task
+from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 from ws_pipeline.classification.trainer import HistoryRecord, Trainer
+from ws_pipeline.classification.training_run import TrainingRun
+from ws_pipeline.errors import DatasetError, FileFormatError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.files import FileFormat, PathLike
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.examples import Examples
 
-_FILE_FORMAT = FileFormat("ws_pipeline/EndModel", version=1)
+_FILE_FORMAT = FileFormat("ws_pipeline/EndModel", version=2)
 _PREDICT_BATCH = 4096
+_OWN = {"build_tasks", "options"}
+
+Features = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
+"""Features `[n, f]`, or several fields of them by name."""
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """How one training went; not part of the file, which depends on data, settings and seed alone.
+
+    Parameters
+    ----------
+    device
+        Name of the torch device.
+    examples_per_second
+        Examples trained on per second by this process, evaluations and checkpoints left out.
+    best_epoch, best_step
+        The epoch and the step that the model is from: the best by ``checkpoint_metric``, or the last
+        without checkpoints.
+    resumed_from_step
+        The step of the checkpoint that the training continued from; 0: it started afresh.
+    stopped_early
+        Whether a metric that no longer improved ended it.
+    checkpoint_path
+        File of the model's parameters as they were at its best; None: none was kept.
+    """
+
+    device: str
+    examples_per_second: float
+    best_epoch: int
+    best_step: int
+    resumed_from_step: int
+    stopped_early: bool
+    checkpoint_path: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,31 +85,54 @@ class EndModel:
     classifier
         The trained model.
     architecture
-        What its trunk looks like.
+        What built its tasks.
     classes
         Number of classes of every task, by task name.
     n_features
-        Number of features f.
+        Number of features f of every field, by field name.
     history
         One record per epoch, see :class:`~ws_pipeline.classification.Trainer`.
+    fields
+        Feature columns of every field.  None: all, in the field "features".
+    training
+        How it was trained; None in a model that was read from a file.
     """
 
     classifier: MultitaskClassifier
     architecture: ModelConfig
     classes: dict[str, int]
-    n_features: int
+    n_features: dict[str, int]
     history: list[HistoryRecord]
+    fields: dict[str, list[str]] | None = None
+    training: TrainingSummary | None = None
 
     @property
     def n_parameters(self) -> int:
         """Number of trained parameters."""
         return sum(p.numel() for p in self.classifier.parameters() if p.requires_grad)
 
-    def predict_proba(self, features: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float32]]:
-        """P(class) of every task, by name, ``[n, k]``, from features ``[n, f]``."""
-        dataset = DictDataset("examples", "all", {FEATURES: torch.from_numpy(features)})
-        loader = DictDataLoader(dataset, batch_size=_PREDICT_BATCH)
-        return dict(self.classifier.predict(loader)["probs"])
+    def predict_proba(self, features: Features) -> dict[str, npt.NDArray[np.float32]]:
+        """Predict P(class) of every task, by name, ``[n, k]``.
+
+        Parameters
+        ----------
+        features
+            The field "features" ``[n, f]``, or every field by name.
+
+        Raises
+        ------
+        DatasetError
+            A field is missing, or has another number of features.
+        """
+        fields = dict(features) if isinstance(features, Mapping) else {FEATURES: features}
+        for name, width in self.n_features.items():
+            found = list(fields[name].shape) if name in fields else f"fields {list(fields)}"
+            if name not in fields or fields[name].shape[1:] != (width,):
+                message = f"the model expects field '{name}' of shape [n, {width}], found {found}"
+                raise DatasetError(message)
+        tensors = {name: torch.from_numpy(values) for name, values in fields.items()}
+        loader = DictDataLoader(DictDataset("examples", "all", tensors), batch_size=_PREDICT_BATCH)
+        return {task: probs.numpy() for task, probs in self.classifier.predict(loader)["probs"].items()}
 
     def predictions(self, examples: Examples, *, device: str = "cpu") -> pa.Table:
         """Predict every task for every example.
@@ -82,7 +145,7 @@ class EndModel:
         """
         self.classifier.to(device)
         columns = {ID_COLUMN: pa.array(examples.example_ids), "split": pa.array(examples.splits, pa.string())}
-        for task, probs in self.predict_proba(examples.feature_matrix()).items():
+        for task, probs in self.predict_proba(feature_fields(examples, self.fields)).items():
             columns |= {f"{task}/p_{label}": pa.array(column) for label, column in enumerate(probs.T.copy())}
             columns[f"{task}/prediction"] = pa.array(probs_to_preds(probs))
         return pa.table(columns)
@@ -94,41 +157,57 @@ class EndModel:
             self.classifier.state_dict(),
             file_format=_FILE_FORMAT,
             header={
-                "architecture": self.architecture.model_dump(),
+                "architecture": _describe(self.architecture),
                 "classes": list(self.classes.items()),
-                "n_features": self.n_features,
+                "n_features": list(self.n_features.items()),
+                "fields": self.fields and list(self.fields.items()),
                 "history": self.history,
             },
         )
 
     @classmethod
-    def load(cls, path: PathLike) -> EndModel:
+    def load(cls, path: PathLike, *, architecture: ModelConfig | None = None) -> EndModel:
         """Read a model that :meth:`save` wrote, onto the CPU.
+
+        Parameters
+        ----------
+        path
+            A local path or any fsspec URL.
+        architecture
+            Needed for a model whose tasks a function of one's own built (``build_tasks``): the
+            function that is called is the one named here, never one that only the file names.
 
         Raises
         ------
         FileNotFoundError
             There is no such file.
         FileFormatError
-            The file is damaged, holds something else, or is of another format version.
+            The file is damaged, holds something else or is of another format version; or its tasks
+            were built by another function or with other options than ``architecture`` names; or that
+            function builds other tensors today.
         """
         header, tensors = read_tensors(path, file_format=_FILE_FORMAT)
-        architecture = ModelConfig(**header["architecture"])
-        classes = dict(header["classes"])
-        tasks = build_tasks(architecture, n_features=header["n_features"], classes=classes, seed=0)
+        trusted = _trusted_architecture(path, header["architecture"], architecture)
+        classes, n_features = dict(header["classes"]), dict(header["n_features"])
+        tasks = _tasks(trusted, n_features=n_features, classes=classes, seed=0)
         classifier = MultitaskClassifier(tasks, device="cpu", dataparallel=False)
+        check_names_and_shapes(path, tensors, expected=classifier.state_dict())
         classifier.load_state_dict(tensors)
-        return cls(classifier, architecture, classes, header["n_features"], header["history"])
+        fields = header["fields"] and dict(header["fields"])
+        return cls(classifier, trusted, classes, n_features, header["history"], fields)
 
 
 def train_end_model(
     train: DictDataset,
-    valid: DictDataset,
+    valid: DictDataset | None = None,
     *,
     classes: Mapping[str, int],
     architecture: ModelConfig,
     settings: EndModelConfig,
+    fields: Fields | None = None,
     device: str = "cpu",
+    checkpoint_dir: str | None = None,
+    on_epoch: Callable[[HistoryRecord], None] | None = None,
 ) -> EndModel:
     """Build the tasks, train them together, and keep the history.
 
@@ -137,32 +216,138 @@ def train_end_model(
     train
         Features and probabilistic labels.
     valid
-        Features and gold labels, evaluated during training.
+        Features and reference labels, evaluated during training, see
+        :func:`~ws_pipeline.classification.datasets.reference_dataset`.  Default: no evaluation.
     classes
         Number of classes of every task, by task name.
     architecture, settings
         What to build and how to train it; ``settings.seed`` decides the initial weights too.
+    fields
+        Feature columns of every field of the datasets; kept with the model, so that it can predict
+        examples.  Default: all, in the field "features".
     device
         Name of a torch device.
+    checkpoint_dir
+        Folder or fsspec URL that the state of the training and its best model are kept in.  A
+        training with the same data and settings that was stopped before its end continues from
+        there, and the best model by ``settings.checkpoint_metric`` is the result.  Default: none;
+        the model of the last epoch is the result.
+    on_epoch
+        Called with the record of every epoch, as soon as the epoch is done.
     """
-    features = train.X_dict[FEATURES]
-    tasks = build_tasks(
+    n_features = {name: int(values.shape[1]) for name, values in train.X_dict.items()}
+    tasks = _tasks(
         architecture,
-        n_features=features.shape[1],
+        n_features=n_features,
         classes=classes,
         seed=settings.seed,
-        train_features=features,
+        train_features=train.X_dict,
     )
     classifier = MultitaskClassifier(tasks, device=device, dataparallel=False)
-    loaders = [
-        DictDataLoader(train, batch_size=settings.batch_size, shuffle=True),
-        DictDataLoader(valid, batch_size=_PREDICT_BATCH),
-    ]
-    trainer = Trainer(**settings.trainer_settings()).fit(classifier, loaders)
-    return EndModel(classifier, architecture, dict(classes), features.shape[1], trainer.history_)
+    loaders = [DictDataLoader(train, batch_size=settings.batch_size, shuffle=True)]
+    parts = [] if valid is None else split_by_reference(valid)
+    loaders += [DictDataLoader(part, batch_size=_PREDICT_BATCH) for part in parts]
+    values = settings.trainer_settings()
+    values |= {"checkpointing": checkpoint_dir is not None, "checkpoint_dir": checkpoint_dir}
+    if not parts and settings.checkpoint_metric == EndModelConfig().checkpoint_metric:
+        values["checkpoint_metric"] = TrainerConfig().checkpoint_metric
+    trainer = _ReportingTrainer(on_epoch, **values).fit(classifier, loaders)
+    return EndModel(
+        classifier,
+        architecture,
+        dict(classes),
+        n_features,
+        trainer.history_,
+        None if fields is None else {name: list(names) for name, names in fields.items()},
+        _summary(trainer, device),
+    )
+
+
+class _ReportingTrainer(Trainer):
+    """A trainer that hands over every record as soon as its epoch is done."""
+
+    def __init__(self, on_epoch: Callable[[HistoryRecord], None] | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._on_epoch = on_epoch
+
+    def run_epoch(self, run: TrainingRun) -> None:
+        """Train an epoch, then hand over its records."""
+        known = len(run.state.history)
+        super().run_epoch(run)
+        if self._on_epoch is not None:
+            for record in run.state.history[known:]:
+                self._on_epoch(record)
+
+
+def _summary(trainer: Trainer, device: str) -> TrainingSummary:
+    best = trainer.best_metrics_ or trainer.history_[-1]
+    return TrainingSummary(
+        device=device,
+        examples_per_second=trainer.examples_per_second_,
+        best_epoch=int(best["epoch"]),
+        best_step=int(best["step"]),
+        resumed_from_step=trainer.resumed_from_step_ or 0,
+        stopped_early=trainer.stopped_early_,
+        checkpoint_path=str(trainer.checkpointer.best_model_path()) if trainer.checkpointer else None,
+    )
 
 
 def task_probs(predictions: pa.Table, task: str, cardinality: int) -> npt.NDArray[Any]:
     """Probabilities ``[n, k]`` of one task from the table of :meth:`EndModel.predictions`."""
     columns: Sequence[Any] = [predictions[f"{task}/p_{label}"].to_numpy() for label in range(cardinality)]
     return np.stack(columns, axis=1)
+
+
+def _tasks(
+    architecture: ModelConfig,
+    *,
+    n_features: Mapping[str, int],
+    classes: Mapping[str, int],
+    seed: int,
+    train_features: Mapping[str, Tensor] | None = None,
+) -> list[Task]:
+    """The tasks that the settings describe, or that their function builds."""
+    if architecture.build_tasks is not None:
+        return build_own_tasks(
+            architecture, n_features=n_features, classes=classes, seed=seed, train_features=train_features
+        )
+    if len(n_features) != 1:
+        message = (
+            f"a multilayer perceptron reads one field, found {list(n_features)}; list the feature columns "
+            "without naming fields, or build the tasks with a function of your own (build_tasks)"
+        )
+        raise DatasetError(message)
+    ((field, width),) = n_features.items()
+    features = None if train_features is None else train_features[field]
+    return build_tasks(
+        architecture,
+        n_features=width,
+        classes=classes,
+        feature_field=field,
+        seed=seed,
+        train_features=features,
+    )
+
+
+def _describe(architecture: ModelConfig) -> dict[str, Any]:
+    """The settings that matter, so that a file does not change when others get new defaults."""
+    if architecture.build_tasks is not None:
+        return architecture.model_dump(include=_OWN)
+    return architecture.model_dump(exclude=_OWN)
+
+
+def _trusted_architecture(
+    path: PathLike, described: dict[str, Any], architecture: ModelConfig | None
+) -> ModelConfig:
+    """Settings of an MLP as the file has them; a function only if the caller names the same one."""
+    if "build_tasks" not in described:
+        return ModelConfig(**described)
+    wanted = None if architecture is None or architecture.build_tasks is None else _describe(architecture)
+    if architecture is None or described != wanted:
+        expected = f"the settings name {wanted}" if wanted else "the settings name no such function"
+        message = (
+            f"{path}: the tasks were built by {described}, but {expected}; train the model again, or give "
+            "the architecture that it was trained with"
+        )
+        raise FileFormatError(message)
+    return architecture

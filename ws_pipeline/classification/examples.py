@@ -268,7 +268,8 @@ def _check_splits(counts: Mapping[str, int]) -> None:
     if missing:
         message = (
             f"no example has split {', '.join(map(repr, missing))}, found {dict(counts)}; "
-            "a pipeline needs examples to train, to validate and to test on"
+            "a pipeline needs examples to train, to validate and to test on; set some of the others aside, "
+            "those to validate and to test on need no gold label"
         )
         raise ExamplesError(message)
 

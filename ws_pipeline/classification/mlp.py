@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from ws_pipeline.analysis import Scorer
 from ws_pipeline.classification.loss import label_cross_entropy
 from ws_pipeline.classification.seeding import own_random_numbers
-from ws_pipeline.classification.settings import ModelConfig
+from ws_pipeline.classification.settings import HeadConfig, ModelConfig
 from ws_pipeline.classification.task import INPUT, Operation, Task
 from ws_pipeline.errors import DatasetError, TaskGraphError
+from ws_pipeline.settings import nearest
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 _MIN_CLASSES = 2
@@ -79,7 +80,7 @@ def build_tasks(
     Parameters
     ----------
     config
-        The trunk.
+        The trunk, and the heads of tasks for which a linear one does not do.
     n_features
         Number of features f.
     classes
@@ -95,14 +96,15 @@ def build_tasks(
     Returns
     -------
     list of Task
-        One task per entry of ``classes``.  All share the module "trunk", and each has a linear
-        head "<task>_head"; they take hard and probabilistic labels and are scored by accuracy and
+        One task per entry of ``classes``.  All share the module "trunk", and each has a head
+        "<task>_head"; they take hard and probabilistic labels and are scored by accuracy and
         macro-averaged F1.
 
     Raises
     ------
     TaskGraphError
-        There is no task, or one has less than two classes.
+        There is no task, one has less than two classes, or ``config`` has a head for a task that
+        is not there.
     DatasetError
         ``train_features`` has another shape, or is not finite.
     """
@@ -111,31 +113,63 @@ def build_tasks(
         found = f"{classes[too_few[0]]} for '{too_few[0]}'" if too_few else "no task"
         message = f"a multilayer perceptron needs tasks of at least two classes, found {found}"
         raise TaskGraphError(message)
+    _check_heads(config, classes)
     standardizer = Standardizer(n_features)
     if train_features is not None:
         standardizer.fit(train_features)
     with own_random_numbers():
         torch.default_generator.manual_seed(seed)
         trunk, width = _build_trunk(config, standardizer)
-        heads = {name: nn.Linear(width, n_classes) for name, n_classes in classes.items()}
-    return [_build_task(name, trunk, head, feature_field) for name, head in heads.items()]
+        heads = {
+            name: _build_head(_head_config(config, name), width, n_classes, config.activation)
+            for name, n_classes in classes.items()
+        }
+    return [
+        _build_task(name, trunk, head, feature_field, _head_config(config, name).loss_weight)
+        for name, head in heads.items()
+    ]
+
+
+def _check_heads(config: ModelConfig, classes: Mapping[str, int]) -> None:
+    for name in config.heads:
+        if name not in classes:
+            message = f"heads: there is no task '{name}', {nearest(name, list(classes))}"
+            raise TaskGraphError(message)
+
+
+def _head_config(config: ModelConfig, task: str) -> HeadConfig:
+    return config.heads.get(task, HeadConfig())
 
 
 def _build_trunk(config: ModelConfig, standardizer: Standardizer) -> tuple[nn.Sequential, int]:
     """The trunk, and the width of what it gives."""
     trunk = nn.Sequential()
     trunk.add_module("standardizer", standardizer)
-    width = len(standardizer.mean)
-    for number, next_width in enumerate(config.hidden):
-        trunk.add_module(f"linear{number}", nn.Linear(width, next_width))
-        trunk.add_module(f"activation{number}", _ACTIVATIONS[config.activation]())
-        if config.dropout:
-            trunk.add_module(f"dropout{number}", nn.Dropout(config.dropout))
-        width = next_width
+    width = _add_layers(trunk, len(standardizer.mean), config, config.activation)
     return trunk, width
 
 
-def _build_task(name: str, trunk: nn.Module, head: nn.Module, feature_field: str) -> Task:
+def _build_head(config: HeadConfig, width: int, n_classes: int, activation: str) -> nn.Module:
+    """One linear layer, or several with activations between."""
+    if not config.hidden:
+        return nn.Linear(width, n_classes)
+    head = nn.Sequential()
+    head.add_module("logits", nn.Linear(_add_layers(head, width, config, activation), n_classes))
+    return head
+
+
+def _add_layers(layers: nn.Sequential, width: int, config: ModelConfig | HeadConfig, activation: str) -> int:
+    """Append the hidden layers that ``config`` lists, and return the width of the last."""
+    for number, next_width in enumerate(config.hidden):
+        layers.add_module(f"linear{number}", nn.Linear(width, next_width))
+        layers.add_module(f"activation{number}", _ACTIVATIONS[activation]())
+        if config.dropout:
+            layers.add_module(f"dropout{number}", nn.Dropout(config.dropout))
+        width = next_width
+    return width
+
+
+def _build_task(name: str, trunk: nn.Module, head: nn.Module, feature_field: str, loss_weight: float) -> Task:
     head_name = f"{name}_head"
     return Task(
         name,
@@ -143,4 +177,5 @@ def _build_task(name: str, trunk: nn.Module, head: nn.Module, feature_field: str
         [Operation("trunk", [(INPUT, feature_field)]), Operation(head_name, ["trunk"])],
         scorer=Scorer(metrics=["accuracy", "f1_macro"]),
         loss_func=label_cross_entropy,
+        loss_weight=loss_weight,
     )

@@ -1,7 +1,8 @@
 """From probabilistic labels and features to a scored end model.
 
-The end model learns from the probabilistic labels of the train split; gold labels serve to validate
-and to test.  The gold labels of the train split are used only in the scores, as a report.
+The end model learns from the probabilistic labels of the train split.  It is validated and tested on gold
+labels where a split has any of the task, else on the label model's; every score says on which.  The gold
+labels of the train split are used only in the scores, as a report.
 """
 
 from typing import Any
@@ -11,14 +12,17 @@ import pyarrow as pa
 
 from ws_pipeline.classification.examples import SPLITS, Examples
 from ws_pipeline.defs.config import end_model_run_config
-from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.io_managers import TensorSource
+from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.training_metadata import describe_epoch, score_metadata, training_metadata
+from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 
 
 def build_classification_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
     """Assets that train the end model on the probabilistic labels and score it."""
-    datasets = [_train_dataset(spec), *(_gold_dataset(spec, split) for split in SPLITS[1:])]
+    datasets = [_train_dataset(spec), *(_reference_dataset(spec, split) for split in SPLITS[1:])]
     return [*datasets, _multitask_classifier(spec), _predictions(spec)]
 
 
@@ -32,42 +36,56 @@ def _train_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
-        code_version="1",
+        code_version="2",
     )
     def train_dataset(examples: dict[str, Examples], **labels: pa.Table) -> dg.MaterializeResult[Any]:
-        """Features of the train split with the probabilistic labels of its covered examples."""
+        """Features of the train split with the probabilistic labels of its examples."""
         from ws_pipeline.classification.datasets import soft_dataset
 
-        soft_labels = {task: _labels_of(task, "probabilistic_labels", labels) for task in spec.tasks}
         dataset = soft_dataset(
             Examples.concatenate(examples),
-            probs={task: labels.probs for task, labels in soft_labels.items()},
-            covered={task: labels.covered for task, labels in soft_labels.items()},
+            **_probs_and_covered(spec, labels),
             split="train",
+            filter_uncovered=spec.filter_uncovered,
+            fields=spec.fields,
         )
-        return dg.MaterializeResult(value=dataset, metadata={"n_examples": len(dataset)})
+        n_train = sum(shard.split_counts()["train"] for shard in examples.values())
+        return dg.MaterializeResult(
+            value=dataset,
+            metadata={"n_examples": len(dataset), "n_left_out": n_train - len(dataset)},
+        )
 
     return train_dataset
 
 
-def _gold_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
+def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key(f"{split}_dataset"),
-        ins={"examples": dg.AssetIn(key=spec.key("examples"))},
-        deps=[spec.key("shards")],
+        ins={
+            "examples": dg.AssetIn(key=spec.key("examples")),
+            **_per_task(spec, "probabilistic_labels"),
+        },
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
-        code_version="1",
-        description=f"Features of the {split} split with its gold labels, -1 where unknown.",
+        code_version="2",
+        description=f"Features of the {split} split with the gold labels of each task that has any there, "
+        "and the label model's labels of each other task.",
     )
-    def gold_dataset_of_split(examples: dict[str, Examples]) -> dg.MaterializeResult[Any]:
-        from ws_pipeline.classification.datasets import gold_dataset
+    def dataset_of_split(examples: dict[str, Examples], **labels: pa.Table) -> dg.MaterializeResult[Any]:
+        from ws_pipeline.classification.datasets import reference_dataset, references
 
-        dataset = gold_dataset(Examples.concatenate(examples), split=split)
-        return dg.MaterializeResult(value=dataset, metadata={"n_examples": len(dataset)})
+        dataset = reference_dataset(
+            Examples.concatenate(examples),
+            split=split,
+            **_probs_and_covered(spec, labels),
+            fields=spec.fields,
+        )
+        return dg.MaterializeResult(
+            value=dataset, metadata={"n_examples": len(dataset), "reference": references(dataset)}
+        )
 
-    return gold_dataset_of_split
+    return dataset_of_split
 
 
 def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
@@ -85,7 +103,7 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
         kinds={"torch"},
         io_manager_key="model_io_manager",
         pool="gpu",
-        code_version="1",
+        code_version="2",
     )
     def multitask_classifier(
         context: dg.AssetExecutionContext,
@@ -93,30 +111,31 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
         train_dataset: Any,
         valid_dataset: Any,
         device: ComputeDevice,
+        checkpoints: Checkpoints,
     ) -> dg.MaterializeResult[Any]:
-        """End model: a trunk shared by all tasks and a head for each, trained on soft labels."""
+        """End model: a trunk shared by all tasks and a head for each, trained on soft labels.
+
+        A run that is interrupted or killed leaves a checkpoint; the next run with the same data and
+        settings continues from it.
+        """
+        from ws_pipeline.classification.datasets import references
         from ws_pipeline.classification.end_model import train_end_model
 
-        chosen = device.resolve()
-        end_model = train_end_model(
-            train_dataset,
-            valid_dataset,
-            classes=spec.cardinalities,
-            architecture=architecture,
-            settings=config.settings(),  # type: ignore[attr-defined]
-            device=chosen,
-        )
-        for record in end_model.history:
-            context.log.info(", ".join(f"{name} {value:.4g}" for name, value in record.items()))
+        with warnings_to_log(context.log):
+            end_model = train_end_model(
+                train_dataset,
+                valid_dataset,
+                classes=spec.cardinalities,
+                architecture=architecture,
+                settings=config.settings(),  # type: ignore[attr-defined]
+                fields=spec.fields,
+                device=device.resolve(),
+                checkpoint_dir=checkpoints.folder_of(context.asset_key),
+                on_epoch=lambda record: context.log.info(describe_epoch(record)),
+            )
         return dg.MaterializeResult(
             value=end_model,
-            metadata={
-                "device": chosen,
-                "n_parameters": end_model.n_parameters,
-                "n_epochs": len(end_model.history),
-                "history": dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in end_model.history]),
-                **{name.replace("/", "_"): value for name, value in end_model.history[-1].items()},
-            },
+            metadata={**training_metadata(end_model), "valid_reference": references(valid_dataset)},
         )
 
     return multitask_classifier
@@ -134,18 +153,21 @@ def _predictions(spec: PipelineSpec) -> dg.AssetsDefinition:
         code_version="1",
     )
     def predictions(
-        multitask_classifier: Any, examples: dict[str, Examples], device: ComputeDevice
+        multitask_classifier: TensorSource, examples: dict[str, Examples], device: ComputeDevice
     ) -> dg.MaterializeResult[pa.Table]:
         """The end model's P(class) for every example and task, those without votes included."""
+        from ws_pipeline.classification.end_model import EndModel
+
         chosen = device.resolve()
-        table = multitask_classifier.predictions(Examples.concatenate(examples), device=chosen)
+        end_model = EndModel.load(multitask_classifier.path, architecture=spec.model)
+        table = end_model.predictions(Examples.concatenate(examples), device=chosen)
         return dg.MaterializeResult(value=table, metadata={"n_examples": table.num_rows, "device": chosen})
 
     return predictions
 
 
 def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
-    """Asset that scores the vote, the label model and the end model against gold."""
+    """Asset that scores the vote, the label model and the end model."""
     end_model = {"predictions": dg.AssetIn(key=spec.key("predictions"))} if spec.model else {}
 
     @dg.asset(
@@ -158,10 +180,13 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         },
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
     def scores(examples: dict[str, Examples], **inputs: Any) -> dg.MaterializeResult[pa.Table]:
-        """Accuracy and macro-F1 of the vote, the label model and the end model, per task and split."""
+        """Accuracy and macro-F1 of the vote, the label model and the end model, per task and split.
+
+        The column "reference" says what they are compared with: gold, or the label model's labels.
+        """
         from ws_pipeline.analysis.scores import score_models
 
         everything = Examples.concatenate(examples)
@@ -185,7 +210,7 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
                 )
             )
         table = pa.concat_tables(tables)
-        return dg.MaterializeResult(value=table, metadata=_score_metadata(table))
+        return dg.MaterializeResult(value=table, metadata=score_metadata(table))
 
     return scores
 
@@ -200,13 +225,10 @@ def _labels_of(task: str, name: str, inputs: dict[str, Any]) -> ProbabilisticLab
     return ProbabilisticLabels.from_table(inputs[f"{name}__{task}"])
 
 
-def _score_metadata(table: pa.Table) -> dict[str, Any]:
-    """The whole table, and the test scores one by one, so that the UI plots them over time."""
-    rows = table.to_pylist()
-    single = {
-        f"{row['task']}_{row['model']}_{row['metric']}": row["value"]
-        for row in rows
-        if row["split"] == "test" and row["dataset"] == "covered"
+def _probs_and_covered(spec: PipelineSpec, labels: dict[str, pa.Table]) -> dict[str, dict[str, Any]]:
+    """The probabilistic labels of all tasks, as the datasets take them."""
+    by_task = {task: _labels_of(task, "probabilistic_labels", labels) for task in spec.tasks}
+    return {
+        "probs": {task: found.probs for task, found in by_task.items()},
+        "covered": {task: found.covered for task, found in by_task.items()},
     }
-    records = [dg.TableRecord({**row, "value": round(row["value"], 4)}) for row in rows]
-    return {"scores": dg.MetadataValue.table(records), **single}

@@ -30,7 +30,23 @@ class LabelModelRunConfig(dg.Config, FitConfig):
         return FitConfig(**values)
 
 
-class EndModelRunConfig(dg.Config, EndModelConfig):
+#: Settings of the end model's training that the pipeline decides itself, and why.
+DECIDED = {
+    "checkpointing": "a training always keeps its state, so that an interrupted run can be continued",
+    "checkpoint_dir": "the resource 'checkpoints' says where",
+    "checkpoint_clear": "a complete training leaves no state behind, else the next run would not train",
+    "train_split": "the splits are those of the examples",
+    "valid_split": "the splits are those of the examples",
+    "test_split": "the splits are those of the examples",
+    "progress_bar": "the run's log has a line per epoch",
+    "logging": "the history is in the asset's metadata, and the run's log has a line per epoch",
+    "log_writer": "see logging",
+    "log_dir": "see logging",
+    "run_name": "see logging",
+}
+
+
+class EndModelRunConfig(dg.Config):
     """How the end model is trained."""
 
     def settings(self) -> EndModelConfig:
@@ -48,14 +64,27 @@ def label_model_run_config(settings: FitConfig) -> type[LabelModelRunConfig]:
 
 
 def end_model_run_config(settings: EndModelConfig) -> type[EndModelRunConfig]:
-    """Run config class whose defaults are ``settings``."""
-    return with_defaults(EndModelRunConfig, settings.model_dump())
+    """Run config class whose defaults are ``settings``, without what the pipeline decides."""
+    shown = settings.model_dump(exclude=set(DECIDED))
+    return with_defaults(EndModelRunConfig, shown, known=_fields(EndModelConfig))
 
 
-def with_defaults(config_type: type[C], defaults: dict[str, Any]) -> type[C]:
-    """Subclass of ``config_type`` with other defaults; types, ranges and descriptions stay."""
+def with_defaults(
+    config_type: type[C], defaults: dict[str, Any], known: dict[str, Any] | None = None
+) -> type[C]:
+    """Subclass of ``config_type`` with other defaults; types, ranges and descriptions stay.
+
+    Parameters
+    ----------
+    config_type
+        The class to derive from.
+    defaults
+        Default of each of its fields.
+    known
+        Where the fields are taken from.  Default: those of ``config_type``.
+    """
     fields: dict[str, Any] = {}
-    known = _fields(config_type)
+    known = _fields(config_type) if known is None else known
     for name, default in defaults.items():
         field = copy.deepcopy(known[name])
         field.default = default

@@ -36,7 +36,7 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         """Examples of a shard: id, split, features and, where known, gold labels."""
         path = spec.examples_path(context.partition_key)
         source = fingerprint(path)
-        shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.feature_columns)
+        shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
         return dg.MaterializeResult(
             value=shard,
             metadata={

@@ -12,6 +12,7 @@ import re
 import typing
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from urllib.parse import quote
@@ -118,6 +119,13 @@ class ParquetFiles(FolderIOManager):
         return table
 
 
+@dataclass(frozen=True)
+class TensorSource:
+    """A safetensors file that an asset loads itself, where that takes more than the file knows."""
+
+    path: UPath
+
+
 class TensorFiles(FolderIOManager):
     """Models and datasets: any value with ``save(path)``, one safetensors file each.
 
@@ -142,7 +150,9 @@ class TensorFiles(FolderIOManager):
         return {"bytes": path.stat().st_size}
 
     def read(self, path: UPath, annotation: Any) -> Any:
-        """Load a value with the loader of the format that its file states."""
+        """Load a value with the loader of the format that its file states; a TensorSource is not read yet."""
+        if annotation is TensorSource:
+            return TensorSource(path)
         file_format = read_tensors_format(path)
         if file_format is None or file_format not in self.loaders:
             found = file_format or "nothing of ours"

@@ -8,7 +8,7 @@ from ws_pipeline.defs.ingest_assets import build_ingest_assets, build_shards_ass
 from ws_pipeline.defs.io_managers import ModelIOManager, ParquetIOManager
 from ws_pipeline.defs.jobs import build_ingest_job, build_retrain_job, build_schedule
 from ws_pipeline.defs.labeling_assets import build_labeling_assets
-from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.sensors import build_new_shards_sensor, build_shard_registry
 from ws_pipeline.defs.spec import PipelineSpec
 
@@ -32,7 +32,9 @@ def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
     )
 
 
-def build_resources(storage: str, *, device: str = "auto") -> dict[str, object]:
+def build_resources(
+    storage: str, *, device: str = "auto", checkpoints: str | None = None
+) -> dict[str, object]:
     """Resources that all pipelines share.
 
     Parameters
@@ -41,20 +43,26 @@ def build_resources(storage: str, *, device: str = "auto") -> dict[str, object]:
         Folder or fsspec URL that assets are kept in.
     device
         Where models are trained: auto, cpu, cuda, cuda:N or mps.
+    checkpoints
+        Folder or fsspec URL of the state of trainings.  Default: "checkpoints" in ``storage``.
     """
+    base_path = checkpoints or f"{storage}/checkpoints"
     return {
         "io_manager": ParquetIOManager(base_path=storage),
         "model_io_manager": ModelIOManager(base_path=storage),
         "device": ComputeDevice(name=device),
+        "checkpoints": Checkpoints(base_path=base_path),
     }
 
 
-def build_definitions(specs: list[PipelineSpec], *, storage: str, device: str = "auto") -> dg.Definitions:
+def build_definitions(
+    specs: list[PipelineSpec], *, storage: str, device: str = "auto", checkpoints: str | None = None
+) -> dg.Definitions:
     """All pipelines of a code location, with their resources and the in-process executor.
 
     Steps run one after another in the run's own process: a chain gains nothing from processes, and a
     step would pay seconds to import torch.
     """
-    resources = build_resources(storage, device=device)
+    resources = build_resources(storage, device=device, checkpoints=checkpoints)
     shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     return dg.Definitions.merge(shared, *(build_pipeline(spec) for spec in specs))

@@ -1,9 +1,10 @@
-"""Resources: which device computes."""
+"""Resources: which device computes, and where trainings keep their checkpoints."""
 
 import re
 
 import dagster as dg
 from pydantic import Field, field_validator
+from upath import UPath
 
 from ws_pipeline.errors import DeviceError
 
@@ -45,6 +46,18 @@ class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
             )
             raise DeviceError(message)
         return wanted
+
+
+class Checkpoints(dg.ConfigurableResource["Checkpoints"]):
+    """Says where a training keeps the state that the next run continues from."""
+
+    base_path: str = Field(
+        description="Folder, or any fsspec URL, that the checkpoints are kept in, in a folder per asset."
+    )
+
+    def folder_of(self, asset_key: dg.AssetKey) -> str:
+        """Folder of one asset's checkpoints."""
+        return str(UPath(self.base_path).joinpath(*asset_key.path))
 
 
 def available_devices() -> list[str]:

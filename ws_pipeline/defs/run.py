@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from ws_pipeline.analysis.scores import GOLD
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.shards import register_shards
 from ws_pipeline.defs.spec import PipelineSpec, load_spec
@@ -16,6 +18,7 @@ from ws_pipeline.errors import WsPipelineError
 from ws_pipeline.files import read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
+_INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -32,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spec = load_spec(options.pipeline)
         seconds = run_pipeline(spec, storage=storage, device=options.device)
         print(report(spec, storage, seconds))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues a training where it was stopped", file=sys.stderr)
+        return _INTERRUPTED
     except (WsPipelineError, dg.DagsterError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -62,9 +68,13 @@ def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
     lines: list[str] = []
     for dataset in ("covered", "all"):
         rows = [row for row in table if row["split"] == "test" and row["dataset"] == dataset]
+        if not rows:
+            continue
         counts = {row["task"]: row["n_examples"] for row in rows}
         title = "test examples with votes" if dataset == "covered" else "all test examples"
         lines += _score_lines(title, rows, counts)
+    if any(row["reference"] != GOLD for row in table if row["split"] == "test"):
+        lines += ["", "* no gold label in the test split: agreement with the label model, not accuracy"]
     lines += ["", "seconds per asset:"]
     lines += [f"  {name:<32} {value:6.2f}" for name, value in seconds.items()]
     lines += ["", f"results:  {storage}"]
@@ -78,7 +88,8 @@ def _score_lines(title: str, rows: list[dict[str, object]], counts: dict[str, in
             own = [row for row in rows if (row["task"], row["model"]) == (task, model)]
             values = {row["metric"]: row["value"] for row in own}
             if values:
-                label = f"  {task} ({n_examples})" if model == "vote" else ""
+                mark = "" if own[0]["reference"] == GOLD else " *"
+                label = f"  {task} ({n_examples}){mark}" if model == "vote" else ""
                 lines.append(f"{label:<26} {name:<12} {values['accuracy']:9.3f} {values['f1_macro']:9.3f}")
     return lines
 
@@ -97,28 +108,34 @@ def _execute(
         if event.is_step_success:
             name = str(event.step_key).replace("__", "/")
             seconds[name] = seconds.get(name, 0.0) + event.step_success_data.duration_ms / 1000
+    if any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _errors(result)):
+        raise KeyboardInterrupt
     if not result.success:
         message = f"{job.name} stopped: {'; '.join(_reasons(result))}"
         raise WsPipelineError(message)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Why a run failed: its failed checks in words, else the innermost errors of its steps."""
+    """Why a run failed: its failed blocking checks in words, else the innermost errors of its steps."""
     checks = [
         f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
         for check in result.get_asset_check_evaluations()
-        if not check.passed
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
-    if checks:
-        return checks
+    return checks or [error.message.strip() for error in _errors(result)]
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[Any]:
+    """The innermost errors of the steps that failed."""
     errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    reasons = []
+    innermost = []
     for error in errors:
-        innermost = error
-        while innermost is not None and innermost.cause is not None:
-            innermost = innermost.cause
-        reasons.append(innermost.message.strip() if innermost else "unknown error")
-    return reasons
+        found = error
+        while found is not None and found.cause is not None:
+            found = found.cause
+        if found is not None:
+            innermost.append(found)
+    return innermost
 
 
 def _instance() -> dg.DagsterInstance:

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import dagster as dg
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from upath import UPath
 
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
+from ws_pipeline.defs.config import DECIDED
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.labeling.matrix_completion import FitConfig
-from ws_pipeline.settings import Settings, parse_settings
+from ws_pipeline.settings import Settings, nearest, parse_settings
 
 SUFFIX = ".parquet"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -31,6 +32,7 @@ def _check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+Columns = Annotated[list[str], Field(min_length=1)]
 
 
 class TaskSpec(Settings):
@@ -79,14 +81,68 @@ class PipelineSpec(Settings):
     )
     tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
     data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
-    feature_columns: list[str] | None = Field(
-        None, description="Feature columns that feed the end model; default all."
+    feature_columns: Columns | dict[Name, Columns] | None = Field(
+        None,
+        description="Feature columns that feed the end model, side by side; default all. Or, for "
+        "model.build_tasks, field name to columns.",
+    )
+    filter_uncovered: bool = Field(
+        default=True,
+        description="Train on the examples that at least one task's votes cover, each task on those that its "
+        "own votes cover. If false, train on all of the train split, with the class balance as the label of "
+        "every task and example without votes.",
     )
     model: ModelConfig | None = Field(
-        ModelConfig(), description="Architecture of the end model; null ends the pipeline at the labels."
+        ModelConfig(),
+        validate_default=True,
+        description="Architecture of the end model; null ends the pipeline at the labels.",
     )
     trainer: EndModelConfig = Field(EndModelConfig(), description="Settings of the end model's training.")
     automation: AutomationSpec = AutomationSpec()
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: ModelConfig | None, info: ValidationInfo) -> ModelConfig | None:
+        """Refuse heads without a task, and fields that no function of one's own reads."""
+        tasks = list(info.data.get("tasks", model.heads if model else {}))
+        unknown = [name for name in (model.heads if model else {}) if name not in tasks]
+        if unknown:
+            message = f"heads: there is no task '{unknown[0]}', {nearest(unknown[0], tasks)}"
+            raise ValueError(message)
+        fields = info.data.get("feature_columns")
+        if isinstance(fields, dict) and (model is None or model.build_tasks is None):
+            message = (
+                f"feature_columns names the fields {list(fields)}, but a multilayer perceptron reads one; "
+                "list the columns, or give build_tasks"
+            )
+            raise ValueError(message)
+        return model
+
+    @field_validator("trainer")
+    @classmethod
+    def _check_trainer(cls, trainer: EndModelConfig) -> EndModelConfig:
+        """Refuse settings that would be overruled."""
+        for name in sorted(trainer.model_fields_set & DECIDED.keys()):
+            message = f"'{name}' is decided by the pipeline ({DECIDED[name]}); leave it out"
+            raise ValueError(message)
+        if not trainer.evaluation_freq:
+            message = "evaluation_freq is 0, but checkpoints are written at evaluations; set it above 0"
+            raise ValueError(message)
+        return trainer
+
+    @property
+    def fields(self) -> dict[str, list[str]] | None:
+        """Feature columns of every field of the datasets; None: all columns, in one field."""
+        if isinstance(self.feature_columns, list):
+            return {"features": self.feature_columns}
+        return self.feature_columns
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Feature columns to read, each once; None: all."""
+        if self.fields is None:
+            return None
+        return list(dict.fromkeys(column for columns in self.fields.values() for column in columns))
 
     @property
     def cardinalities(self) -> dict[str, int]:

@@ -2,7 +2,7 @@ import dagster as dg
 import pytest
 
 from ws_pipeline.classification.settings import EndModelConfig
-from ws_pipeline.defs.config import end_model_run_config, label_model_run_config
+from ws_pipeline.defs.config import DECIDED, end_model_run_config, label_model_run_config
 from ws_pipeline.labeling import FitConfig
 
 
@@ -32,6 +32,37 @@ def test_an_empty_run_config_gives_the_settings_of_the_pipeline(settings):
 def test_the_end_models_settings_survive_the_launchpad():
     settings = EndModelConfig(n_epochs=3, batch_size=7, optimizer="adamax", grad_clip=None)
     assert end_model_run_config(settings)().settings() == settings
+
+
+def test_the_launchpad_hides_what_the_pipeline_decides_and_shows_all_else():
+    config = end_model_run_config(EndModelConfig(n_epochs=9))
+    fields = dg.asset(make_asset(config)).op.config_schema.config_type.fields
+    assert set(fields) == set(EndModelConfig.model_fields) - set(DECIDED)
+    assert set(DECIDED) <= set(EndModelConfig.model_fields)
+    assert fields["n_epochs"].default_value == 9
+    with pytest.raises(dg.DagsterInvalidConfigError, match='unexpected config entry "checkpoint_dir"'):
+        dg.materialize(
+            [dg.asset(make_asset(config))],
+            run_config={"ops": {"model": {"config": {"checkpoint_dir": "elsewhere"}}}},
+        )
+
+
+def test_every_setting_of_the_end_model_passes_through_the_launchpad():
+    given = {
+        "class_weights": {"spam": [1.0, 2.5]},
+        "balance_classes": ["topic"],
+        "checkpoint_task_metrics": ["spam/gold/valid/accuracy:max"],
+        "early_stopping_metric": "model/all/valid/loss:min",
+        "grad_clip": None,
+        "evaluation_freq": 0.5,
+    }
+    seen = []
+
+    def model(config: end_model_run_config(EndModelConfig())) -> None:  # type: ignore[valid-type]
+        seen.append(config.settings())
+
+    dg.materialize([dg.asset(model)], run_config={"ops": {"model": {"config": given}}})
+    assert seen == [EndModelConfig(**given)]
 
 
 def test_run_config_overrides_the_pipeline_and_refuses_typos():

@@ -2,7 +2,7 @@ import dagster as dg
 import pytest
 import torch
 
-from ws_pipeline.defs.resources import ComputeDevice, available_devices
+from ws_pipeline.defs.resources import Checkpoints, ComputeDevice, available_devices
 from ws_pipeline.errors import DeviceError
 
 
@@ -67,3 +67,9 @@ def test_the_device_can_be_chosen_in_the_launchpad(monkeypatch):
 
 def test_the_cpu_is_always_there():
     assert available_devices()[0] == "cpu"
+
+
+@pytest.mark.parametrize("base", ["/var/ws", "memory://bucket/here", "s3://bucket/here"])
+def test_every_asset_has_a_folder_for_its_checkpoints(base):
+    folder = Checkpoints(base_path=base).folder_of(dg.AssetKey(["mail", "multitask_classifier"]))
+    assert folder == f"{base}/mail/multitask_classifier"

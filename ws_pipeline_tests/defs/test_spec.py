@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import dagster as dg
 import pytest
 import yaml
 
-from ws_pipeline.defs.spec import load_spec
+from ws_pipeline.classification.settings import HeadConfig, ModelConfig
+from ws_pipeline.defs.spec import AutomationSpec, PipelineSpec, TaskSpec, load_spec
 from ws_pipeline.errors import PipelineSpecError
 
 TASKS = {"spam": {"classes": ["ham", "spam"]}}
@@ -114,3 +117,84 @@ def test_a_prefix_keeps_two_pipelines_apart(tmp_path):
     spec = load_spec(write(tmp_path, {"tasks": TASKS, "prefix": "mail"}))
     assert spec.key("scores") == dg.AssetKey(["mail", "scores"])
     assert spec.job_name("retrain") == "mail_retrain"
+
+
+def test_a_model_may_give_a_task_a_head_of_its_own(tmp_path):
+    model = {"hidden": [32], "dropout": 0.1, "heads": {"spam": {"hidden": [8], "loss_weight": 0.5}}}
+    spec = load_spec(write(tmp_path, {"tasks": TASKS, "model": model}))
+    assert spec.model.heads["spam"].hidden == [8]
+    assert spec.model.heads["spam"].loss_weight == 0.5
+    assert spec.model.heads["spam"].dropout == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"heads": {"spma": {}}}, "model: Value error, heads: there is no task 'spma', did you mean 'spam'?"),
+        ({"heads": {"spam": {"hiden": [3]}}}, "unknown key 'model.heads.spam.hiden', did you mean 'hidden'?"),
+        ({"heads": {"spam": {"dropout": 0.5}}}, "model.heads.spam: Value error, dropout follows the head's"),
+        (
+            {"build_tasks": "networks.build"},
+            "model.build_tasks: Value error, expected package.module:function",
+        ),
+        ({"build_tasks": "a:b", "dropout": 0.5}, "model: Value error, build_tasks leaves no use for dropout"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_by_its_key(tmp_path, model, message):
+    assert message in refusal(tmp_path, {"tasks": TASKS, "model": model})
+
+
+def test_feature_columns_are_one_field_or_several(tmp_path):
+    own = {"model": {"build_tasks": "networks:build"}}
+    one = load_spec(write(tmp_path, {"tasks": TASKS, "feature_columns": ["a", "b"]}))
+    assert (one.columns, one.fields) == (["a", "b"], {"features": ["a", "b"]})
+    fields = {"left": ["b", "a"], "right": ["a", "c"]}
+    several = load_spec(write(tmp_path, {"tasks": TASKS, "feature_columns": fields} | own))
+    assert (several.columns, several.fields) == (["b", "a", "c"], fields)
+    every = load_spec(write(tmp_path, {"tasks": TASKS}))
+    assert (every.columns, every.fields) == (None, None)
+
+
+@pytest.mark.parametrize("columns", [[], {"left": []}, {"a b": ["x"]}])
+def test_fields_without_a_column_or_a_name_are_refused(tmp_path, columns):
+    assert "feature_columns" in refusal(tmp_path, {"tasks": TASKS, "feature_columns": columns})
+
+
+def test_several_fields_need_a_function_that_reads_them(tmp_path):
+    message = refusal(
+        tmp_path, {"tasks": TASKS, "feature_columns": {"left": ["a"]}, "model": {"hidden": [3]}}
+    )
+    assert "feature_columns names the fields ['left'], but a multilayer perceptron reads one" in message
+    assert "feature_columns names the fields ['left']" in refusal(
+        tmp_path, {"tasks": TASKS, "feature_columns": {"left": ["a"]}}
+    )
+
+
+def test_rows_without_votes_are_left_out_unless_the_file_says_otherwise(tmp_path):
+    assert load_spec(write(tmp_path, {"tasks": TASKS})).filter_uncovered
+    assert not load_spec(write(tmp_path, {"tasks": TASKS, "filter_uncovered": False})).filter_uncovered
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        (
+            {"checkpoint_dir": "here"},
+            "'checkpoint_dir' is decided by the pipeline (the resource 'checkpoints'",
+        ),
+        ({"progress_bar": True}, "'progress_bar' is decided by the pipeline (the run's log"),
+        ({"evaluation_freq": 0}, "checkpoints are written at evaluations"),
+    ],
+)
+def test_settings_that_the_pipeline_decides_are_refused(tmp_path, trainer, message):
+    assert message in refusal(tmp_path, {"tasks": TASKS, "trainer": trainer})
+
+
+@pytest.mark.parametrize("settings", [PipelineSpec, TaskSpec, ModelConfig, HeadConfig, AutomationSpec])
+def test_every_key_is_documented(settings):
+    text = (Path(__file__).resolve().parents[2] / "data/README.md").read_text()
+    section = text[text.index("## pipeline.yaml") : text.index("## digits")]
+    missing = [
+        key for key in settings.model_fields if f"`{key}`" not in section and f"{key}: " not in section
+    ]
+    assert missing == []
