@@ -14,17 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ws_pipeline.classification.batch_schedulers import (
-        BatchScheduler,
-        SequentialScheduler,
-        ShuffledScheduler,
-    )
-    from ws_pipeline.classification.checkpointer import Checkpointer
     from ws_pipeline.classification.data import DictDataset, collate_dicts
     from ws_pipeline.classification.data_loader import DictDataLoader
     from ws_pipeline.classification.end_model import EndModel, train_end_model
-    from ws_pipeline.classification.log_manager import LogManager
-    from ws_pipeline.classification.log_writer import LogWriter
     from ws_pipeline.classification.loss import cross_entropy_with_probs, label_cross_entropy
     from ws_pipeline.classification.mlp import Standardizer, build_tasks
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
@@ -39,12 +31,20 @@ if TYPE_CHECKING:
         TrainerConfig,
     )
     from ws_pipeline.classification.task import Operation, Task
-    from ws_pipeline.classification.tensorboard_writer import TensorBoardWriter
-    from ws_pipeline.classification.trainer import Trainer
+    from ws_pipeline.classification.training.batch_schedulers import (
+        BatchScheduler,
+        SequentialScheduler,
+        ShuffledScheduler,
+    )
+    from ws_pipeline.classification.training.checkpointer import Checkpointer
+    from ws_pipeline.classification.training.log_manager import LogManager
+    from ws_pipeline.classification.training.log_writer import LogWriter
+    from ws_pipeline.classification.training.tensorboard_writer import TensorBoardWriter
+    from ws_pipeline.classification.training.trainer import Trainer
 
 _MODULE_OF = {
-    "BatchScheduler": "batch_schedulers",
-    "Checkpointer": "checkpointer",
+    "BatchScheduler": "training.batch_schedulers",
+    "Checkpointer": "training.checkpointer",
     "CheckpointerConfig": "settings",
     "ClassifierConfig": "settings",
     "DictDataLoader": "data_loader",
@@ -52,19 +52,19 @@ _MODULE_OF = {
     "EndModel": "end_model",
     "EndModelConfig": "settings",
     "HeadConfig": "settings",
-    "LogManager": "log_manager",
+    "LogManager": "training.log_manager",
     "LogManagerConfig": "settings",
-    "LogWriter": "log_writer",
+    "LogWriter": "training.log_writer",
     "LogWriterConfig": "settings",
     "ModelConfig": "settings",
     "MultitaskClassifier": "multitask_classifier",
     "Operation": "task",
-    "SequentialScheduler": "batch_schedulers",
-    "ShuffledScheduler": "batch_schedulers",
+    "SequentialScheduler": "training.batch_schedulers",
+    "ShuffledScheduler": "training.batch_schedulers",
     "Standardizer": "mlp",
     "Task": "task",
-    "TensorBoardWriter": "tensorboard_writer",
-    "Trainer": "trainer",
+    "TensorBoardWriter": "training.tensorboard_writer",
+    "Trainer": "training.trainer",
     "TrainerConfig": "settings",
     "build_tasks": "mlp",
     "collate_dicts": "data",

@@ -29,8 +29,8 @@ from ws_pipeline.classification.own_tasks import build_own_tasks
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig, TrainerConfig
 from ws_pipeline.classification.task import Task
 from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
-from ws_pipeline.classification.trainer import HistoryRecord, Trainer
-from ws_pipeline.classification.training_run import TrainingRun
+from ws_pipeline.classification.training.run import TrainingRun
+from ws_pipeline.classification.training.trainer import HistoryRecord, Trainer
 from ws_pipeline.errors import DatasetError, FileFormatError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.files import FileFormat, PathLike

@@ -2,7 +2,7 @@
 
 The classifier is a plain ``torch.nn.Module``; what runs is decided by its tasks' operations
 (:mod:`ws_pipeline.classification.task`).  Training is the trainer's work
-(:mod:`ws_pipeline.classification.trainer`).
+(:mod:`ws_pipeline.classification.training.trainer`).
 
 Legend: n = examples, k = classes of a task.
 """

@@ -368,7 +368,7 @@ def test_what_the_library_logs_is_in_the_runs_log():
 
     @dg.asset
     def training() -> None:
-        logging.getLogger("ws_pipeline.classification.checkpointer").warning("starts anew")
+        logging.getLogger("ws_pipeline.classification.training.checkpointer").warning("starts anew")
 
     with dg.instance_for_test(overrides={"python_logs": settings}) as instance:
         run = dg.materialize([training], instance=instance).run_id

@@ -10,9 +10,9 @@ from ws_pipeline.classification.settings import LogManagerConfig
 from ws_pipeline.settings import parse_settings
 
 if TYPE_CHECKING:
-    from ws_pipeline.classification.checkpointer import Checkpointer
-    from ws_pipeline.classification.log_writer import LogWriter
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
+    from ws_pipeline.classification.training.checkpointer import Checkpointer
+    from ws_pipeline.classification.training.log_writer import LogWriter
 
 _ROUNDING = 1e-9  # batches / batches per epoch is rarely a whole multiple of the frequency in binary
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from ws_pipeline.classification.log_writer import LogWriter
 from ws_pipeline.classification.settings import TrainerConfig
-from ws_pipeline.classification.tensorboard_writer import TensorBoardWriter
+from ws_pipeline.classification.training.log_writer import LogWriter
+from ws_pipeline.classification.training.tensorboard_writer import TensorBoardWriter
 from ws_pipeline.errors import InvalidInputError, SettingsError
 
 event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -153,7 +153,7 @@ def test_a_missing_package_is_named_before_a_folder_is_made(tmp_path, monkeypatc
 
 def test_importing_the_module_imports_neither_torch_nor_tensorboard():
     code = (
-        "import sys, ws_pipeline.classification.tensorboard_writer\n"
+        "import sys, ws_pipeline.classification.training.tensorboard_writer\n"
         "assert not {'torch', 'tensorboard', 'pandas', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
@@ -162,7 +162,7 @@ def test_importing_the_module_imports_neither_torch_nor_tensorboard():
 def test_tensorboard_itself_warns_of_nothing(tmp_path):
     code = (
         "import sys\n"
-        "from ws_pipeline.classification.tensorboard_writer import TensorBoardWriter\n"
+        "from ws_pipeline.classification.training.tensorboard_writer import TensorBoardWriter\n"
         "with TensorBoardWriter(log_dir=sys.argv[1], run_name='run') as writer:\n"
         "    writer.add_scalar('x', 1.0, 1)\n"
         "    writer.add_text('x', 'y')\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ws_pipeline.classification.json_values import as_number, to_json_text
-from ws_pipeline.classification.log_writer import LogWriter
+from ws_pipeline.classification.training.json_values import as_number, to_json_text
+from ws_pipeline.classification.training.log_writer import LogWriter
 from ws_pipeline.errors import InvalidInputError, SettingsError
 
 if TYPE_CHECKING:

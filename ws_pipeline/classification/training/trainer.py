@@ -3,7 +3,7 @@
 Everything random (order of batches and rows, dropout) follows from the seed and the number of the
 epoch, so that the same inputs give the same parameters in every process, evaluation or not.  The
 caller's global random state is left as it was.  Start reading at :meth:`Trainer.fit`; what changes
-from step to step is in :mod:`ws_pipeline.classification.training_state`.
+from step to step is in :mod:`ws_pipeline.classification.training.state`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ws_pipeline.classification.batch_schedulers import BATCH_SCHEDULERS
-from ws_pipeline.classification.class_weights import build_class_weights
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation import evaluate_loaders
-from ws_pipeline.classification.interrupts import HeldInterrupts
-from ws_pipeline.classification.log_manager import LogManager
-from ws_pipeline.classification.log_writer import LogWriter
-from ws_pipeline.classification.metric_modes import check_metrics_exist
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.precision import autocast
 from ws_pipeline.classification.seeding import (
     derive_seed,
     own_random_numbers,
     seed_everything,
     set_random_states,
 )
-from ws_pipeline.classification.trainer_file import check_optimizer_fits, load_trainer, save_trainer
-from ws_pipeline.classification.trainer_parts import (
+from ws_pipeline.classification.training.batch_schedulers import BATCH_SCHEDULERS
+from ws_pipeline.classification.training.class_weights import build_class_weights
+from ws_pipeline.classification.training.interrupts import HeldInterrupts
+from ws_pipeline.classification.training.log_manager import LogManager
+from ws_pipeline.classification.training.log_writer import LogWriter
+from ws_pipeline.classification.training.metric_modes import check_metrics_exist
+from ws_pipeline.classification.training.nested_settings import parse_trainer_settings
+from ws_pipeline.classification.training.parts import (
     build_checkpointer,
     build_early_stopping,
     build_log_manager,
@@ -41,21 +40,22 @@ from ws_pipeline.classification.trainer_parts import (
     build_trainers_optimizer,
     fingerprint_training,
 )
-from ws_pipeline.classification.trainer_settings import parse_trainer_settings
-from ws_pipeline.classification.training_run import (
+from ws_pipeline.classification.training.precision import autocast
+from ws_pipeline.classification.training.run import (
     LossWeights,
     TrainingRun,
     choose_loaders,
     trainable_parameters,
 )
-from ws_pipeline.classification.training_state import (
+from ws_pipeline.classification.training.state import (
     TRAIN_LOSS,
     HistoryRecord,
     SamplerStates,
     TrainingState,
     random_states_of,
 )
-from ws_pipeline.classification.updates import Batchwise, DeferredUpdater, Updater
+from ws_pipeline.classification.training.trainer_file import check_optimizer_fits, load_trainer, save_trainer
+from ws_pipeline.classification.training.updates import Batchwise, DeferredUpdater, Updater
 from ws_pipeline.files import PathLike
 from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ws_pipeline.classification import Checkpointer, CheckpointerConfig
-from ws_pipeline.classification.fingerprint import fingerprint_of
+from ws_pipeline.classification.training.fingerprint import fingerprint_of
 from ws_pipeline.errors import SettingsError, TrainingError
 
 F1, LOSS = "task/dataset/valid/f1", "model/all/valid/loss"

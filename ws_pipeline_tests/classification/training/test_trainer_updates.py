@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ws_pipeline.classification import DictDataLoader, Trainer
-from ws_pipeline.classification import trainer as trainer_module
-from ws_pipeline.classification.updates import DeferredUpdater, Updater
+from ws_pipeline.classification.training import trainer as trainer_module
+from ws_pipeline.classification.training.updates import DeferredUpdater, Updater
 from ws_pipeline.errors import TrainingError
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.early_stopping import EarlyStopping
-from ws_pipeline.classification.log_manager import LogManager
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.seeding import random_states
+from ws_pipeline.classification.training.early_stopping import EarlyStopping
+from ws_pipeline.classification.training.log_manager import LogManager
 
 HistoryRecord = dict[str, float]
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.interrupts import HeldInterrupts
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.task import Task
-from ws_pipeline.classification.training_state import SamplerStates, TrainingState
-from ws_pipeline.classification.updates import Updater
+from ws_pipeline.classification.training.interrupts import HeldInterrupts
+from ws_pipeline.classification.training.state import SamplerStates, TrainingState
+from ws_pipeline.classification.training.updates import Updater
 from ws_pipeline.errors import DatasetError, TaskGraphError
 
 

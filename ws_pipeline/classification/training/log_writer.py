@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from ws_pipeline.classification.json_values import as_number, finite, to_json_text
 from ws_pipeline.classification.settings import LogWriterConfig
+from ws_pipeline.classification.training.json_values import as_number, finite, to_json_text
 from ws_pipeline.errors import FileFormatError
 from ws_pipeline.files import atomic_write
 from ws_pipeline.settings import parse_settings

@@ -8,12 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ws_pipeline.classification.checkpointer import Checkpointer
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.early_stopping import EarlyStopping
-from ws_pipeline.classification.fingerprint import describe_loaders, describe_model, fingerprint_of
-from ws_pipeline.classification.log_manager import LogManager
-from ws_pipeline.classification.log_writer import LogWriter
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.settings import (
     CheckpointerConfig,
@@ -21,9 +16,14 @@ from ws_pipeline.classification.settings import (
     LogWriterConfig,
     TrainerConfig,
 )
-from ws_pipeline.classification.trainer_file import check_optimizer_fits
-from ws_pipeline.classification.training_run import has_fused_update, trainable_parameters
-from ws_pipeline.classification.training_state import load_optimizer_tensors, optimizer_tensors
+from ws_pipeline.classification.training.checkpointer import Checkpointer
+from ws_pipeline.classification.training.early_stopping import EarlyStopping
+from ws_pipeline.classification.training.fingerprint import describe_loaders, describe_model, fingerprint_of
+from ws_pipeline.classification.training.log_manager import LogManager
+from ws_pipeline.classification.training.log_writer import LogWriter
+from ws_pipeline.classification.training.run import has_fused_update, trainable_parameters
+from ws_pipeline.classification.training.state import load_optimizer_tensors, optimizer_tensors
+from ws_pipeline.classification.training.trainer_file import check_optimizer_fits
 from ws_pipeline.errors import SettingsError
 from ws_pipeline.optim import build_optimizer
 from ws_pipeline.settings import Settings
@@ -52,7 +52,7 @@ def build_log_writer(config: TrainerConfig) -> LogWriter | None:
     if config.log_writer == "json":
         kind = LogWriter
     else:
-        from ws_pipeline.classification.tensorboard_writer import TensorBoardWriter
+        from ws_pipeline.classification.training.tensorboard_writer import TensorBoardWriter
 
         kind = TensorBoardWriter
     writer = kind(**_fields(config, LogWriterConfig))

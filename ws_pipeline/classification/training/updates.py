@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ws_pipeline.classification.training_state import TRAIN_LOSS, MeanLosses
+from ws_pipeline.classification.training.state import TRAIN_LOSS, MeanLosses
 from ws_pipeline.errors import TrainingError
 
 _LOOK_EVERY = 64

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from upath import UPath
 
-from ws_pipeline.classification.fingerprint import fingerprint_of
-from ws_pipeline.classification.metric_modes import MetricMode, parse_metric_mode
 from ws_pipeline.classification.settings import CheckpointerConfig
 from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
+from ws_pipeline.classification.training.fingerprint import fingerprint_of
+from ws_pipeline.classification.training.metric_modes import MetricMode, parse_metric_mode
 from ws_pipeline.errors import FileFormatError, SettingsError, TrainingError
 from ws_pipeline.files import FileFormat
 from ws_pipeline.settings import parse_settings

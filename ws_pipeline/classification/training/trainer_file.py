@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
-from ws_pipeline.classification.training_state import optimizer_tensors
+from ws_pipeline.classification.training.state import optimizer_tensors
 from ws_pipeline.errors import FileFormatError
 from ws_pipeline.files import FileFormat, PathLike
 from ws_pipeline.settings import parse_settings

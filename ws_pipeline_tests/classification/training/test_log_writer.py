@@ -23,9 +23,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws_pipeline.classification import log_writer
-from ws_pipeline.classification.log_writer import LogWriter
 from ws_pipeline.classification.settings import ModelConfig, TrainerConfig
+from ws_pipeline.classification.training import log_writer
+from ws_pipeline.classification.training.log_writer import LogWriter
 from ws_pipeline.errors import FileFormatError, InvalidInputError, SettingsError
 from ws_pipeline.settings import Settings
 
@@ -393,7 +393,7 @@ def test_settings_are_checked(tmp_path):
 
 KILLED = """
 import os, sys
-from ws_pipeline.classification.log_writer import LogWriter
+from ws_pipeline.classification.training.log_writer import LogWriter
 writer = LogWriter(log_dir=sys.argv[1], run_name="r")
 step = 0
 while True:
