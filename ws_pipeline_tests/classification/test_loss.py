@@ -146,3 +146,29 @@ def test_labels_and_weights_are_not_rounded_in_mixed_precision(dtype):
         torch.testing.assert_close(loss.double(), exact, rtol=1e-6, atol=0)
         (gradient,) = torch.autograd.grad(loss, logits)
         assert gradient.dtype == dtype
+
+
+@pytest.mark.parametrize("n_classes", [2, 15, 16])
+@pytest.mark.parametrize("kind", ["hard", "probabilities"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_few_classes_on_many_rows_are_those_of_torch(n_classes, kind, weighted):
+    generator = torch.Generator().manual_seed(0)
+    n_rows = 1500
+    weight = torch.rand(n_classes, generator=generator) if weighted else None
+    labels = torch.randint(n_classes, (n_rows,), generator=generator)
+    if kind == "probabilities":
+        labels = torch.rand(n_rows, n_classes, generator=generator).softmax(dim=1)
+    logits = [torch.randn(n_rows, n_classes, generator=generator).requires_grad_()]
+    logits.append(logits[0].detach().clone().requires_grad_())
+    losses = [
+        label_cross_entropy(logits[0], labels, weight),
+        F.cross_entropy(logits[1], labels, weight),
+    ]
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(logits[0].grad, logits[1].grad)
+    if kind == "probabilities":
+        rows = cross_entropy_with_probs(logits[0], labels, weight, reduction="none")
+        assert rows.shape == (n_rows,)
+        torch.testing.assert_close(rows, F.cross_entropy(logits[1], labels, weight, reduction="none"))

@@ -77,7 +77,7 @@ class Updater:
         self._add_up(batch, values)
         if not total.requires_grad:  # a batch of tasks that are frozen
             return
-        self.optimizer.zero_grad()
+        self._forget_gradients()
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = self._gradient_norm()
         value = norm.item()
@@ -92,6 +92,10 @@ class Updater:
 
     def close(self) -> None:
         """Leave the optimizer as it would be without this object."""
+
+    def _forget_gradients(self) -> None:
+        for parameter in self.parameters:  # what zero_grad does, without its bookkeeping
+            parameter.grad = None
 
     def _gradient_norm(self) -> Tensor:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -145,7 +149,7 @@ class DeferredUpdater(Updater):
 
     def update(self, batch: Batchwise, losses: Tensor, total: Tensor) -> None:
         """See :meth:`Updater.update`; an error comes up to :data:`_LOOK_EVERY` calls later."""
-        self.optimizer.zero_grad()
+        self._forget_gradients()
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = self._gradient_norm()
