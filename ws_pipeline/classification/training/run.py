@@ -16,7 +16,6 @@ from tqdm import tqdm
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.settings import TrainerConfig
-from ws_pipeline.classification.task import Task
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
 from ws_pipeline.classification.training.state import SamplerStates, TrainingState
 from ws_pipeline.classification.training.updates import Updater
@@ -56,7 +55,7 @@ class TrainingRun:
     class_weights
         Weights of classes by task name; None: none.
     loss_weights
-        Weights of the losses.
+        Weights of the losses by task name.
     autocast
         Context of the forward pass.
     random_states
@@ -77,7 +76,7 @@ class TrainingRun:
     updater: Updater
     samplers: SamplerStates
     class_weights: dict[str, Tensor] | None
-    loss_weights: LossWeights
+    loss_weights: dict[str, float]
     autocast: contextlib.AbstractContextManager[Any]
     fingerprint: str | None = None
     random_states: dict[str, Tensor] = field(default_factory=dict)
@@ -90,34 +89,6 @@ class TrainingRun:
     def n_batches(self) -> int:
         """Number of batches of an epoch."""
         return sum(len(loader) for loader in self.train)
-
-
-class LossWeights:
-    """Weighted sums of losses.
-
-    Parameters
-    ----------
-    tasks
-        The tasks by name, with their loss weights.
-    """
-
-    def __init__(self, tasks: dict[str, Task]) -> None:
-        self._weights = {name: task.loss_weight for name, task in tasks.items()}
-        self._even = set(self._weights.values()) == {1.0}
-        self._tensors: dict[tuple[str, ...], Tensor] = {}
-
-    def of(self, tasks: Iterable[str]) -> list[float] | None:
-        """Weights of these tasks; None when all tasks have weight 1."""
-        return None if self._even else [self._weights[task] for task in tasks]
-
-    def total(self, tasks: Iterable[str], losses: Tensor) -> Tensor:
-        """Sum of the losses `[t]` of these tasks, weighted."""
-        if self._even:
-            return losses.sum()
-        names = tuple(tasks)
-        if names not in self._tensors:
-            self._tensors[names] = losses.new_tensor(self.of(names))
-        return losses @ self._tensors[names]
 
 
 def trainable_parameters(model: MultitaskClassifier) -> list[torch.nn.Parameter]:

@@ -42,7 +42,6 @@ from ws_pipeline.classification.training.parts import (
 )
 from ws_pipeline.classification.training.precision import autocast
 from ws_pipeline.classification.training.run import (
-    LossWeights,
     TrainingRun,
     choose_loaders,
     trainable_parameters,
@@ -209,11 +208,10 @@ class Trainer:
         with run.autocast:
             losses, counts = state.model.calculate_loss(*batch, run.class_weights)
         if losses:
-            stacked = torch.stack(list(losses.values()))
-            total = run.loss_weights.total(losses, stacked)
             where = f"{dataset.name}/{dataset.split}/loss"
-            info = Batchwise(state.epoch, state.batch, where, counts, run.loss_weights.of(losses))
-            run.updater.update(info, stacked.detach(), total)
+            weights = [run.loss_weights[task] for task in losses]
+            info = Batchwise(state.epoch, state.batch, where, counts, weights)
+            run.updater.update(info, list(losses.values()))
 
     def save(self, trainer_path: PathLike) -> None:
         """Write the settings and, after :meth:`fit`, the state of the optimizer to one safetensors file.
@@ -280,7 +278,7 @@ class Trainer:
             updater=updater(model, self.optimizer, config.grad_clip or 0.0, state.losses),
             samplers=SamplerStates(train, valid),
             class_weights=weights or None,
-            loss_weights=LossWeights(model.tasks),
+            loss_weights={name: task.loss_weight for name, task in model.tasks.items()},
             autocast=cast,
         )
         if self.checkpointer is not None:

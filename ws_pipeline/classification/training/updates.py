@@ -28,7 +28,7 @@ class Batchwise(NamedTuple):
     batch: int
     where: str
     counts: dict[str, int]
-    weights: list[float] | None
+    weights: list[float]
 
 
 class Updater:
@@ -55,30 +55,26 @@ class Updater:
         self.losses = losses
         self.parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
 
-    def update(self, batch: Batchwise, losses: Tensor, total: Tensor) -> None:
-        """Take a step downhill.
+    def update(self, batch: Batchwise, losses: list[Tensor]) -> None:
+        """Take a step downhill on the weighted sum of the losses.
 
         Parameters
         ----------
         batch
             Which batch it is.
         losses
-            Losses of its tasks `[t]`, detached, in the order of ``batch.counts``.
-        total
-            What to minimize, a scalar.
+            Losses of its tasks, scalars, in the order of ``batch.counts``.
 
         Raises
         ------
         TrainingError
             A loss or the gradient is not finite; the parameters are those before the batch.
         """
-        values = losses.tolist()
+        values = torch.stack([loss.detach() for loss in losses]).tolist()
         self._check_losses(batch, values)
         self._add_up(batch, values)
-        if not total.requires_grad:  # a batch of tasks that are frozen
+        if not self._backward(losses, batch.weights):
             return
-        self._forget_gradients()
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = self._gradient_norm()
         value = norm.item()
         if not math.isfinite(value):
@@ -93,9 +89,16 @@ class Updater:
     def close(self) -> None:
         """Leave the optimizer as it would be without this object."""
 
-    def _forget_gradients(self) -> None:
+    def _backward(self, losses: list[Tensor], weights: list[float]) -> bool:
+        """Replace the gradients; False if no loss has any, as in a batch of tasks that are frozen."""
         for parameter in self.parameters:  # what zero_grad does, without its bookkeeping
             parameter.grad = None
+        # from every loss at once: their sum would be one more node for torch to go back through
+        roots = [(loss, weight) for loss, weight in zip(losses, weights, strict=True) if loss.requires_grad]
+        if roots:
+            scales = [None if weight == 1 else torch.full_like(loss, weight) for loss, weight in roots]
+            torch.autograd.backward([loss for loss, _ in roots], scales)
+        return bool(roots)
 
     def _gradient_norm(self) -> Tensor:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -109,8 +112,7 @@ class Updater:
     def _add_up(self, batch: Batchwise, values: list[float]) -> None:
         for (task, count), value in zip(batch.counts.items(), values, strict=True):
             self.losses.add(f"{task}/{batch.where}", value, count)
-        weights = batch.weights
-        total = sum(values) if weights is None else sum(w * v for w, v in zip(weights, values, strict=True))
+        total = sum(weight * value for weight, value in zip(batch.weights, values, strict=True))
         self.losses.add(TRAIN_LOSS, total, 1)
 
     def _where_not_finite(self) -> str:
@@ -147,19 +149,18 @@ class DeferredUpdater(Updater):
         # The fused kernels skip the update where this is 1; torch's GradScaler uses it the same way.
         optimizer.found_inf = self._found  # type: ignore[attr-defined]
 
-    def update(self, batch: Batchwise, losses: Tensor, total: Tensor) -> None:
+    def update(self, batch: Batchwise, losses: list[Tensor]) -> None:
         """See :meth:`Updater.update`; an error comes up to :data:`_LOOK_EVERY` calls later."""
-        self._forget_gradients()
-        if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        values = torch.stack([loss.detach() for loss in losses])
+        self._backward(losses, batch.weights)
         norm = self._gradient_norm()
         if self.grad_clip:
             nn.utils.clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
         # 0 times what is not finite is nan, and stays it: no later update passes either.
-        self._poison.add_(losses.sum(), alpha=0).add_(norm, alpha=0)
+        self._poison.add_(values.sum(), alpha=0).add_(norm, alpha=0)
         torch.ne(self._poison, 0, out=self._found)
         self.optimizer.step()
-        self._pending.append((batch, losses, norm))
+        self._pending.append((batch, values, norm))
         if len(self._pending) >= _LOOK_EVERY:
             self.flush()
 
