@@ -36,7 +36,6 @@ _WORD_BITS = 64
 _ALIGNMENT = _WORD_BITS  # rows of a chunk fill whole words of bits
 _CHUNK_BYTES = 2**26  # of a chunk's votes at most
 _CHUNK_ROWS = 2**16
-_BLOCK_ROWS = 256  # of the matrix of pairs that are counted at a time
 _TABLE_ENTRIES = 2**14  # of a table of joint codes that stays in a core's cache
 _READ_BYTES = 2**19  # of the caller's array that are validated and transposed at a time
 
@@ -265,8 +264,8 @@ def _count_bits(words: npt.NDArray[np.uint64]) -> Counts:
 
 
 def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
-    """Add a chunk's pair counts to the upper triangle of ``pairs`` (and parts of the lower), by bits."""
-    from simsimd import cdist
+    """Add a chunk's pair counts to the upper triangle of ``pairs``, by bits."""
+    from simsimd import hamming
 
     m, r = chunk.shape
     bits = np.empty((m, cardinality, r // 8), dtype=np.uint8)
@@ -274,11 +273,10 @@ def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
         bits[:, label] = np.packbits(chunk == label, axis=-1)
     bits = bits.reshape(m * cardinality, -1)
     ones = _count_bits(bits.view(np.uint64))
-    for top in range(0, len(bits), _BLOCK_ROWS):
-        rows = slice(top, top + _BLOCK_ROWS)
-        differing = np.asarray(cdist(bits[rows], bits[top:], "hamming", dtype="bin8"))
+    for row in range(len(bits)):  # not cdist, which sets the number of OpenMP threads of the process
+        differing = np.asarray(hamming(bits[row], bits[row:], "bin8"))
         # |a and b| = (|a| + |b| - |a xor b|) / 2
-        pairs[rows, top:] += ((ones[rows, None] + ones[top:] - differing) / 2).astype(np.int64)
+        pairs[row, row:] += ((ones[row] + ones[row:] - differing) / 2).astype(np.int64)
 
 
 def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -162,3 +163,13 @@ def test_more_than_255_lfs_overlap_without_wrapping():
     rows = count_rows(votes, 2)
     assert rows.n_covered == rows.n_overlapping == 70
     assert rows.n_conflicting == 0
+
+
+def test_counting_leaves_the_number_of_threads_of_torch_alone():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        count_votes(random_votes(100, 5, 3, 0.5), 3, method="popcount")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
