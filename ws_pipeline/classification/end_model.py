@@ -281,6 +281,7 @@ class _ReportingTrainer(Trainer):
 
 def _summary(trainer: Trainer, device: str) -> TrainingSummary:
     best = trainer.best_metrics_ or trainer.history_[-1]
+    kept = trainer.checkpointer if trainer.best_step_ is not None else None
     return TrainingSummary(
         device=device,
         examples_per_second=trainer.examples_per_second_,
@@ -288,7 +289,7 @@ def _summary(trainer: Trainer, device: str) -> TrainingSummary:
         best_step=int(best["step"]),
         resumed_from_step=trainer.resumed_from_step_ or 0,
         stopped_early=trainer.stopped_early_,
-        checkpoint_path=str(trainer.checkpointer.best_model_path()) if trainer.checkpointer else None,
+        checkpoint_path=None if kept is None else str(kept.best_model_path()),
     )
 
 

@@ -48,6 +48,8 @@ class Losses:
                 self.class_weights.get(task.name),
                 complete=isinstance(Y_batch, Labels) and Y_batch.is_complete(label),
             )
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # noqa: BLE001  any loss function may be the user's own
             self._failed.add(key)
             message = f"no loss of '{label}' on {dataset!r}: {type(error).__name__}: {error}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,9 @@ def derive_seed(seed: int, *path: int) -> int:
 
 
 def seed_everything(seed: int, device: torch.device) -> None:
-    """Seed torch's global generators of the CPU and of ``device``."""
+    """Seed the global generators of Python, numpy, and torch on the CPU and on ``device``."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  what datasets and modules of others draw from
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
@@ -33,8 +37,16 @@ def seed_everything(seed: int, device: torch.device) -> None:
 
 
 def random_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """States of torch's global generators of the CPU and of ``device``, by generator."""
-    states = {"cpu": torch.default_generator.get_state()}
+    """States of the global generators of Python, numpy, and torch on the CPU and ``device``, by generator."""
+    _, words, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    _, keys, *rest = numpy_state
+    states = {
+        "cpu": torch.default_generator.get_state(),
+        # words of 32 bits are exact in double precision
+        "python": torch.tensor([*words, math.nan if gauss is None else gauss], dtype=torch.float64),
+        "numpy": torch.tensor([*keys.tolist(), *rest], dtype=torch.float64),
+    }
     if device.type == "cuda":
         gpus = range(torch.cuda.device_count())
         states |= {f"cuda:{gpu}": torch.cuda.get_rng_state(gpu) for gpu in gpus}
@@ -48,6 +60,13 @@ def set_random_states(states: Mapping[str, torch.Tensor]) -> None:
     for name, state in states.items():
         if name == "cpu":
             torch.default_generator.set_state(state)
+        elif name == "python":
+            *words, gauss = state.tolist()
+            random.setstate((3, tuple(map(int, words)), None if math.isnan(gauss) else gauss))
+        elif name == "numpy":
+            *numbers, position, has_gauss, gauss = state.tolist()
+            keys = np.array(numbers, dtype=np.uint32)
+            np.random.set_state(("MT19937", keys, int(position), int(has_gauss), gauss))  # noqa: NPY002
         elif name == "mps" and torch.backends.mps.is_available():
             torch.mps.set_rng_state(state)
         elif name.startswith("cuda:") and int(name[5:]) < torch.cuda.device_count():

@@ -110,7 +110,8 @@ class CheckpointerConfig(Settings):
     checkpoint_dir: str | None = Field(
         "checkpoints",
         description="Folder of the checkpoints, a path or any fsspec URL, for one running training at a "
-        "time; None: the folder of the log.",
+        "time; best models of an earlier one are replaced. None: the folder of the log, which a restart "
+        "finds by its run_name.",
     )
     checkpoint_factor: int = Field(
         1, ge=1, description="Write a checkpoint and look for a best model every this many evaluations."

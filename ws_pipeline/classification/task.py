@@ -117,7 +117,7 @@ class Task:
         ----------
         logits
             What the last operation gave for n rows.  If it is no tensor, the loss function gets it
-            whole, with the labels of the labelled rows.
+            and the labels whole.
         labels
             Labels `[n]` or `[n, k]`; rows of -1 (all -1) are left out.
         weight
@@ -136,9 +136,10 @@ class Task:
         TaskGraphError
             The loss function returns something else than a scalar, or cannot use ``weight``.
         """
+        count = len(labels)
         if not complete:
-            logits, labels = _labelled_rows(logits, labels)
-        if not len(labels):
+            logits, labels, count = _labelled_rows(logits, labels)
+        if not count:
             return None, 0
         labels = labels.to(_device_of(logits) or labels.device)
         try:
@@ -154,7 +155,7 @@ class Task:
         if loss.ndim:
             message = f"the loss of task '{self.name}' must be a scalar, found shape {list(loss.shape)}"
             raise TaskGraphError(message)
-        return loss, len(labels)
+        return loss, count
 
     def takes_class_weights(self) -> bool:
         """Say whether the loss function has a parameter ``weight``, for weights of the classes."""
@@ -245,16 +246,21 @@ def check_class_weights(tasks: Mapping[str, Task], class_weights: Mapping[str, T
             raise TaskGraphError(message)
 
 
-def _labelled_rows(logits: Any, labels: Tensor) -> tuple[Any, Tensor]:
-    """Leave unlabelled rows out of both; logits that are no tensor are left whole."""
+def _labelled_rows(logits: Any, labels: Tensor) -> tuple[Any, Tensor, int]:
+    """Leave unlabelled rows out of both, and count the others.
+
+    With logits that are no tensor both are left whole: only the loss function can tell the rows apart.
+    """
     unlabelled = labels == -1
     if not bool(unlabelled.any()):
-        return logits, labels
+        return logits, labels, len(labels)
     if labels.ndim > 1:
         unlabelled = unlabelled.reshape(len(labels), -1).all(dim=1)
     labelled = ~unlabelled
-    rows = logits[labelled.to(logits.device)] if isinstance(logits, Tensor) else logits
-    return rows, labels[labelled]
+    count = int(labelled.sum())
+    if not isinstance(logits, Tensor):
+        return logits, labels, count
+    return logits[labelled.to(logits.device)], labels[labelled], count
 
 
 def _device_of(output: Any) -> torch.device | None:

@@ -187,32 +187,32 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
 
         The column "reference" says what they are compared with: gold, or the label model's labels.
         """
-        from ws_pipeline.analysis.scores import score_models
-
         everything = Examples.concatenate(examples)
-        tables = []
-        for task, cardinality in spec.cardinalities.items():
-            vote = _labels_of(task, "majority_vote", inputs)
-            labels = _labels_of(task, "probabilistic_labels", inputs)
-            probs = {"vote": vote.probs, "label_model": labels.probs}
-            if spec.model:
-                from ws_pipeline.classification.end_model import task_probs
-
-                probs["end_model"] = task_probs(inputs["predictions"], task, cardinality)
-            tables.append(
-                score_models(
-                    task,
-                    probs,
-                    example_ids=everything.example_ids,
-                    gold=everything.gold[task],
-                    covered=labels.covered,
-                    splits=everything.splits,
-                )
-            )
-        table = pa.concat_tables(tables)
+        table = pa.concat_tables([_score_task(spec, task, everything, inputs) for task in spec.tasks])
         return dg.MaterializeResult(value=table, metadata=score_metadata(table))
 
     return scores
+
+
+def _score_task(spec: PipelineSpec, task: str, examples: Examples, inputs: dict[str, Any]) -> pa.Table:
+    """Score the vote, the label model and, if there is one, the end model of one task."""
+    from ws_pipeline.analysis.scores import score_models
+
+    vote = _labels_of(task, "majority_vote", inputs)
+    labels = _labels_of(task, "probabilistic_labels", inputs)
+    probs = {"vote": vote.probs, "label_model": labels.probs}
+    if spec.model:
+        from ws_pipeline.classification.end_model import task_probs
+
+        probs["end_model"] = task_probs(inputs["predictions"], task, spec.cardinalities[task])
+    return score_models(
+        task,
+        probs,
+        example_ids=examples.example_ids,
+        gold=examples.gold[task],
+        covered=labels.covered,
+        splits=examples.splits,
+    )
 
 
 def _per_task(spec: PipelineSpec, name: str) -> dict[str, dg.AssetIn]:

@@ -239,6 +239,8 @@ class Checkpointer:
         """
         self._remove_leftovers()
         if not self.last_path.exists():
+            for path in filter(UPath.exists, map(self.best_model_path, self.checkpoint_task_metrics)):
+                _log.info("%s: the best model of an earlier training, which this one will replace", path)
             return None
         header, tensors = self._read()
         if header["fingerprint"] != fingerprint:

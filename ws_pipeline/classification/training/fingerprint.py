@@ -5,8 +5,8 @@ Two processes that train the same model on the same data in the same way find th
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,18 +41,27 @@ def fingerprint_of(*values: Any) -> str:
 def describe_model(model: MultitaskClassifier) -> list[Any]:
     """All that decides what a classifier computes: modules, parameters, tasks."""
     tasks = [
-        [repr(task), task.loss_weight, _name_of(task.loss_func), sorted(task.scorer.metrics)]
+        [
+            repr(task),
+            task.loss_weight,
+            _described(task.loss_func),
+            _described(task.output_func),
+            sorted(task.scorer.metrics),
+        ]
         for task in model.tasks.values()
     ]
-    return [_ADDRESS.sub("", repr(model.module_pool)), tasks, model.state_dict()]
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [_ADDRESS.sub("", repr(model.module_pool)), tasks, trained, model.state_dict()]
 
 
 def describe_loaders(loaders: Iterable[DictDataLoader]) -> list[Any]:
     """All that decides which batches loaders give: data, and how it is sampled."""
     return [
         [
-            [loader.dataset.name, loader.dataset.split, loader.dataset.X_dict, loader.dataset.Y_dict],
-            [loader.batch_size, loader.drop_last, loader.num_workers > 0, _name_of(loader.collate_fn)],
+            [type(loader.dataset).__qualname__, loader.dataset.name, loader.dataset.split],
+            [loader.dataset.X_dict, loader.dataset.Y_dict],
+            [loader.batch_size, loader.drop_last, loader.num_workers > 0],
+            _described(getattr(loader.collate_fn, "collate", loader.collate_fn)),
             [loader.sampler, loader.batch_sampler, loader.generator],
         ]
         for loader in loaders
@@ -98,7 +107,12 @@ def _feed_tensor(digest: Any, tensor: torch.Tensor) -> None:
         digest.update(content.view(torch.uint8).numpy())
 
 
-def _name_of(function: Any) -> str:
-    """Name of a function, or of the class of a callable object."""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return json.dumps([named.__module__, named.__qualname__])
+def _described(function: Any) -> list[Any]:
+    """Name of a function, or of the class of a callable object with its settings."""
+    if isinstance(function, functools.partial):
+        return [_described(function.func), list(function.args), function.keywords]
+    if hasattr(function, "__qualname__"):
+        return [function.__module__, function.__qualname__]
+    own = {name: value for name, value in vars(function).items() if not name.startswith("_")}
+    tensors = function.state_dict() if isinstance(function, torch.nn.Module) else {}
+    return [type(function).__module__, type(function).__qualname__, own, tensors]

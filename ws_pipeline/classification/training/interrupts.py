@@ -39,7 +39,7 @@ class HeldInterrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pending, former = self.pending, self._release()
-        if pending is not None:
+        if pending is not None and kind is None:  # an error on its way ends the block as well
             former[pending](pending, None)
 
     def deliver(self) -> None:

@@ -184,20 +184,39 @@ class LogWriter:
         """
         self._write(to_json_text(dict_to_write, filename), filename)
 
-    def rewind(self, step: float) -> None:
+    def go_on(self, training: str, step: float) -> None:
+        """Go on behind ``step`` of a training; what others logged before it stays.
+
+        Parameters
+        ----------
+        training
+            Says which training it is.  Where it begins in the log, a text of that name is written.
+        step
+            The step that it goes on from.  What it logged after that is dropped.
+        """
+        if any(record == _beginning(training) for _, record in self._records()):
+            self.rewind(step, training)
+        else:
+            self.add_text(**_beginning(training))
+
+    def rewind(self, step: float, training: str | None = None) -> None:
         """Forget what was logged after ``step``, for a run that goes on from an earlier checkpoint.
 
         Parameters
         ----------
         step
             The step of the checkpoint.  The log is cut before the first scalar with a later one.
+        training
+            Leave alone what is before the beginning of this training, see :meth:`go_on`.
         """
         self._close()
         self.run_log.clear()
-        end = 0
+        end, is_own = 0, training is None
+        beginning = _beginning(training or "")
         for after, record in self._records():
-            if record.get("step", step) > step:
+            if is_own and record.get("step", step) > step:
                 break
+            is_own = is_own or record == beginning
             end = after
             self._remember(record)
         if self._lines.exists():
@@ -280,6 +299,11 @@ def _parse_record(line: bytes) -> dict[str, Any] | None:
         return {"name": record["name"], "step": step, "value": value}
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _beginning(training: str) -> dict[str, str]:
+    """The record that marks where a training begins in the log."""
+    return {"name": "training", "text": training}
 
 
 def _number(item: Any) -> float:

@@ -41,7 +41,16 @@ _OUTWARD = {
 
 
 def build_early_stopping(config: TrainerConfig) -> EarlyStopping:
-    """Build what decides whether to stop."""
+    """Build what decides whether to stop.
+
+    Raises
+    ------
+    SettingsError
+        The metric has another form than "task/dataset/split/metric:mode", or is never measured.
+    """
+    if config.early_stopping_metric is not None and not config.evaluation_freq:
+        message = "early_stopping_metric needs evaluations, but evaluation_freq is 0; set it above 0"
+        raise SettingsError(message)
     return EarlyStopping(config.early_stopping_metric, config.early_stopping_patience)
 
 
@@ -82,24 +91,29 @@ def build_log_manager(
     log_writer: LogWriter | None,
     checkpointer: Checkpointer | None,
 ) -> LogManager:
-    """Build what counts.
+    """Build what counts."""
+    n_batches = sum(len(loader) for loader in train)
+    return LogManager(n_batches, log_writer, checkpointer, **_fields(config, LogManagerConfig))
+
+
+def check_runway(config: TrainerConfig, train: Sequence[DictDataLoader]) -> None:
+    """Refuse a runway that is longer than the training, after which no model would be the best one.
 
     Raises
     ------
     SettingsError
-        The runway is longer than the training.
+        It is.
     """
     n_batches = sum(len(loader) for loader in train)
-    n_points = sum(len(loader.dataset) for loader in train)
+    n_points = sum(len(loader) * (loader.batch_size or len(loader.dataset)) for loader in train)  # at most
     per_epoch = {"epochs": 1, "batches": n_batches, "points": n_points}[config.counter_unit]
     n_units = config.n_epochs * per_epoch
-    if checkpointer is not None and config.checkpoint_runway > n_units:
+    if config.checkpointing and config.checkpoint_runway > n_units:
         message = (
             f"checkpoint_runway={config.checkpoint_runway:g} {config.counter_unit} is longer than the whole "
             f"training of {n_units}; lower it, or raise n_epochs"
         )
         raise SettingsError(message)
-    return LogManager(n_batches, log_writer, checkpointer, **_fields(config, LogManagerConfig))
 
 
 def build_trainers_optimizer(
@@ -117,6 +131,10 @@ def build_trainers_optimizer(
     parameters = trainable_parameters(model)
     fused = has_fused_update(config.optimizer, model, parameters) or None
     optimizer = build_optimizer(parameters, config, weight_decay=config.l2, fused=fused)
+    if fused and config.optimizer == "sgd" and config.momentum:
+        # the fused kernel takes all buffers or none; one that starts at 0 gives the same first update
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     if moments:
         check_optimizer_fits("the loaded trainer", moments, parameters)
         load_optimizer_tensors(optimizer, moments)

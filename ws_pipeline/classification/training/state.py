@@ -188,7 +188,7 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _generators(loaders: Iterable[DictDataLoader]) -> Iterator[torch.Generator]:
     for loader in loaders:
         batch_sampler = loader.batch_sampler
-        for sampler in (loader.sampler, batch_sampler, getattr(batch_sampler, "sampler", None)):
-            generator = getattr(sampler, "generator", None)
+        for source in (loader, loader.sampler, batch_sampler, getattr(batch_sampler, "sampler", None)):
+            generator = getattr(source, "generator", None)
             if isinstance(generator, torch.Generator):
                 yield generator

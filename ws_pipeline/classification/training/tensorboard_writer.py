@@ -72,9 +72,9 @@ class TensorBoardWriter(LogWriter):
         self.writer.add_text("config", f"```\n{shown}```")
         self.writer.flush()
 
-    def rewind(self, step: float) -> None:
+    def rewind(self, step: float, training: str | None = None) -> None:
         """Forget what was logged after ``step``; TensorBoard hides it."""
-        super().rewind(step)
+        super().rewind(step, training)
         self.writer.close()
         self.writer = self._new_writer(purge_step=int(step // 1) + 1)
 

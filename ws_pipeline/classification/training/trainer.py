@@ -38,6 +38,7 @@ from ws_pipeline.classification.training.parts import (
     build_log_manager,
     build_log_writer,
     build_trainers_optimizer,
+    check_runway,
     fingerprint_training,
 )
 from ws_pipeline.classification.training.precision import autocast
@@ -55,6 +56,7 @@ from ws_pipeline.classification.training.state import (
 )
 from ws_pipeline.classification.training.trainer_file import check_optimizer_fits, load_trainer, save_trainer
 from ws_pipeline.classification.training.updates import Batchwise, DeferredUpdater, Updater
+from ws_pipeline.errors import DatasetError
 from ws_pipeline.files import PathLike
 from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
 
@@ -160,7 +162,8 @@ class Trainer:
         TrainingError
             A loss or the gradient is not finite; the parameters are those before that batch.
         """
-        run = self._begin(model, dataloaders)
+        with own_random_numbers(model.device):
+            run = self._begin(model, dataloaders)
         state = run.state
         with own_random_numbers(model.device), self._closing(run):
             self._resume(run)
@@ -263,6 +266,7 @@ class Trainer:
             model, train, given=config.class_weights, balanced=config.balance_classes
         )
         self.optimizer = build_trainers_optimizer(config, model, self._loaded_moments)
+        check_runway(config, train)
         self.log_writer = build_log_writer(config)
         self.checkpointer = build_checkpointer(config, self.log_writer)
         self.log_manager = build_log_manager(config, train, self.log_writer, self.checkpointer)
@@ -297,8 +301,8 @@ class Trainer:
                 run.samplers.restore(tensors)
                 run.random_states = random_states_of(tensors)
                 self.resumed_from_step_ = run.state.step
-                if self.log_writer is not None:  # what came after the checkpoint is logged again
-                    self.log_writer.rewind(self.log_manager.point_total)
+            if self.log_writer is not None:  # what came after the checkpoint is logged again
+                self.log_writer.go_on(run.fingerprint, self.log_manager.point_total)
         self.history_ = run.state.history
         run.n_points_before = self.log_manager.point_total
 
@@ -404,4 +408,8 @@ class Trainer:
 
 
 def _n_rows(batch: Batch) -> int:
-    return len(next(iter(batch[1].values())))
+    labels = next(iter(batch[1].values()), None)
+    if labels is None:
+        message = "a batch has no labels at all; the loader's collate function has to keep them"
+        raise DatasetError(message)
+    return len(labels)

@@ -102,6 +102,8 @@ class Updater:
 
     def _gradient_norm(self) -> Tensor:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if not gradients:
+            return torch.zeros((), device=self.parameters[0].device)
         return nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
 
     def _check_losses(self, batch: Batchwise, values: list[float]) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
+from torch import nn
 from torch.utils.data import WeightedRandomSampler
 
 from ws_pipeline.classification import DictDataLoader, Trainer
@@ -78,6 +81,11 @@ class Training:
         parameters = {name: tensor.tolist() for name, tensor in self.model.state_dict().items()}
         trainer = self.trainer
         return [parameters, json.dumps(trainer.history_), trainer.best_step_, trainer.best_metrics_]
+
+
+def with_smoothing(model, smoothing):
+    model.tasks["three"].loss_func = nn.CrossEntropyLoss(label_smoothing=smoothing)
+    return model
 
 
 def break_off():
@@ -273,6 +281,47 @@ def test_a_sampler_with_a_generator_of_its_own_continues(training, tmp_path):
     assert training.trainer.resumed_from_step_ == 9
 
 
+def test_random_numbers_of_numpy_and_python_continue(training, tmp_path):
+    """A module of someone else may draw from them: they are seeded, and part of the checkpoint."""
+    make_model = training.make_model
+
+    def noisy():
+        model = make_model()
+
+        def noise(_module, _inputs, output):
+            return output * (1 + 0.1 * np.random.normal() + 0.1 * random.gauss(0, 1))  # noqa: NPY002
+
+        model.module_pool["trunk"].register_forward_hook(noise)
+        return model
+
+    training.make_model = noisy
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    expected = training.start(checkpoint_dir=str(tmp_path / "whole")).outcome()
+    assert training.start(checkpoint_dir=str(tmp_path / "again")).outcome() == expected
+    with pytest.raises(BrokenOffError):
+        training.start(8, break_off)
+    assert training.start().outcome() == expected
+    assert training.trainer.resumed_from_step_ == 6
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+
+
+def test_the_log_of_another_training_stays(training, tmp_path):
+    log = {"logging": True, "log_writer": "json", "log_dir": str(tmp_path / "logs"), "run_name": "r"}
+    path = tmp_path / "logs" / "r" / "log.jsonl"
+    training.start(**log)
+    first = path.read_bytes()
+    with pytest.raises(BrokenOffError):  # before its first checkpoint
+        training.start(2, break_off, lr=0.02, **log)
+    with pytest.raises(BrokenOffError):
+        training.start(8, break_off, lr=0.02, checkpoint_factor=2, **log)
+    training.start(lr=0.02, checkpoint_factor=2, **log)
+    assert training.trainer.resumed_from_step_ == 6
+    assert path.read_bytes().startswith(first)
+    steps = [json.loads(line).get("step") for line in path.read_text().splitlines()]
+    per_training = first.count(b'"step"')
+    assert sum(step is not None for step in steps) == 2 * per_training
+
+
 def test_another_training_starts_anew_and_says_so(training, whole, caplog):
     with pytest.raises(BrokenOffError):
         training.start(7, break_off)
@@ -286,40 +335,47 @@ def test_another_training_starts_anew_and_says_so(training, whole, caplog):
     assert training.outcome() == whole
 
 
-@pytest.mark.parametrize(
-    "change", ["seed", "data", "labels", "batch_size", "parameters", "dropout", "loss_weight"]
-)
+def weighted(model):
+    model.tasks["two"].loss_weight = 2.0
+    return model
+
+
+def frozen(model):
+    model.module_pool["trunk"].requires_grad_(requires_grad=False)
+    return model
+
+
+OTHER_MODELS = {
+    "parameters": lambda make: with_smoothing(make(seed=1), 0.0),
+    "dropout": lambda make: with_smoothing(make(dropout=0.5), 0.0),
+    "loss_weight": lambda make: weighted(with_smoothing(make(), 0.0)),
+    "loss function": lambda make: with_smoothing(make(), 0.5),
+    "frozen": lambda make: frozen(with_smoothing(make(), 0.0)),
+}
+
+
+@pytest.mark.parametrize("change", ["nothing", "seed", "data", "labels", "batch_size", *OTHER_MODELS])
 def test_what_makes_another_training(training, change):
+    make_model, loaders = training.make_model, training.loaders
+    training.make_model = lambda: with_smoothing(make_model(), 0.0)
     with pytest.raises(BrokenOffError):
         training.start(7, break_off)
-    make_model, loaders = training.make_model, training.loaders
-    settings = {"seed": 4} if change == "seed" else {}
-    if change == "parameters":
-        training.make_model = lambda: make_model(seed=1)
-    elif change == "dropout":
-        training.make_model = lambda: make_model(dropout=0.5)
-    elif change == "loss_weight":
+    if change in OTHER_MODELS:
+        training.make_model = lambda: OTHER_MODELS[change](make_model)
 
-        def weighted():
-            model = make_model()
-            model.tasks["two"].loss_weight = 2.0
-            return model
+    def changed():
+        train, valid = loaders()
+        if change == "data":
+            train.dataset.X_dict["features"][59, 3] += 1
+        elif change == "labels":
+            valid.dataset.Y_dict["three"][0] = -1
+        elif change == "batch_size":
+            train = DictDataLoader(train.dataset, batch_size=15, shuffle=True)
+        return [train, valid]
 
-        training.make_model = weighted
-    elif change != "seed":
-
-        def changed():
-            train, valid = loaders()
-            if change == "data":
-                train.dataset.X_dict["features"][59, 3] += 1
-            elif change == "labels":
-                valid.dataset.Y_dict["three"][0] = -1
-            else:
-                train = DictDataLoader(train.dataset, batch_size=15, shuffle=True)
-            return [train, valid]
-
-        training.loaders = changed
-    assert training.start(**settings).trainer.resumed_from_step_ is None
+    training.loaders = changed
+    resumed = training.start(seed=4 if change == "seed" else 0).trainer.resumed_from_step_
+    assert resumed == (6 if change == "nothing" else None)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ws_pipeline.classification import (
     Operation,
     Task,
     Trainer,
+    collate_dicts,
 )
 from ws_pipeline.errors import DatasetError, SettingsError, TaskGraphError, TrainingError
 
@@ -153,7 +154,8 @@ def test_history_and_evaluation_frequency(make_model, make_dataset):
     assert len(trainer.fit(model, [DictDataLoader(splits[0], batch_size=60)]).history_) == 4
 
 
-def test_partially_labelled_tasks(make_model, make_dataset):
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamax", "adamw"])
+def test_partially_labelled_tasks(make_model, make_dataset, optimizer):
     """Two datasets with one task each train both heads; the unlabelled head stays as it was."""
     full = make_dataset()
     model = make_model()
@@ -161,15 +163,44 @@ def test_partially_labelled_tasks(make_model, make_dataset):
     only_two = DictDataset(
         "left", "train", full.X_dict, {"two": full.Y_dict["two"], "three": torch.full((60,), -1)}
     )
-    record = fit(model, only_two).history_[0]
+    record = fit(model, only_two, optimizer=optimizer).history_[0]
     assert "three/left/train/loss" not in record
     after = state(model)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {name for name in before if "three_head" not in name and "standardizer" not in name}
     only_three = DictDataset("right", "train", full.X_dict, {"three": full.Y_dict["three"]})
-    record = fit(model, only_two, only_three).history_[0]
+    record = fit(model, only_two, only_three, optimizer=optimizer).history_[0]
     assert {"two/left/train/loss", "three/right/train/loss"} <= set(record)
     assert "module_pool.three_head.weight" in {name for name in after if after[name] != state(model)[name]}
+
+
+def test_loss_of_logits_that_are_no_tensor(make_model, make_dataset):
+    """The loss function gets all rows of both, and the labelled ones count."""
+    data = make_dataset()
+    data.Y_dict["three"][::2] = -1
+    results = []
+    for as_list in (False, True):
+        model = make_model(dropout=0.0)
+        task = model.tasks["three"]
+        if as_list:
+            model.module_pool["three_head"].register_forward_hook(lambda _, __, logits: [logits])
+            task.loss_func = lambda logits, labels: F.cross_entropy(logits[0], labels, ignore_index=-1)
+        losses, counts = model.calculate_loss(data.X_dict, data.Y_dict)
+        results.append((losses["three"].item(), counts))
+        if as_list:
+            fit(model, data)
+    assert results[0][0] == pytest.approx(results[1][0])
+    assert results[0][1] == results[1][1] == {"three": 30, "two": 60}
+
+
+def test_a_loader_that_drops_the_labels_is_refused(make_model, dataset):
+    def collate(items):
+        fields, _ = collate_dicts(items)
+        return fields, {}
+
+    loader = DictDataLoader(dataset, collate_fn=collate, batch_size=16)
+    with pytest.raises(DatasetError, match="a batch has no labels at all"):
+        Trainer(progress_bar=False).fit(make_model(), [loader])
 
 
 @pytest.mark.parametrize("scheduler", ["shuffled", "sequential"])
