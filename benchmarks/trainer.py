@@ -4,7 +4,7 @@
     python benchmarks/trainer.py --quick          50,000 rows only, fewer repetitions
     python benchmarks/trainer.py --device cuda    default where there is a GPU: also bf16 and a wide trunk
 
-Two tasks of 10 and 2 classes with probabilistic labels on 100 features, a trunk 100-64 that both share,
+Two tasks of 10 and 2 classes with probabilistic labels on 64 features, a trunk 100-64 that both share
 Adam, gradients clipped at norm 1: the same modules with the same initial weights, the same data, loss and
 batch size for all.  Every measurement has a process of its own with OMP_NUM_THREADS (default 1); imports
 are done, data made and a few steps taken before the clock starts.  The processes take turns, and the best
@@ -44,7 +44,7 @@ from torch.nn import functional as F  # noqa: N812
 BATCHES = [64, 256, 1024]
 SIZES = [50_000, 200_000]
 CLASSES = {"color": 10, "shape": 2}
-N_FEATURES = 100
+N_FEATURES = 64
 SMALL, WIDE = [100, 64], [1024] * 4
 LR = 0.001
 MIN_STEPS = 400
