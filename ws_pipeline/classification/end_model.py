@@ -23,6 +23,7 @@ from ws_pipeline.analysis import probs_to_preds
 from ws_pipeline.classification.data import DictDataset
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.datasets import FEATURES, Fields, feature_fields, split_by_reference
+from ws_pipeline.classification.history import HistoryRecord
 from ws_pipeline.classification.mlp import build_tasks
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.own_tasks import build_own_tasks
@@ -30,7 +31,7 @@ from ws_pipeline.classification.settings import EndModelConfig, ModelConfig, Tra
 from ws_pipeline.classification.task import Task
 from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 from ws_pipeline.classification.training.run import TrainingRun
-from ws_pipeline.classification.training.trainer import HistoryRecord, Trainer
+from ws_pipeline.classification.training.trainer import Trainer
 from ws_pipeline.errors import DatasetError, FileFormatError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.files import FileFormat, PathLike

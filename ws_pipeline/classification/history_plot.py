@@ -7,13 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ws_pipeline.classification.history import POSITION
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Series = dict[str, tuple[list[float], list[float]]]
 """Name to epochs and values."""
 
-_NOT_PLOTTED = frozenset({"epoch", "step", "lr"})
 _MAX_LINES = 12
 _INCHES, _DOTS_PER_INCH = (9.0, 3.4), 80
 
@@ -61,7 +62,7 @@ def _series(history: Sequence[Mapping[str, float]], steps_per_epoch: float) -> S
     series: Series = {}
     for record in history:
         for name, value in record.items():
-            if name not in _NOT_PLOTTED and math.isfinite(value):
+            if name not in POSITION and math.isfinite(value):
                 epochs, values = series.setdefault(name, ([], []))
                 epochs.append(record["step"] / steps_per_epoch)
                 values.append(value)

@@ -9,17 +9,17 @@ import dagster as dg
 import pyarrow as pa
 
 from ws_pipeline.analysis.scores import GOLD
+from ws_pipeline.classification.history import POSITION
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.end_model import EndModel
 
 _DIGITS = 5
-_POSITION = {"epoch", "step", "lr"}
 
 
 def describe_epoch(record: Mapping[str, float]) -> str:
     """One line for the log: the epoch, then its losses and scores by name."""
-    values = [f"{name} {value:.4g}" for name, value in record.items() if name not in _POSITION]
+    values = [f"{name} {value:.4g}" for name, value in record.items() if name not in POSITION]
     return f"epoch {record['epoch']}: " + ", ".join(values)
 
 
@@ -34,7 +34,7 @@ def training_metadata(end_model: "EndModel") -> dict[str, Any]:
     training = end_model.training
     assert training is not None
     best = next(record for record in end_model.history if record["step"] == training.best_step)
-    found = {name: value for name, value in best.items() if name not in _POSITION and math.isfinite(value)}
+    found = {name: value for name, value in best.items() if name not in POSITION and math.isfinite(value)}
     picture = plot_history(end_model.history, best_step=training.best_step)
     return {
         "device": training.device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,3 +212,21 @@ def test_a_file_of_the_format_before_is_refused(tmp_path):
     (tmp_path / "model").write_bytes(content.replace(b'format_version\\": 2', b'format_version\\": 1'))
     with pytest.raises(FileFormatError, match="format version 1, this release reads version 2"):
         EndModel.load(tmp_path / "model")
+
+
+def test_without_a_best_model_there_is_no_path_to_one(tmp_path):
+    settings = EndModelConfig(
+        n_epochs=20,
+        checkpoint_metric="model/all/train/loss:min",
+        checkpoint_runway=19,
+        early_stopping_metric="model/all/train/loss:max",
+        early_stopping_patience=1,
+    )
+    arguments = {"classes": CLASSES, "architecture": ModelConfig(hidden=[8])}
+    model = train_end_model(dataset(), settings=settings, checkpoint_dir=str(tmp_path), **arguments)
+    assert model.training.stopped_early
+    assert model.training.checkpoint_path is None
+    kept = train_end_model(
+        dataset(), settings=EndModelConfig(n_epochs=1), checkpoint_dir=str(tmp_path), **arguments
+    )
+    assert Path(kept.training.checkpoint_path).exists()

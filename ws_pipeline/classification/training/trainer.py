@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation import evaluate_loaders
+from ws_pipeline.classification.history import POSITION, HistoryRecord
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.seeding import (
     derive_seed,
@@ -49,7 +50,6 @@ from ws_pipeline.classification.training.run import (
 )
 from ws_pipeline.classification.training.state import (
     TRAIN_LOSS,
-    HistoryRecord,
     SamplerStates,
     TrainingState,
     random_states_of,
@@ -60,10 +60,7 @@ from ws_pipeline.errors import DatasetError
 from ws_pipeline.files import PathLike
 from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
 
-__all__ = ["HistoryRecord", "Trainer"]
-
 _BATCHES, _DROPOUT = 0, 1
-_POSITION = ("epoch", "step", "lr")
 
 
 class Trainer:
@@ -164,16 +161,20 @@ class Trainer:
         """
         with own_random_numbers(model.device):
             run = self._begin(model, dataloaders)
-        state = run.state
-        with own_random_numbers(model.device), self._closing(run):
-            self._resume(run)
-            with self._progress_bar(run), HeldInterrupts(enabled=self.checkpointer is not None) as interrupts:
-                run.interrupts = interrupts
-                while state.epoch <= self.config.n_epochs and not state.stopped:
-                    self.run_epoch(run)
-            self.log_manager.cleanup(model)
+            with self._closing(run):
+                self._train(run)
         self._finish(run)
         return self
+
+    def _train(self, run: TrainingRun) -> None:
+        """Run the epochs that are left, and load the best model."""
+        state = run.state
+        self._resume(run)
+        with self._progress_bar(run), HeldInterrupts(enabled=self.checkpointer is not None) as interrupts:
+            run.interrupts = interrupts
+            while state.epoch <= self.config.n_epochs and not state.stopped:
+                self.run_epoch(run)
+        self.log_manager.cleanup(state.model)
 
     def run_epoch(self, run: TrainingRun) -> None:
         """Take a step per batch of the epoch, or of the rest of it after a checkpoint."""
@@ -360,7 +361,7 @@ class Trainer:
 
     def _check_metrics(self, run: TrainingRun, record: HistoryRecord) -> None:
         """Refuse metrics that do not exist; a dataset may have had no batch since the record before."""
-        known = record.keys() - set(_POSITION)
+        known = record.keys() - set(POSITION)
         for loader in run.train:
             where = f"{loader.dataset.name}/{loader.dataset.split}/loss"
             known |= {f"{task}/{where}" for task in run.state.model.labels_to_tasks(loader.dataset.Y_dict)}

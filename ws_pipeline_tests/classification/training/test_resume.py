@@ -194,6 +194,16 @@ def test_a_second_signal_does_not_wait(training):
     assert training.start().trainer.resumed_from_step_ == 3  # the last evaluation
 
 
+def test_an_error_is_not_hidden_by_a_signal_that_came_with_it(training):
+    def both():
+        interrupt()
+        raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        training.start(5, both)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_the_log_of_a_resumed_training_is_that_of_an_undisturbed_one(training, tmp_path):
     log = {"logging": True, "log_writer": "json", "log_dir": str(tmp_path / "logs"), "checkpoint_factor": 2}
     with pytest.raises(BrokenOffError):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import RandomSampler
 
 from ws_pipeline.analysis import Scorer
 from ws_pipeline.classification import DictDataLoader, DictDataset, Trainer
@@ -97,6 +98,31 @@ def test_a_runway_longer_than_training(fit):
         SettingsError, match="checkpoint_runway=4 epochs is longer than the whole training of 3"
     ):
         fit(n_epochs=3, checkpoint_runway=4)
+
+
+def test_a_runway_in_points_of_a_sampler_that_repeats_rows(fit, make_dataset, tmp_path):
+    """The sampler's rows count, not the dataset's; a runway that is refused leaves no log behind."""
+    log = {"logging": True, "log_writer": "json", "log_dir": str(tmp_path / "logs")}
+    loaders = [DictDataLoader(make_dataset(), batch_size=16, sampler=list(range(60)) * 10)]
+    settings = {"n_epochs": 1, "counter_unit": "points", "evaluation_freq": 100, "loaders": loaders}
+    trainer, _ = fit(checkpoint_runway=100, **settings)
+    assert trainer.best_step_ is not None
+    with pytest.raises(SettingsError, match=r"checkpoint_runway=700 points is longer than the whole .* 608"):
+        fit(checkpoint_runway=700, **settings, **log)
+    assert not (tmp_path / "logs").exists()
+
+
+def test_early_stopping_that_would_never_look_is_refused():
+    with pytest.raises(SettingsError, match="early_stopping_metric needs evaluations, but evaluation_freq"):
+        Trainer(early_stopping_metric=f"{VALID_LOSS}:min", evaluation_freq=0)
+
+
+def test_balancing_classes_leaves_the_global_random_numbers_alone(fit, make_dataset):
+    data = make_dataset()
+    loaders = [DictDataLoader(data, batch_size=16, sampler=RandomSampler(data))]
+    before = torch.get_rng_state()
+    fit(n_epochs=1, loaders=loaders, class_weights={"three": "balanced"})
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
