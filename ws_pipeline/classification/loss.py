@@ -94,16 +94,26 @@ def label_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = 
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, reduction: str = "mean") -> Tensor:
-    """Torch's cross entropy, up to six times faster on a CPU with few classes.
+    """Torch's cross entropy, several times faster on a CPU with few classes.
 
     There, torch's softmax goes number by number along a row shorter than a vector register.  Seen as
     one example with n places, the same logits have n numbers in a row.
     """
-    few = logits.shape[1] < _FEW_CLASSES and logits.numel() >= _MANY_LOGITS
-    if logits.device.type != "cpu" or not few:
-        return F.cross_entropy(logits, labels, weight=weight, reduction=reduction)
-    losses = F.cross_entropy(logits.t()[None], labels.t()[None], weight=weight, reduction=reduction)
-    return losses[0] if reduction == "none" else losses
+    few = logits.shape[1] < _FEW_CLASSES and logits.device.type == "cpu"
+    if few and labels.ndim == 2 and len(labels):
+        return _soft_cross_entropy(logits.t(), labels.t(), weight, reduction)
+    if few and labels.ndim == 1 and logits.numel() >= _MANY_LOGITS:
+        losses = F.cross_entropy(logits.t()[None], labels[None], weight=weight, reduction=reduction)
+        return losses[0] if reduction == "none" else losses
+    return F.cross_entropy(logits, labels, weight=weight, reduction=reduction)
+
+
+def _soft_cross_entropy(logits: Tensor, probs: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """The same for `[k, n]`, with as little as possible to go back through."""
+    scale = -1 / probs.shape[1] if reduction == "mean" else -1.0
+    factors = probs * scale if weight is None else probs * (weight * scale)[:, None]
+    losses = F.log_softmax(logits, dim=0) * factors
+    return losses.sum(dim=0) if reduction == "none" else losses.sum()
 
 
 def _at_least_single(logits: Tensor) -> Tensor:

@@ -172,3 +172,20 @@ def test_few_classes_on_many_rows_are_those_of_torch(n_classes, kind, weighted):
         rows = cross_entropy_with_probs(logits[0], labels, weight, reduction="none")
         assert rows.shape == (n_rows,)
         torch.testing.assert_close(rows, F.cross_entropy(logits[1], labels, weight, reduction="none"))
+
+
+@pytest.mark.parametrize("n_classes", [3, 20])
+def test_no_rows_have_no_mean(n_classes):
+    nothing = torch.empty(0, n_classes)
+    assert torch.isnan(cross_entropy_with_probs(nothing, nothing))
+    assert cross_entropy_with_probs(nothing, nothing, reduction="sum") == 0
+    assert cross_entropy_with_probs(nothing, nothing, reduction="none").shape == (0,)
+
+
+@pytest.mark.parametrize("n_classes", [3, 20])
+def test_probabilities_can_be_trained_too(n_classes):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, n_classes, generator=generator)
+    probs = torch.rand(5, n_classes, generator=generator).requires_grad_()
+    (gradient,) = torch.autograd.grad(cross_entropy_with_probs(logits, probs), probs)
+    torch.testing.assert_close(gradient, -F.log_softmax(logits, dim=1) / 5)

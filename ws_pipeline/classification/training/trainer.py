@@ -101,7 +101,8 @@ class Trainer:
     examples_per_second_
         Examples trained on per second in this process, evaluations and checkpoints left out.
     checkpointer, log_manager, log_writer, optimizer
-        What the last :meth:`fit` used; None where there was none.
+        What the last :meth:`fit` used; None where there was none.  Hooks on the optimizer's
+        ``step`` are not called.
 
     Raises
     ------

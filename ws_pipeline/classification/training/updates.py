@@ -14,11 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ws_pipeline.classification.training.fused_step import FusedStep
 from ws_pipeline.classification.training.state import TRAIN_LOSS, MeanLosses
 from ws_pipeline.errors import TrainingError
 
 _LOOK_EVERY = 64
 _CLIP_EPS = 1e-6  # torch's own, in clip_grads_with_norm_
+_FEW_NUMBERS = 2**16
 
 
 class Batchwise(NamedTuple):
@@ -54,6 +56,9 @@ class Updater:
         self.grad_clip = grad_clip
         self.losses = losses
         self.parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
+        n_numbers = sum(parameter.numel() for parameter in self.parameters)
+        self._is_small = n_numbers <= _FEW_NUMBERS and all(parameter.is_cpu for parameter in self.parameters)
+        self._step = FusedStep(optimizer)
 
     def update(self, batch: Batchwise, losses: list[Tensor]) -> None:
         """Take a step downhill on the weighted sum of the losses.
@@ -70,18 +75,19 @@ class Updater:
         TrainingError
             A loss or the gradient is not finite; the parameters are those before the batch.
         """
-        values = torch.stack([loss.detach() for loss in losses]).tolist()
+        values = [loss.item() for loss in losses]
         self._check_losses(batch, values)
         self._add_up(batch, values)
-        if not self._backward(losses, batch.weights):
+        gradients = self._backward(losses, batch.weights)
+        if not gradients:
             return
-        norm = self._gradient_norm()
+        norm = self._norm(gradients)
         value = norm.item()
         if not math.isfinite(value):
             self._refuse_gradient(batch, value, self._where_not_finite())
         if self.grad_clip and value + _CLIP_EPS > self.grad_clip:
             nn.utils.clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
-        self.optimizer.step()
+        self._step(gradients)
 
     def flush(self) -> None:
         """Bring ``losses`` up to date."""
@@ -89,8 +95,8 @@ class Updater:
     def close(self) -> None:
         """Leave the optimizer as it would be without this object."""
 
-    def _backward(self, losses: list[Tensor], weights: list[float]) -> bool:
-        """Replace the gradients; False if no loss has any, as in a batch of tasks that are frozen."""
+    def _backward(self, losses: list[Tensor], weights: list[float]) -> list[Tensor]:
+        """Replace the gradients; none if no loss has any, as in a batch of tasks that are frozen."""
         for parameter in self.parameters:  # what zero_grad does, without its bookkeeping
             parameter.grad = None
         # from every loss at once: their sum would be one more node for torch to go back through
@@ -98,13 +104,15 @@ class Updater:
         if roots:
             scales = [None if weight == 1 else torch.full_like(loss, weight) for loss, weight in roots]
             torch.autograd.backward([loss for loss, _ in roots], scales)
-        return bool(roots)
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
 
-    def _gradient_norm(self) -> Tensor:
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        if not gradients:
-            return torch.zeros((), device=self.parameters[0].device)
-        return nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
+    def _norm(self, gradients: list[Tensor]) -> Tensor:
+        """Norm of all gradients as one vector."""
+        dense = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+        if self._is_small and dense:  # joining them costs less than a norm for each
+            norm: Tensor = torch.linalg.vector_norm(torch.cat([gradient.reshape(-1) for gradient in dense]))
+            return norm
+        return nn.utils.get_total_norm(dense)
 
     def _check_losses(self, batch: Batchwise, values: list[float]) -> None:
         for task, value in zip(batch.counts, values, strict=True):
@@ -154,14 +162,14 @@ class DeferredUpdater(Updater):
     def update(self, batch: Batchwise, losses: list[Tensor]) -> None:
         """See :meth:`Updater.update`; an error comes up to :data:`_LOOK_EVERY` calls later."""
         values = torch.stack([loss.detach() for loss in losses])
-        self._backward(losses, batch.weights)
-        norm = self._gradient_norm()
+        gradients = self._backward(losses, batch.weights)
+        norm = self._norm(gradients)
         if self.grad_clip:
             nn.utils.clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
         # 0 times what is not finite is nan, and stays it: no later update passes either.
         self._poison.add_(values.sum(), alpha=0).add_(norm, alpha=0)
         torch.ne(self._poison, 0, out=self._found)
-        self.optimizer.step()
+        self._step(gradients)
         self._pending.append((batch, values, norm))
         if len(self._pending) >= _LOOK_EVERY:
             self.flush()
