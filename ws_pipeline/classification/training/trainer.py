@@ -346,7 +346,7 @@ class Trainer:
             self._check_metrics(run, record)
         state.history.append(record)
         self._log(record)
-        run.progress.set_postfix(epoch=state.epoch, loss=f"{record[TRAIN_LOSS]:.4f}", refresh=False)
+        self._show_losses(run, record)
         if evaluate:
             state.stopped = state.early_stopping.should_stop(record)
             is_due = self.log_manager.trigger_checkpointing()
@@ -393,8 +393,18 @@ class Trainer:
     def _show_progress(self, run: TrainingRun) -> None:
         if run.progress.update():  # whether the bar was drawn anew, a few times per second
             run.updater.flush()
-            loss = run.state.losses.means()[TRAIN_LOSS]
-            run.progress.set_postfix(epoch=run.state.epoch, loss=f"{loss:.4f}", refresh=False)
+            self._show_losses(run, run.state.losses.means())
+
+    def _show_losses(self, run: TrainingRun, losses: HistoryRecord) -> None:
+        """Write losses behind the bar: the whole model's, then the tasks'."""
+        ending = f"/{self.config.train_split}/loss"
+        shown = {"loss": losses[TRAIN_LOSS]} | {
+            name.removesuffix(ending) if len(run.train) > 1 else name.partition("/")[0]: value
+            for name, value in losses.items()
+            if name != TRAIN_LOSS and name.endswith(ending)
+        }
+        texts = {name: f"{value:.4f}" for name, value in shown.items()}
+        run.progress.set_postfix({"epoch": run.state.epoch, **texts}, refresh=False)
 
     @contextlib.contextmanager
     def _closing(self, run: TrainingRun) -> Iterator[None]:

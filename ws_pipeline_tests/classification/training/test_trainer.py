@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -270,11 +271,19 @@ def test_frozen_parameters_stay(make_model, dataset):
         fit(model, dataset)
 
 
-def test_a_progress_bar_on_standard_error(make_model, dataset, capsys):
-    Trainer(n_epochs=2).fit(make_model(), [DictDataLoader(dataset, batch_size=60)])
+def test_a_progress_bar_on_standard_error(make_model, make_dataset, dataset, capsys):
+    loader = DictDataLoader(dataset, batch_size=60)
+    trainer = Trainer(n_epochs=2).fit(make_model(), [loader])
     shown = capsys.readouterr().err
     assert "2/2" in shown
-    assert "epoch=2, loss=" in shown
+    last = trainer.history_[-1]
+    names = {"loss": "model/all/train/loss", "three": "three/toy/train/loss", "two": "two/toy/train/loss"}
+    assert ", ".join(["epoch=2", *(f"{name}={last[key]:.4f}" for name, key in names.items())]) in shown
+    other = DictDataLoader(make_dataset(name="other"), batch_size=60)
+    Trainer(n_epochs=1, batch_scheduler="sequential").fit(make_model(), [loader, other])
+    assert re.search(
+        r"loss=.*, three/toy=.*, two/toy=.*, three/other=.*, two/other=", capsys.readouterr().err
+    )
     fit(make_model(), dataset)
     assert capsys.readouterr().err == ""
 
