@@ -79,8 +79,6 @@ class Updater:
         self._check_losses(batch, values)
         self._add_up(batch, values)
         gradients = self._backward(losses, batch.weights)
-        if not gradients:
-            return
         norm = self._norm(gradients)
         value = norm.item()
         if not math.isfinite(value):

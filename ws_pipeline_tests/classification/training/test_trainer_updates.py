@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from ws_pipeline.classification import DictDataLoader, Trainer
+from ws_pipeline.classification import DictDataLoader, MultitaskClassifier, Operation, Task, Trainer
 from ws_pipeline.classification.training import trainer as trainer_module
 from ws_pipeline.classification.training.updates import DeferredUpdater, Updater
 from ws_pipeline.errors import TrainingError
@@ -86,3 +87,27 @@ def test_no_checkpoint_of_parameters_after_a_bad_batch(make_model, make_dataset,
     with pytest.raises(TrainingError, match="batch 11: the loss of task 'three' is nan"):
         trainer.fit(make_model(), [loader])
     assert trainer.resumed_from_step_ == 10
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamax", "sgd"])
+def test_batches_of_a_frozen_task_change_nothing(make_dataset, updater, optimizer):
+    """Their loss has no gradient at all, but is in the history."""
+    states = []
+    for names in (["both"], ["both", "frozen"], ["frozen", "both"]):
+        torch.manual_seed(0)
+        tasks = [
+            Task(name, nn.ModuleDict({name: nn.Linear(4, k)}), [Operation(name, [("_input_", "features")])])
+            for name, k in (("three", 3), ("two", 2))
+        ]
+        model = MultitaskClassifier(tasks, device=-1)
+        model.module_pool["two"].requires_grad_(requires_grad=False)
+        datasets = {name: make_dataset(name=name) for name in names}
+        if "frozen" in datasets:
+            del datasets["frozen"].Y_dict["three"]
+        loaders = [DictDataLoader(data, batch_size=20) for data in datasets.values()]
+        settings = {"optimizer": optimizer, "batch_scheduler": "sequential", "progress_bar": False}
+        trainer = Trainer(n_epochs=1, **settings).fit(model, loaders)
+        assert all(trainer.history_[0][f"two/{name}/train/loss"] > 0 for name in names)
+        states.append(state(model))
+    assert states[0] == states[1] == states[2]
+    assert issubclass(updater, Updater)
