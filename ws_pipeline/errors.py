@@ -15,6 +15,7 @@
     │   ├── DatasetError                    fields or labels of a DictDataset
     │   ├── TaskGraphError                  tasks, operations and modules that do not fit
     │   ├── MetricError                     a metric that is unknown or cannot be computed
+    │   │   └── UndefinedMetricError        ... because of the gold labels, such as those of one class only
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
     ├── NotFittedError (ValueError, AttributeError)   predict before fit
     ├── DeviceError (RuntimeError)          the requested device is not there
@@ -79,6 +80,10 @@ class TaskGraphError(InvalidInputError):
 
 class MetricError(InvalidInputError):
     """A metric that is unknown or not defined for these labels."""
+
+
+class UndefinedMetricError(MetricError):
+    """A metric that these gold labels give no value, such as recall without a positive one."""
 
 
 class FileFormatError(InvalidInputError):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ws_pipeline.errors import MetricError
+from ws_pipeline.errors import MetricError, UndefinedMetricError
 
 Labels = NDArray[np.int64]
 AVERAGES = ("micro", "macro", "weighted")
@@ -114,7 +114,7 @@ def _require_positives(metric: str, golds: Labels, kwargs: Mapping[str, Any]) ->
             f"metric '{metric}' needs gold labels of class {positive}, found only "
             f"{np.unique(golds).tolist()}; pass zero_division to give such data a value"
         )
-        raise MetricError(message)
+        raise UndefinedMetricError(message)
 
 
 def require_several_classes(metric: str, golds: Labels) -> None:
@@ -122,4 +122,4 @@ def require_several_classes(metric: str, golds: Labels) -> None:
     classes = np.unique(golds)
     if len(classes) == 1:
         message = f"metric '{metric}' needs gold labels of two classes, found only {classes.tolist()}"
-        raise MetricError(message)
+        raise UndefinedMetricError(message)

@@ -34,7 +34,7 @@ from ws_pipeline.analysis import label_metrics, probability_metrics
 from ws_pipeline.analysis.label_metrics import AVERAGED_METRICS, BINARY_METRICS, counts_class_one, instead
 from ws_pipeline.analysis.labels import as_labels
 from ws_pipeline.analysis.probability_metrics import roc_auc
-from ws_pipeline.errors import InvalidInputError, MetricError
+from ws_pipeline.errors import InvalidInputError, MetricError, UndefinedMetricError
 from ws_pipeline.settings import nearest
 
 
@@ -67,7 +67,7 @@ def metric_score(
         A name in :data:`METRICS`.
     filter_dict
         Per label set ("golds", "preds"): values whose rows are left out, for example
-        ``{"golds": [-1], "preds": [-1]}``.
+        ``{"golds": [-1], "preds": [-1]}``.  Nothing else that the metric does not need is looked at.
     **kwargs
         Handed to the scikit-learn function, for example ``beta`` of fbeta, ``labels`` of f1_macro,
         ``max_fpr`` of roc_auc; ``abstain_label`` (default -1) to coverage, ``n_bins`` to
@@ -81,21 +81,24 @@ def metric_score(
     Raises
     ------
     MetricError
-        The metric is unknown, an input it needs is missing or has the wrong shape, no row is left,
-        or it is not defined for these gold labels.
+        The metric is unknown, or an input it needs is missing or has the wrong shape.
+    UndefinedMetricError
+        No row is left, or the metric is not defined for these gold labels.
     """
     if metric not in METRICS:
         message = f"unknown metric '{metric}', {nearest(metric, list(METRICS))}"
         raise MetricError(message)
-    given = {"golds": golds, "preds": preds, "probs": probs}
-    columns = {name: _to_array(metric, name, value) for name, value in given.items() if value is not None}
+    passed = {"golds": golds, "preds": preds, "probs": probs}
+    given = {name: value for name, value in passed.items() if value is not None}
     inputs = METRICS[metric].inputs
-    missing = [name for name in inputs if name not in columns]
+    missing = [name for name in inputs if name not in given]
     if missing:
-        found = ", ".join(columns) or "nothing"
+        found = ", ".join(given) or "nothing"
         message = f"metric '{metric}' needs {' and '.join(inputs)}, found {found}; pass {', '.join(missing)}"
         raise MetricError(message)
-    _require_binary(metric, columns, kwargs)
+    _require_binary(metric, probs, kwargs)
+    used = {*inputs, *(filter_dict or {})}
+    columns = {name: _to_array(metric, name, value) for name, value in given.items() if name in used}
     rows = _kept_rows(metric, columns, filter_dict or {})
     return float(METRICS[metric].func(*(columns[name][rows] for name in inputs), **kwargs))
 
@@ -125,16 +128,16 @@ def _to_array(metric: str, name: str, value: ArrayLike) -> NDArray[Any]:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _require_binary(metric: str, columns: Mapping[str, NDArray[Any]], kwargs: Mapping[str, Any]) -> None:
+def _require_binary(metric: str, probs: ArrayLike | None, kwargs: Mapping[str, Any]) -> None:
     """Refuse a metric of two classes where the probabilities show that there are more.
 
     The labels alone do not: those of a few rows may happen to be 0 and 1 only.
     """
-    if metric in BINARY_METRICS and counts_class_one(kwargs) and "probs" in columns:
-        n_classes = columns["probs"].shape[1]
-        if n_classes > 2:
+    if metric in BINARY_METRICS and counts_class_one(kwargs) and probs is not None:
+        shape = np.shape(probs)
+        if len(shape) == 2 and shape[1] > 2:
             message = (
-                f"metric '{metric}' is for classes 0 and 1, found probs with {n_classes} columns; "
+                f"metric '{metric}' is for classes 0 and 1, found probs with {shape[1]} columns; "
                 f"{instead(metric)}"
             )
             raise MetricError(message)
@@ -160,7 +163,7 @@ def _kept_rows(
     if not rows.any():
         reason = f"all {n} rows are filtered out" if n else "there are no rows"
         message = f"metric '{metric}' needs at least one row, but {reason}"
-        raise MetricError(message)
+        raise UndefinedMetricError(message)
     return rows
 
 

@@ -55,7 +55,7 @@ def probs_to_preds(
     Raises
     ------
     InvalidInputError
-        ``probs`` is not `[n, k]` with k >= 1, a row is not finite, the policy is unknown, or the keys
+        ``probs`` is not `[n, k]` with k >= 2, a row is not finite, the policy is unknown, or the keys
         are not `[n]`.
 
     Examples
@@ -85,6 +85,24 @@ def probs_to_preds(
         draws = np.random.default_rng().random((len(tied_rows), values.shape[1]))
         preds[tied_rows] = np.where(tied[tied_rows], draws, -1.0).argmax(axis=1)
     return preds
+
+
+def hard_labels(golds: NDArray[Any]) -> NDArray[Any]:
+    """Classes of labels of either kind.
+
+    Parameters
+    ----------
+    golds
+        Hard labels `[n]`, `[n, 1]` or, if they are integers, `[1, n]`, which are returned as they
+        are; or probabilities `[n, k]`.
+
+    Returns
+    -------
+    ndarray
+        Most probable classes `[n]`; -1 for a row without a single most probable one.
+    """
+    is_hard = golds.ndim != 2 or golds.shape[1] == 1 or (len(golds) == 1 and golds.dtype.kind in "iub")
+    return golds if is_hard else probs_to_preds(golds, tie_break_policy="abstain")
 
 
 def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
@@ -128,8 +146,10 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
 
 def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
     values = np.asarray(probs)
-    if values.ndim != 2 or values.shape[1] == 0:
-        message = f"probs must have shape [n, k] with k >= 1, found {list(values.shape)}"
+    if values.ndim != 2 or values.shape[1] < 2:
+        message = f"probs must have shape [n, k] with a column per class, k >= 2, found {list(values.shape)}"
+        if values.ndim == 2 and values.shape[1] == 1:
+            message += "; for a probability p of class 1, the two columns are 1 - p and p"
         raise InvalidInputError(message)
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ws_pipeline.analysis.label_metrics import Labels, require_several_classes, sklearn_metrics
-from ws_pipeline.errors import MetricError
+from ws_pipeline.errors import MetricError, UndefinedMetricError
 
 Probs = NDArray[np.floating]
 _SUM_TOLERANCE = 1e-5
@@ -40,7 +40,7 @@ def roc_auc(
             f"metric '{metric}' over {n_classes} classes needs gold labels of each, "
             f"found none of {absent.tolist()}"
         )
-        raise MetricError(message)
+        raise UndefinedMetricError(message)
     _require_distributions(metric, probs)
     settings = {"labels": np.arange(n_classes), "multi_class": multi_class, **kwargs}
     return float(sklearn_metrics().roc_auc_score(golds, probs.astype(np.float64), **settings))

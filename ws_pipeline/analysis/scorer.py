@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ws_pipeline.analysis.metrics import METRICS, metric_score
-from ws_pipeline.errors import MetricError
+from ws_pipeline.analysis.predictions import hard_labels
+from ws_pipeline.errors import MetricError, UndefinedMetricError
 from ws_pipeline.settings import nearest
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Scorer:
         Names from :data:`~ws_pipeline.analysis.metrics.METRICS`.  Default: none.
     custom_metric_funcs
         Own metrics by name: functions of ``(golds, preds, probs)`` that return one number, or
-        several by name.  They see all rows, abstains included.
+        several by name.  They see all rows, abstains included, and labels as they are;
+        :func:`~ws_pipeline.analysis.metric_score` and partial forms of it see classes.
     abstain_label
         Rows whose gold label or prediction has this value are left out of every named metric but
         coverage, which counts such predictions.  None: no row is left out.
@@ -88,18 +90,26 @@ class Scorer:
         return partial(metric_score, metric=name, filter_dict={"golds": abstains, "preds": abstains})
 
     def score(
-        self, golds: ArrayLike, preds: ArrayLike | None = None, probs: ArrayLike | None = None
+        self,
+        golds: ArrayLike,
+        preds: ArrayLike | None = None,
+        probs: ArrayLike | None = None,
+        *,
+        undefined: Literal["raise", "nan"] = "raise",
     ) -> dict[str, float]:
         """Compute all metrics.
 
         Parameters
         ----------
         golds
-            Gold labels `[n]`, integers.
+            Gold labels `[n]`, integers, or probabilities `[n, k]`; of these, named metrics take the
+            most probable class, and no class where there is no single one.
         preds
             Predictions `[n]` or `[n, 1]`, integers; needed by most metrics.
         probs
             Probabilities `[n, k]`; needed by roc_auc, log_loss and the other metrics of probabilities.
+        undefined
+            What a metric is that these gold labels give no value: an error, or nan.
 
         Returns
         -------
@@ -109,22 +119,27 @@ class Scorer:
         Raises
         ------
         MetricError
-            There are no rows, or a metric cannot be computed from what was passed.
+            There are no rows, a metric cannot be computed from what was passed, or an own one gives
+            no number.
         """
         labels = np.asarray(golds)
         if len(labels) == 0:
             message = "cannot score: there are no gold labels"
             raise MetricError(message)
-        columns = [None if values is None else np.asarray(values) for values in (preds, probs)]
+        columns = [labels, *(None if values is None else np.asarray(values) for values in (preds, probs))]
         scores: dict[str, float] = {}
         for name, function in self.metrics.items():
-            value = function(labels, *columns)
-            named = dict(value) if isinstance(value, Mapping) else {name: value}
-            clash = scores.keys() & named.keys()
+            try:
+                found = _compute(name, function, columns)
+            except UndefinedMetricError:
+                if undefined == "raise":
+                    raise
+                found = {name: float("nan")}
+            clash = scores.keys() & found.keys()
             if clash:
                 message = f"two metrics are called '{min(clash)}'; rename what custom metric '{name}' returns"
                 raise MetricError(message)
-            scores.update({key: float(number) for key, number in named.items()})
+            scores.update(found)
         return scores
 
     @overload
@@ -199,11 +214,23 @@ class Scorer:
 
 def _score_if_defined(metric: str, function: CustomMetric, columns: list[Any]) -> Mapping[str, float]:
     try:
-        value = function(*columns)
+        return _compute(metric, function, columns)
     except MetricError:  # the same call worked over all rows: it is the slice that lacks a class
         return {}
+
+
+def _compute(metric: str, function: CustomMetric, columns: list[Any]) -> dict[str, float]:
+    """What a metric says of golds, preds and probs, by name."""
+    golds, *others = columns
+    if getattr(function, "func", None) is metric_score:
+        golds = hard_labels(golds)
+    value = function(golds, *others)
     named = value if isinstance(value, Mapping) else {metric: value}
-    return {name: float(number) for name, number in named.items()}
+    try:
+        return {name: float(number) for name, number in named.items()}
+    except (TypeError, ValueError) as wrong:
+        message = f"custom metric '{metric}' must return a number, or numbers by name, found {value!r}"
+        raise MetricError(message) from wrong
 
 
 def _slice_rows(slices: Slices, *, n: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -6,6 +6,7 @@ Legend: n = examples, k = classes of a task.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ws_pipeline.analysis import probs_to_preds
+from ws_pipeline.analysis import Scorer, probs_to_preds
+from ws_pipeline.analysis.predictions import hard_labels
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation_losses import Losses, LossKey, ScoreKey
-from ws_pipeline.errors import DatasetError, MetricError
+from ws_pipeline.errors import DatasetError, MetricError, UndefinedMetricError, WsPipelineWarning
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
@@ -137,7 +139,12 @@ def score_loaders(
     DatasetError
         Two loaders have the same label, dataset name and split.
     MetricError
-        A metric is not defined for the labels.
+        A metric cannot be computed from what the task gives.
+
+    Warns
+    -----
+    WsPipelineWarning
+        The labels give a metric no value; it is nan.
     """
     return _score_all(model, dataloaders, remap_labels, None)
 
@@ -171,15 +178,16 @@ def evaluate_loaders(
     DatasetError
         Two loaders have the same label, dataset name and split.
     MetricError
-        A metric is not defined for the labels, or is called "loss".
+        A metric cannot be computed from what the task gives, or is called "loss".
     TaskGraphError
         A task cannot use its class weights.
 
     Warns
     -----
     WsPipelineWarning
-        A loss cannot be computed on these labels, as when a loss function takes probabilities and
-        the labels are hard; it and the sum of its split are left out.
+        The labels give a metric no value; it is nan.  A loss cannot be computed on these labels, as
+        when a loss function takes probabilities and the labels are hard; it and the sum of its split
+        are left out.
     """
     model.check_class_weights(class_weights or {})
     losses = Losses(class_weights or {})
@@ -200,18 +208,36 @@ def _score_all(
     losses: Losses | None,
 ) -> dict[ScoreKey, float]:
     scores: dict[ScoreKey, float] = {}
-    seen: set[LossKey] = set()
+    check_places(model, dataloaders, remap_labels)
     for dataloader in dataloaders:
         name, split = dataloader.dataset.name, dataloader.dataset.split
         task_of = model.labels_to_tasks(dataloader.dataset.Y_dict, remap_labels)
-        for label in task_of:
-            if (label, name, split) in seen:
-                message = f"two loaders have labels '{label}' of dataset '{name}', split '{split}'"
-                raise DatasetError(message + "; give one dataset another name")
-            seen.add((label, name, split))
         for label, values in _score_one(model, dataloader, task_of, losses).items():
             scores.update({(label, name, split, metric): value for metric, value in values.items()})
     return scores
+
+
+def check_places(
+    model: MultitaskClassifier,
+    dataloaders: Sequence[DictDataLoader],
+    remap_labels: RemapLabels | None = None,
+) -> None:
+    """Refuse loaders whose scores would have the same name.
+
+    Raises
+    ------
+    DatasetError
+        Two loaders have the same label, dataset name and split.
+    """
+    seen: set[LossKey] = set()
+    for dataset in (dataloader.dataset for dataloader in dataloaders):
+        for label in model.labels_to_tasks(dataset.Y_dict, remap_labels):
+            place = (label, dataset.name, dataset.split)
+            if place in seen:
+                message = f"two loaders have labels '{label}' of dataset '{dataset.name}', split "
+                message += f"'{dataset.split}'; give one dataset another name"
+                raise DatasetError(message)
+            seen.add(place)
 
 
 def _score_one(
@@ -227,26 +253,32 @@ def _score_one(
         if label not in results["golds"]:
             message = f"{dataloader.dataset!r}: the loader's batches have no labels '{label}' to score with"
             raise DatasetError(message)
-        golds = hard_labels(to_array(results["golds"][label]))
-        if (golds != -1).any():
-            probs = to_array(results["probs"][label])
+        golds = to_array(results["golds"][label])
+        if (hard_labels(golds) != -1).any():
+            where = f"'{label}' of {dataloader.dataset!r}"
             try:
-                scores[label] = model.tasks[task].scorer.score(golds, probs_to_preds(probs), probs)
+                probs = to_array(results["probs"][label])
+                preds = probs_to_preds(probs)
+                scores[label] = _score_if_defined(where, model.tasks[task].scorer, golds, preds, probs)
             except Exception as error:
-                error.add_note(f"when scoring '{label}' of {dataloader.dataset!r}")
+                error.add_note(f"when scoring {where}")
                 raise
     return scores
+
+
+def _score_if_defined(where: str, scorer: Scorer, *columns: NDArray[Any]) -> dict[str, float]:
+    """Scores, nan and a warning for those that the labels give no value: training goes on."""
+    try:
+        return scorer.score(*columns)
+    except UndefinedMetricError as error:
+        warnings.warn(f"{where}: {error}; such scores are nan", WsPipelineWarning, stacklevel=2)
+        return scorer.score(*columns, undefined="nan")
 
 
 def to_array(values: Tensor) -> NDArray[Any]:
     """As an array; numpy has no bfloat16."""
     array: NDArray[Any] = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     return array
-
-
-def hard_labels(golds: NDArray[Any]) -> NDArray[Any]:
-    """Classes `[n]` of labels of either kind; -1 where there is none, or no most probable one."""
-    return golds if golds.ndim == 1 else probs_to_preds(golds, tie_break_policy="abstain")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics as sk
 
 from ws_pipeline.analysis import METRICS, metric_score
-from ws_pipeline.errors import MetricError
+from ws_pipeline.errors import MetricError, UndefinedMetricError
 
 RNG = np.random.default_rng(0)
 GOLDS = RNG.integers(0, 2, 200)
@@ -170,7 +170,7 @@ def test_class_one_never_predicted_is_zero(metric):
         ({"metric": "matthews_corrcoef", "golds": GOLDS * 0 + 1}, r"two classes, found only \[1\]"),
         ({"metric": "roc_auc", "golds": GOLDS3}, r"golds in 0..1, the columns of probs, found \[2\]"),
         ({"metric": "roc_auc", "probs": PROBS3, "multi_class": "ovr"}, r"of each, found none of \[2\]"),
-        ({"metric": "accuracy", "preds": PREDS[:-1]}, "one length, found golds 200, preds 199, probs 200"),
+        ({"metric": "accuracy", "preds": PREDS[:-1]}, "one length, found golds 200, preds 199"),
         (
             {"metric": "accuracy", "preds": PREDS + 0.5},
             r"'accuracy': preds contains .* non-integer value: \d.5 in row 0 \(200 in all\)",
@@ -186,7 +186,6 @@ def test_class_one_never_predicted_is_zero(metric):
             r"probs as finite numbers \[n, k\], found float64 .*\[200\]",
         ),
         ({"metric": "roc_auc", "probs": PROBS * np.nan}, r"NaN or infinity in row 0 \(200 rows in all\)"),
-        ({"metric": "accuracy", "probs": PROBS * np.inf}, "probs as finite numbers"),
         ({"filter_dict": {"golds": [0, 1]}}, "at least one row, but all 200 rows are filtered out"),
         ({"filter_dict": {"probs": [0]}}, "'golds' and 'preds', found 'probs'"),
     ],
@@ -224,3 +223,18 @@ def test_no_rows():
 
 def test_zero_division_gives_undefined_data_a_value():
     assert metric_score([0, 0], [0, 0], metric="f1", zero_division=1.0) == 1.0
+
+
+@pytest.mark.parametrize("probs", [SCORES, PROBS * np.nan, ["high"] * 200])
+def test_what_a_metric_does_not_need_is_not_looked_at(probs):
+    expected = metric_score(GOLDS, PREDS, metric="f1")
+    assert metric_score(GOLDS, PREDS, probs, metric="f1") == expected
+
+
+def test_labels_without_a_value_can_be_told_from_misuse():
+    for golds, metric in ((GOLDS * 0, "f1"), (GOLDS * 0, "roc_auc"), (GOLDS * 0, "matthews_corrcoef")):
+        with pytest.raises(UndefinedMetricError):
+            metric_score(golds, PREDS, PROBS, metric=metric)
+    with pytest.raises(MetricError) as caught:
+        metric_score(GOLDS3, PREDS, PROBS3, metric="f1")
+    assert not isinstance(caught.value, UndefinedMetricError)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ws_pipeline.analysis import preds_to_probs, probs_to_preds
+from ws_pipeline.analysis.predictions import hard_labels
 from ws_pipeline.errors import InvalidInputError
 
 
@@ -73,9 +74,23 @@ def test_no_tolerance_still_ties_equal_values():
     assert probs_to_preds([[0.5, 0.5], [0.4, 0.6]], tie_break_policy="abstain", tol=0.0).tolist() == [-1, 1]
 
 
-def test_one_class_and_no_rows():
-    assert probs_to_preds(np.ones((3, 1))).tolist() == [0, 0, 0]
+def test_no_rows():
     assert probs_to_preds(np.ones((0, 4))).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("golds", "classes"),
+    [
+        ([0, 2, -1], [0, 2, -1]),
+        ([[0], [2], [-1]], [[0], [2], [-1]]),
+        ([[0, 2, 1]], [[0, 2, 1]]),
+        ([[0.1, 0.9], [0.5, 0.5], [-1, -1]], [1, -1, -1]),
+        ([[0.1, 0.7, 0.2]], [1]),
+        ([[0, 1], [1, 0]], [1, 0]),
+    ],
+)
+def test_hard_labels(golds, classes):
+    assert hard_labels(np.array(golds)).tolist() == classes
 
 
 def test_round_trip():
@@ -90,8 +105,9 @@ def test_round_trip():
     ("call", "message"),
     [
         (lambda: probs_to_preds([[0.5, 0.5]], tie_break_policy="first"), "unknown tie_break_policy 'first'"),
-        (lambda: probs_to_preds([0.5, 0.5]), r"shape \[n, k\] with k >= 1, found \[2\]"),
-        (lambda: probs_to_preds(np.ones((2, 0))), r"found \[2, 0\]"),
+        (lambda: probs_to_preds([0.5, 0.5]), r"shape \[n, k\] with a column per class, k >= 2, found \[2\]"),
+        (lambda: probs_to_preds(np.ones((2, 0))), r"found \[2, 0\]$"),
+        (lambda: probs_to_preds(np.ones((2, 1))), r"found \[2, 1\]; for a .* p of class 1, .* 1 - p and p"),
         (lambda: probs_to_preds([[0.1, 0.9], [np.nan, 0.5], [0, np.inf]]), "in 2 rows, first in rows 1, 2"),
         (lambda: preds_to_probs([0, -1, 3], 3), r"0..2, found -1 in row 1, 3 in row 2 \(2 rows"),
         (lambda: preds_to_probs([0.5], 3), r"found 0.5 in row 0"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ws_pipeline.analysis import Scorer
-from ws_pipeline.errors import MetricError
+from ws_pipeline.analysis import Scorer, metric_score
+from ws_pipeline.errors import MetricError, UndefinedMetricError
 
 GOLDS = np.array([0, 1, -1, 1, 0])
 PREDS = np.array([0, -1, 1, 1, 1])
@@ -173,3 +174,43 @@ def test_scores_and_slices_are_those_of_snorkel(seed):
     found = ours.score_slices(slices, golds, preds, probs, as_dataframe=True)
     expected = theirs.score_slices(slices, golds, preds, probs, as_dataframe=True)
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_metrics_that_the_labels_give_no_value_can_be_nan():
+    scorer = Scorer(
+        metrics=["accuracy", "f1", "roc_auc"], custom_metric_funcs={"n": lambda golds, *_: len(golds)}
+    )
+    golds = np.zeros(5, dtype=int)
+    with pytest.raises(UndefinedMetricError, match="'f1' needs gold labels of class 1"):
+        scorer.score(golds, PREDS, PROBS)
+    scores = scorer.score(golds, PREDS, PROBS, undefined="nan")
+    assert {name: value for name, value in scores.items() if not math.isnan(value)} == {
+        "accuracy": 0.25,
+        "n": 5,
+    }
+    assert list(scores) == ["accuracy", "f1", "roc_auc", "n"]
+    with pytest.raises(MetricError, match="needs golds and probs"):
+        scorer.score(golds, PREDS, undefined="nan")
+
+
+def test_probabilistic_gold_labels():
+    """Named metrics, and partial forms of them, take classes; own ones the labels as they are."""
+    golds = np.array([[0.8, 0.2], [0.1, 0.9], [0.5, 0.5], [-1, -1]])
+    own = {
+        "brier": lambda golds, preds, probs: np.mean((golds[:2] - probs[:2]) ** 2),  # noqa: ARG005
+        "f2": partial(metric_score, metric="fbeta", beta=2, filter_dict={"golds": [-1]}),
+    }
+    scores = Scorer(metrics=["accuracy"], custom_metric_funcs=own).score(golds, [0, 0, 1, 1], PROBS[:4])
+    assert scores == {"accuracy": 0.5, "brier": pytest.approx(0.085), "f2": 0.0}
+
+
+@pytest.mark.parametrize("value", [None, "high", np.ones(3), {"x": None}])
+def test_a_custom_metric_that_gives_no_number_is_named(value):
+    scorer = Scorer(custom_metric_funcs={"mine": lambda *_: value})
+    with pytest.raises(MetricError, match="custom metric 'mine' must return a number, or numbers by name"):
+        scorer.score(GOLDS, PREDS, PROBS)
+
+
+def test_probabilities_of_class_one_alone_do_where_no_metric_needs_them():
+    scores = Scorer(metrics=["accuracy", "f1"]).score(GOLDS, PREDS, PROBS[:, 1])
+    assert scores == Scorer(metrics=["accuracy", "f1"]).score(GOLDS, PREDS)

@@ -21,7 +21,13 @@ from ws_pipeline.classification import (
 )
 from ws_pipeline.classification import evaluation as evaluation_module
 from ws_pipeline.classification.evaluation import evaluate_loaders
-from ws_pipeline.errors import DatasetError, MetricError, TaskGraphError, WsPipelineWarning
+from ws_pipeline.errors import (
+    DatasetError,
+    InvalidInputError,
+    MetricError,
+    TaskGraphError,
+    WsPipelineWarning,
+)
 
 OPS = [Operation("body", [("_input_", "features")])]
 
@@ -201,3 +207,58 @@ def test_a_column_is_its_batches_in_a_row(monkeypatch, limits, n_expected):
         column.append(batch)
     assert torch.equal(column.values(), rows)
     assert column.values().untyped_storage().nbytes() == rows.nbytes
+
+
+def one_task(scorer=None, *, k=2, loss_func=None, output_func=None) -> MultitaskClassifier:
+    torch.manual_seed(0)
+    body = nn.ModuleDict({"body": nn.Linear(4, k)})
+    return MultitaskClassifier([Task("t", body, OPS, scorer, loss_func, output_func)], device=-1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_labels_in_one_column_are_hard_labels(dataset, dtype):
+    labels = (dataset.X_dict["features"][:, 0] > 0).long()
+    model = one_task(
+        Scorer(metrics=["accuracy", "f1"]), loss_func=lambda o, y: F.cross_entropy(o, y.view(-1).long())
+    )
+    data = [DictDataset("d", "valid", dataset.X_dict, {"t": y}) for y in (labels, labels[:, None].to(dtype))]
+    flat, column = (evaluate_loaders(model, [DictDataLoader(part, batch_size=7)]) for part in data)
+    assert flat == column
+    assert 0 < flat["t/d/valid/accuracy"] < 1
+
+
+def test_an_output_of_one_column_is_refused_with_the_remedy(dataset):
+    model = one_task(k=1, output_func=torch.sigmoid)
+    data = DictDataset("d", "valid", dataset.X_dict, {"t": torch.zeros(60)})
+    with pytest.raises(InvalidInputError, match="the two columns are 1 - p and p") as caught:
+        model.score([DictDataLoader(data, batch_size=60)])
+    assert caught.value.__notes__ == ["when scoring 't' of " + repr(data)]
+
+
+def test_a_class_that_is_missing_makes_scores_nan_and_says_so(dataset):
+    model = one_task(Scorer(metrics=["accuracy", "f1", "roc_auc"]))
+    data = DictDataset("d", "valid", dataset.X_dict, {"t": torch.zeros(60, dtype=torch.int64)})
+    message = r"'t' of DictDataset\('d', 'valid'.*'f1' needs gold labels of class 1.*; such scores are nan"
+    with pytest.warns(WsPipelineWarning, match=message) as caught:
+        scores = model.score([DictDataLoader(data, batch_size=60)])
+    assert len(caught) == 1
+    assert {name.rpartition("/")[2] for name, value in scores.items() if math.isnan(value)} == {
+        "f1",
+        "roc_auc",
+    }
+
+
+def test_own_metrics_see_the_labels_as_they_are(dataset):
+    """As tasks with several right answers need it."""
+    labels = (dataset.X_dict["features"][:, :3] > 0).float()
+    own = {"right": lambda golds, preds, probs: ((probs > 0.5) == golds).mean()}  # noqa: ARG005
+    model = one_task(
+        Scorer(custom_metric_funcs=own),
+        k=3,
+        loss_func=F.binary_cross_entropy_with_logits,
+        output_func=torch.sigmoid,
+    )
+    data = DictDataset("d", "valid", dataset.X_dict, {"t": labels})
+    found = evaluate_loaders(model, [DictDataLoader(data, batch_size=7)])
+    right = (model({"features": dataset.X_dict["features"]}, ["t"])["body"] > 0) == labels.bool()
+    assert found["t/d/valid/right"] == pytest.approx(right.float().mean().item())
