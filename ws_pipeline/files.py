@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _HEADER_KEY = "ws_pipeline"
 _FORMAT_KEY, _VERSION_KEY = "format", "format_version"
+_ZIP = b"PK"
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
 
 T = TypeVar("T")
@@ -191,6 +192,11 @@ def read_stamped(
         tensors = load(content)
     except SafetensorError as broken:
         message = f"{path}: not a complete safetensors file ({_first_line(broken)}); write it again"
+        if content.startswith(_ZIP):  # what torch.save writes
+            message = (
+                f"{path}: a file of torch.save, expected a safetensors file; hand what torch.load reads from "
+                "it to load_state_dict, then save again"
+            )
         raise FileFormatError(message) from broken
     header = _safetensors_header(content)
     name, version = header.pop(_FORMAT_KEY, None), header.pop(_VERSION_KEY, None)

@@ -1,12 +1,13 @@
 """The union of several tasks' graphs: one pool of modules, each operation once.
 
 Modules and operations are shared by name.  A name that means two different things in two tasks is
-refused: silently taking the first would train the wrong head.
+refused: silently taking the first would train the wrong head.  Operations of one name that differ in
+what they read are refused only when their tasks are computed together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -27,8 +28,8 @@ def merge_tasks(tasks: Sequence[Task]) -> tuple[dict[str, Task], nn.ModuleDict]:
     Raises
     ------
     TaskGraphError
-        There is no task, one is something else, two have one name, or a module's or operation's
-        name means two different things.
+        There is no task, one is something else, two have one name, or a module's name, or the module
+        of an operation's name, means two different things.
     """
     by_name: dict[str, Task] = {}
     pool = nn.ModuleDict()
@@ -55,7 +56,7 @@ def join_task(tasks: dict[str, Task], pool: nn.ModuleDict, task: Task) -> None:
         message = f"two tasks are called '{task.name}'; give one another name"
         raise TaskGraphError(message)
     _check_modules(tasks, pool, task)
-    _check_operations([*tasks.values(), task])
+    _check_operations([*tasks.values(), task], lambda first, second: first.module_name == second.module_name)
     tasks[task.name] = task
     pool.update(dict(task.module_pool.items()))
 
@@ -71,13 +72,12 @@ def _check_modules(tasks: Mapping[str, Task], pool: nn.ModuleDict, task: Task) -
             raise TaskGraphError(message)
 
 
-def _check_operations(tasks: Iterable[Task]) -> None:
+def _check_operations(tasks: Iterable[Task], agree: Callable[[Operation, Operation], bool]) -> None:
     seen: dict[str, tuple[Operation, str]] = {}
     for task in tasks:
         for operation in task.op_sequence:
             first, owner = seen.setdefault(operation.name, (operation, task.name))
-            same_module = first.module_name == operation.module_name
-            if not same_module or first.inputs != operation.inputs:
+            if not agree(first, operation):
                 message = (
                     f"tasks '{owner}' and '{task.name}' have two different operations called "
                     f"'{operation.name}': {first!r} and {operation!r}; give one another name"
@@ -91,7 +91,7 @@ def plan_operations(tasks: Mapping[str, Task], task_names: Iterable[str]) -> lis
     Raises
     ------
     TaskGraphError
-        There is no such task.
+        There is no such task, or two of them have operations of one name that read different things.
     """
     plan: dict[str, Operation] = {}
     wanted = set(task_names)
@@ -100,10 +100,11 @@ def plan_operations(tasks: Mapping[str, Task], task_names: Iterable[str]) -> lis
         name = min(unknown)
         message = f"there is no task '{name}', {nearest(name, list(tasks))}"
         raise TaskGraphError(message)
-    for task in tasks.values():
-        if task.name in wanted:
-            for operation in task.op_sequence:
-                plan.setdefault(operation.name, operation)
+    chosen = [task for task in tasks.values() if task.name in wanted]
+    _check_operations(chosen, lambda first, second: first.inputs == second.inputs)
+    for task in chosen:
+        for operation in task.op_sequence:
+            plan.setdefault(operation.name, operation)
     return list(plan.values())
 
 

@@ -10,6 +10,7 @@ Legend: n = examples, k = classes of a task.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
@@ -97,24 +98,24 @@ class MultitaskClassifier(nn.Module):
         return set(self.tasks)
 
     @property
-    def op_sequences(self) -> dict[str, list[Operation]]:
-        """Operations by task name."""
-        return {name: task.op_sequence for name, task in self.tasks.items()}
+    def op_sequences(self) -> Mapping[str, list[Operation]]:
+        """Operations by task name, for reading; change the tasks instead."""
+        return MappingProxyType({name: task.op_sequence for name, task in self.tasks.items()})
 
     @property
-    def loss_funcs(self) -> dict[str, Callable[..., Tensor]]:
-        """Loss functions by task name."""
-        return {name: task.loss_func for name, task in self.tasks.items()}
+    def loss_funcs(self) -> Mapping[str, Callable[..., Tensor]]:
+        """Loss functions by task name, for reading."""
+        return MappingProxyType({name: task.loss_func for name, task in self.tasks.items()})
 
     @property
-    def output_funcs(self) -> dict[str, Callable[..., Tensor]]:
-        """Functions that turn logits into probabilities, by task name."""
-        return {name: task.output_func for name, task in self.tasks.items()}
+    def output_funcs(self) -> Mapping[str, Callable[..., Tensor]]:
+        """Functions that turn logits into probabilities, by task name, for reading."""
+        return MappingProxyType({name: task.output_func for name, task in self.tasks.items()})
 
     @property
-    def scorers(self) -> dict[str, Scorer]:
-        """Scorers by task name."""
-        return {name: task.scorer for name, task in self.tasks.items()}
+    def scorers(self) -> Mapping[str, Scorer]:
+        """Scorers by task name, for reading."""
+        return MappingProxyType({name: task.scorer for name, task in self.tasks.items()})
 
     @property
     def device(self) -> torch.device:
@@ -302,7 +303,12 @@ class MultitaskClassifier(nn.Module):
         DatasetError
             Two loaders have the same label, dataset name and split.
         MetricError
-            A metric is not defined for these labels.
+            A metric cannot be computed from what a task gives.
+
+        Warns
+        -----
+        WsPipelineWarning
+            The labels give a metric no value, such as f1 without a positive one; it is nan.
         """
         scores = score_loaders(self, dataloaders, remap_labels)
         if not as_dataframe:

@@ -103,3 +103,12 @@ def test_a_failed_save_keeps_the_older_file(tmp_path, make_model, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         model.save(tmp_path / "model")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model", before)]
+
+
+def test_a_file_of_torch_is_named_and_its_tensors_are_taken(make_model, tmp_path):
+    model, other, path = make_model(seed=1), make_model(seed=2), tmp_path / "model.pth"
+    torch.save(model.state_dict(), path)
+    with pytest.raises(FileFormatError, match=r"model\.pth: a file of torch\.save, .* load_state_dict"):
+        other.load(path)
+    other.load_state_dict(torch.load(path, weights_only=True))
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in other.state_dict().items())

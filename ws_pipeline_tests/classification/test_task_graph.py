@@ -193,11 +193,6 @@ def pair(second_pool, second_op, second_name="u") -> MultitaskClassifier:
             "tasks 't' and 'u' have two different modules called 'body'",
         ),
         (
-            lambda body: {"body": body},
-            Operation("body", [("_input_", "z")]),
-            "tasks 't' and 'u' have two different operations called 'body'",
-        ),
-        (
             lambda body: {"other": body},
             Operation("other", IN, name="body"),
             "two different operations called 'body'",
@@ -207,6 +202,23 @@ def pair(second_pool, second_op, second_name="u") -> MultitaskClassifier:
 def test_names_that_mean_two_things_are_refused(second_pool, second_op, message):
     with pytest.raises(TaskGraphError, match=message):
         pair(second_pool, second_op)
+
+
+def test_one_operation_that_reads_two_things():
+    """Each task for itself, as in datasets of their own; together, one would get the other's output."""
+    model = pair(lambda body: {"body": body}, Operation("body", [("_input_", "z")]))
+    body = model.module_pool["body"]
+    for task, field in (("t", "x"), ("u", "z")):
+        assert torch.equal(model(X, [task])["body"], body(X[field]))
+    with pytest.raises(TaskGraphError, match="tasks 't' and 'u' have two different operations called 'body'"):
+        model(X, ["t", "u"])
+
+
+def test_the_views_of_the_tasks_refuse_to_be_written():
+    model = classifier(Task("t", {"body": linear()}, [Operation("body", IN)]))
+    for view in (model.op_sequences, model.loss_funcs, model.output_funcs, model.scorers):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            view["t"] = None
 
 
 def test_tasks_of_one_name_are_refused():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.settings import nearest
 
 _PARTS = ("task", "dataset", "split", "metric")
 
@@ -50,27 +48,3 @@ def parse_metric_mode(setting: str, text: str) -> MetricMode:
         message = f"{setting}: unrecognized mode '{mode}' for metric '{name}', must be 'max' or 'min'"
         raise SettingsError(message)
     return MetricMode(name, mode)
-
-
-def check_metrics_exist(wanted: Iterable[tuple[str, str]], known: Collection[str]) -> None:
-    """Refuse metrics that an evaluation does not give.
-
-    Parameters
-    ----------
-    wanted
-        Pairs of a setting's name and a metric's name.
-    known
-        The metrics that there are.
-
-    Raises
-    ------
-    SettingsError
-        A metric is not among them; the message lists them.
-    """
-    for setting, metric in wanted:
-        if metric not in known:
-            hint = nearest(metric, list(known))
-            message = (
-                f"{setting}: there is no metric '{metric}', {hint}; there are: {', '.join(sorted(known))}"
-            )
-            raise SettingsError(message)

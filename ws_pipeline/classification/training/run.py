@@ -14,6 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.evaluation import check_places
+from ws_pipeline.classification.graph import plan_operations
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
@@ -53,7 +55,8 @@ class TrainingRun:
     samplers
         Generators of the loaders' samplers.
     class_weights
-        Weights of classes by task name; None: none.
+        Weights of classes by task name, alone in a tuple; without any, the tuple is empty, because a
+        classifier's own ``calculate_loss`` need not know them.
     loss_weights
         Weights of the losses by task name.
     autocast
@@ -75,7 +78,7 @@ class TrainingRun:
     valid: list[DictDataLoader]
     updater: Updater
     samplers: SamplerStates
-    class_weights: dict[str, Tensor] | None
+    class_weights: tuple[dict[str, Tensor]] | tuple[()]
     loss_weights: dict[str, float]
     autocast: contextlib.AbstractContextManager[Any]
     fingerprint: str | None = None
@@ -124,7 +127,9 @@ def choose_loaders(
     ------
     DatasetError
         There is no loader of the train split, a split is unknown, a train loader gives no batch or
-        has no labelled row of any task.
+        has no labelled row of any task, or two valid loaders have the same labels, name and split.
+    TaskGraphError
+        Tasks that a loader has labels of cannot be computed together.
     """
     known = (config.train_split, config.valid_split, config.test_split)
     for loader in dataloaders:
@@ -139,6 +144,9 @@ def choose_loaders(
         raise DatasetError(message)
     for loader in train:
         _check_train_loader(model, loader)
+    check_places(model, valid)
+    for loader in [*train, *valid]:
+        plan_operations(model.tasks, model.labels_to_tasks(loader.dataset.Y_dict).values())
     return train, valid
 
 

@@ -29,9 +29,13 @@ from ws_pipeline.classification.seeding import (
 from ws_pipeline.classification.training.batch_schedulers import BATCH_SCHEDULERS
 from ws_pipeline.classification.training.class_weights import build_class_weights
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
+from ws_pipeline.classification.training.known_metrics import (
+    check_metrics_exist,
+    expected_metrics,
+    train_loss_names,
+)
 from ws_pipeline.classification.training.log_manager import LogManager
 from ws_pipeline.classification.training.log_writer import LogWriter
-from ws_pipeline.classification.training.metric_modes import check_metrics_exist
 from ws_pipeline.classification.training.nested_settings import parse_trainer_settings
 from ws_pipeline.classification.training.parts import (
     build_checkpointer,
@@ -152,7 +156,7 @@ class Trainer:
             No parameter of the model can be trained, or a task cannot use its class weights.
         SettingsError
             The warm-up or the runway is longer than the training, or a metric to choose a model by
-            does not exist, which the first evaluation shows.
+            does not exist; of a metric of one's own, only the first evaluation shows that.
         DeviceError
             The device does not compute in the precision asked for.
         FileFormatError
@@ -211,7 +215,7 @@ class Trainer:
         state.step += 1
         state.batch += 1
         with run.autocast:
-            losses, counts = state.model.calculate_loss(*batch, run.class_weights)
+            losses, counts = state.model.calculate_loss(*batch, *run.class_weights)
         if losses:
             where = f"{dataset.name}/{dataset.split}/loss"
             weights = [run.loss_weights[task] for task in losses]
@@ -269,6 +273,9 @@ class Trainer:
         )
         self.optimizer = build_trainers_optimizer(config, model, self._loaded_moments)
         check_runway(config, train)
+        known, open_ended = expected_metrics(model, valid)
+        wanted = [pair for pair in self._wanted_metrics() if not pair[1].startswith(open_ended)]
+        check_metrics_exist(wanted, known | train_loss_names(model, train))
         self.log_writer = build_log_writer(config)
         self.checkpointer = build_checkpointer(config, self.log_writer)
         self.log_manager = build_log_manager(config, train, self.log_writer, self.checkpointer)
@@ -283,7 +290,7 @@ class Trainer:
             valid=valid,
             updater=updater(model, self.optimizer, config.grad_clip or 0.0, state.losses),
             samplers=SamplerStates(train, valid),
-            class_weights=weights or None,
+            class_weights=(weights,) if weights else (),
             loss_weights={name: task.loss_weight for name, task in model.tasks.items()},
             autocast=cast,
         )
@@ -340,9 +347,7 @@ class Trainer:
         }
         state.losses.reset()
         if evaluate:
-            with own_random_numbers(state.model.device):
-                found = evaluate_loaders(state.model, run.valid, run.class_weights)
-            record |= {name: float(value) for name, value in found.items()}  # own metrics may give numpy's
+            record |= self._evaluate(run)
             self._check_metrics(run, record)
         state.history.append(record)
         self._log(record)
@@ -354,6 +359,15 @@ class Trainer:
                 self.checkpointer.checkpoint(self.log_manager.unit_total, state.model, record)
                 self._save_state(run)
 
+    def _evaluate(self, run: TrainingRun) -> HistoryRecord:
+        """Scores and losses of the valid split; a classifier's own ``score`` comes on top."""
+        model = run.state.model
+        with own_random_numbers(model.device):
+            found = evaluate_loaders(model, run.valid, *run.class_weights)
+            if type(model).score is not MultitaskClassifier.score:
+                found |= model.score(run.valid)
+        return {name: float(value) for name, value in found.items()}
+
     def _save_state(self, run: TrainingRun) -> None:
         if self.checkpointer is not None and run.fingerprint is not None:
             run.updater.flush()
@@ -362,18 +376,19 @@ class Trainer:
 
     def _check_metrics(self, run: TrainingRun, record: HistoryRecord) -> None:
         """Refuse metrics that do not exist; a dataset may have had no batch since the record before."""
-        known = record.keys() - set(POSITION)
-        for loader in run.train:
-            where = f"{loader.dataset.name}/{loader.dataset.split}/loss"
-            known |= {f"{task}/{where}" for task in run.state.model.labels_to_tasks(loader.dataset.Y_dict)}
-        early = run.state.early_stopping.metric
-        wanted = [] if early is None else [("early_stopping_metric", early.name)]
+        known = record.keys() - set(POSITION) | train_loss_names(run.state.model, run.train)
+        check_metrics_exist(self._wanted_metrics(), known)
+
+    def _wanted_metrics(self) -> list[tuple[str, str]]:
+        """Pairs of a setting and the metric that it names."""
+        early = self.config.early_stopping_metric
+        wanted = [] if early is None else [("early_stopping_metric", early.rpartition(":")[0])]
         if self.checkpointer is not None:
             wanted += [("checkpoint_metric", name) for name in self.checkpointer.checkpoint_metric]
             wanted += [
                 ("checkpoint_task_metrics", name) for name in self.checkpointer.checkpoint_task_metrics
             ]
-        check_metrics_exist(wanted, known)
+        return wanted
 
     def _log(self, record: HistoryRecord) -> None:
         """Write a record to the log, at the number of examples so far."""

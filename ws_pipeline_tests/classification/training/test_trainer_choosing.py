@@ -13,8 +13,15 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import RandomSampler
 
 from ws_pipeline.analysis import Scorer
-from ws_pipeline.classification import DictDataLoader, DictDataset, Trainer
-from ws_pipeline.errors import DatasetError, DeviceError, SettingsError, TaskGraphError
+from ws_pipeline.classification import (
+    DictDataLoader,
+    DictDataset,
+    ModelConfig,
+    MultitaskClassifier,
+    Trainer,
+    build_tasks,
+)
+from ws_pipeline.errors import DatasetError, DeviceError, SettingsError, TaskGraphError, WsPipelineWarning
 
 VALID_LOSS = "model/all/valid/loss"
 ACCURACY = "three/toy/valid/accuracy"
@@ -139,16 +146,85 @@ def test_what_is_left_in_the_folder(fit, tmp_path, clear, left):
 
 
 @pytest.mark.parametrize("setting", ["checkpoint_metric", "checkpoint_task_metrics", "early_stopping_metric"])
-def test_a_metric_that_does_not_exist_shows_at_the_first_evaluation(fit, setting):
+def test_a_metric_that_does_not_exist_shows_before_training(fit, setting, tmp_path):
     value = "three/toy/valid/acuracy:max"
     settings = {setting: [value] if setting.endswith("s") else value}
     seen = []
+    log = {"logging": True, "log_writer": "json", "log_dir": str(tmp_path / "logs")}
     with pytest.raises(SettingsError) as caught:
-        fit(seen, n_epochs=5, **settings)
+        fit(seen, n_epochs=5, **settings, **log)
     message = str(caught.value)
-    assert len(seen) == 1
+    assert seen == []
+    assert not (tmp_path / "logs").exists()
     assert f"{setting}: there is no metric 'three/toy/valid/acuracy', did you mean '{ACCURACY}'?" in message
     assert "model/all/valid/loss, three/toy/train/loss, three/toy/valid/accuracy" in message
+
+
+def test_own_metrics_may_give_names_that_only_an_evaluation_tells(fit, make_model):
+    for name, shows in (("x", False), ("y", True)):
+        model, seen = make_model(), []
+        model.tasks["three"].scorer = Scorer(custom_metric_funcs={"own": lambda *_: {"x": 1.0}})
+        settings = {"n_epochs": 2, "checkpoint_metric": f"three/toy/valid/{name}:max"}
+        if shows:
+            with pytest.raises(SettingsError, match="there is no metric 'three/toy/valid/y'"):
+                fit(seen, model, **settings)
+            assert len(seen) == 1
+        else:
+            assert fit(seen, model, **settings)[0].best_step_ == 4
+
+
+def test_two_valid_loaders_of_one_name_show_before_training(fit, make_dataset):
+    seen = []
+    valid = [DictDataLoader(make_dataset(split="valid"), batch_size=60) for _ in range(2)]
+    with pytest.raises(DatasetError, match="two loaders have labels 'three' of dataset 'toy', split 'valid'"):
+        fit(seen, loaders=[DictDataLoader(make_dataset(), batch_size=60), *valid])
+    assert seen == []
+
+
+def test_a_metric_without_a_value_does_not_end_the_training(fit, make_model, make_dataset):
+    model, valid = make_model(), make_dataset(split="valid")
+    model.tasks["two"].scorer = Scorer(metrics=["f1"])
+    valid.Y_dict["two"] = torch.zeros(60, dtype=torch.int64)
+    loaders = [DictDataLoader(data, batch_size=20) for data in (make_dataset(), valid)]
+    settings = {"checkpoint_metric": "two/toy/valid/f1:max", "n_epochs": 2}
+    with pytest.warns(WsPipelineWarning, match="'two' of .*'f1' needs gold labels of class 1"):
+        trainer, _ = fit(model=model, loaders=loaders, **settings)
+    assert all(np.isnan(record["two/toy/valid/f1"]) for record in trainer.history_)
+    assert trainer.best_step_ is None
+
+
+def test_a_classifier_with_a_loss_of_its_own(make_dataset):
+    """Its method need not know class weights as long as there are none."""
+
+    class Doubled(MultitaskClassifier):
+        def calculate_loss(self, X_dict, Y_dict):
+            losses, counts = super().calculate_loss(X_dict, Y_dict)
+            return {name: 2 * loss for name, loss in losses.items()}, counts
+
+    histories = []
+    for kind in (MultitaskClassifier, Doubled):
+        tasks = build_tasks(ModelConfig(hidden=[8]), n_features=4, classes={"three": 3, "two": 2}, seed=0)
+        loader = DictDataLoader(make_dataset(), batch_size=60)
+        histories.append(
+            Trainer(n_epochs=1, progress_bar=False).fit(kind(tasks, device=-1), [loader]).history_
+        )
+    first, doubled = (history[0]["model/all/train/loss"] for history in histories)
+    assert doubled == pytest.approx(2 * first, rel=1e-6)
+
+
+def test_a_classifier_with_a_score_of_its_own(fit):
+    class Graded(MultitaskClassifier):
+        def score(self, dataloaders, remap_labels=None, as_dataframe=False):
+            scores = super().score(dataloaders, remap_labels, as_dataframe)
+            return scores | {"three/toy/valid/grade": 10 * scores["three/toy/valid/accuracy"]}
+
+    tasks = build_tasks(ModelConfig(hidden=[8]), n_features=4, classes={"three": 3, "two": 2}, seed=0)
+    settings = {"n_epochs": 3, "checkpoint_metric": "three/toy/valid/grade:max"}
+    trainer, _ = fit(model=Graded(tasks, device=-1), **settings)
+    for record in trainer.history_:
+        assert record["three/toy/valid/grade"] == 10 * record["three/toy/valid/accuracy"]
+        assert record[VALID_LOSS] > 0
+    assert trainer.best_step_ is not None
 
 
 def test_a_train_loss_that_comes_later_is_no_error(fit, make_dataset):
