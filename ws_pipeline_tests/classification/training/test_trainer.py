@@ -340,3 +340,42 @@ def test_settings():
 def test_warmup_longer_than_training(make_model, dataset):
     with pytest.raises(SettingsError, match="warmup_steps=5 epochs is 20 steps, more than the 4 steps"):
         fit(make_model(), dataset, warmup_steps=5, warmup_unit="epochs")
+
+
+def test_tasks_with_a_dataset_each_share_a_trunk_that_reads_two_fields():
+    """Points in a circle and points in a square: one operation's name, a field per dataset."""
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU())
+    inside = {"circle": lambda x: x.norm(dim=1) < 0.8, "square": lambda x: x.abs().amax(dim=1) < 0.7}
+    tasks, loaders = [], []
+    for name, label in inside.items():
+        heads = nn.ModuleDict({"trunk": trunk, f"{name}_head": nn.Linear(16, 2)})
+        ops = [Operation("trunk", [("_input_", f"{name}_data")]), Operation(f"{name}_head", ["trunk"])]
+        tasks.append(Task(name, heads, ops))
+        for split, n in (("train", 1000), ("valid", 500)):
+            points = 2 * torch.rand(n, 2) - 1
+            data = DictDataset(f"{name}s", split, {f"{name}_data": points}, {name: label(points).long()})
+            loaders.append(DictDataLoader(data, batch_size=32, shuffle=split == "train"))
+    model = MultitaskClassifier(tasks, device=-1)
+    trainer = Trainer(n_epochs=10, lr=0.02, progress_bar=False).fit(model, loaders)
+    last = trainer.history_[-1]
+    assert last["circle/circles/valid/accuracy"] > 0.9
+    assert last["square/squares/valid/accuracy"] > 0.9
+
+
+def test_valid_data_that_no_forward_pass_can_compute_shows_before_training():
+    body = nn.Linear(4, 2)
+    tasks = [
+        Task(name, {"body": body}, [Operation("body", [("_input_", field)])])
+        for name, field in (("t", "x"), ("u", "z"))
+    ]
+    fields = {"x": torch.ones(8, 4), "z": torch.ones(8, 4)}
+    labels = {"t": torch.zeros(8, dtype=torch.int64), "u": torch.zeros(8, dtype=torch.int64)}
+    loaders = [
+        DictDataLoader(DictDataset("d", "train", fields, {"t": labels["t"]}), batch_size=4),
+        DictDataLoader(DictDataset("d", "valid", fields, labels), batch_size=4),
+    ]
+    before = body.weight.tolist()
+    with pytest.raises(TaskGraphError, match="two different operations called 'body'"):
+        Trainer(progress_bar=False).fit(MultitaskClassifier(tasks, device=-1), loaders)
+    assert body.weight.tolist() == before
