@@ -245,8 +245,8 @@ class Checkpointer:
         header, tensors = self._read()
         if header["fingerprint"] != fingerprint:
             _log.warning(
-                "%s: the checkpoint is of another training (other settings, data or initial parameters); "
-                "training starts anew and will replace it",
+                "%s: the checkpoint is of another training (other settings, data, code or initial "
+                "parameters); training starts anew and will replace it",
                 self.last_path,
             )
             return None

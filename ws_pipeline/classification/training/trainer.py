@@ -9,6 +9,7 @@ from step to step is in :mod:`ws_pipeline.classification.training.state`.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation import evaluate_loaders
-from ws_pipeline.classification.history import POSITION, HistoryRecord
+from ws_pipeline.classification.history import HistoryRecord
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.seeding import (
     derive_seed,
@@ -29,11 +30,7 @@ from ws_pipeline.classification.seeding import (
 from ws_pipeline.classification.training.batch_schedulers import BATCH_SCHEDULERS
 from ws_pipeline.classification.training.class_weights import build_class_weights
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
-from ws_pipeline.classification.training.known_metrics import (
-    check_metrics_exist,
-    expected_metrics,
-    train_loss_names,
-)
+from ws_pipeline.classification.training.known_metrics import check_at_evaluation, check_before_training
 from ws_pipeline.classification.training.log_manager import LogManager
 from ws_pipeline.classification.training.log_writer import LogWriter
 from ws_pipeline.classification.training.nested_settings import parse_trainer_settings
@@ -64,6 +61,7 @@ from ws_pipeline.errors import DatasetError
 from ws_pipeline.files import PathLike
 from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
 
+_log = logging.getLogger(__name__)
 _BATCHES, _DROPOUT = 0, 1
 
 
@@ -72,8 +70,8 @@ class Trainer:
 
     With ``checkpointing`` the state of the training is written to ``checkpoint_dir`` at evaluations.
     A training that was killed continues there when :meth:`fit` is called again with the same
-    settings, data and initial parameters, and ends in the same parameters and the same history as
-    one that was never killed.  SIGINT and SIGTERM (where Python handles it) wait for the current
+    settings, data, code and initial parameters, and ends in the same parameters and the same history
+    as one that was never killed.  SIGINT and SIGTERM (where Python handles it) wait for the current
     step and a checkpoint; a second one does not wait.  At the end the best model is loaded.
 
     Parameters
@@ -273,9 +271,7 @@ class Trainer:
         )
         self.optimizer = build_trainers_optimizer(config, model, self._loaded_moments)
         check_runway(config, train)
-        known, open_ended = expected_metrics(model, valid)
-        wanted = [pair for pair in self._wanted_metrics() if not pair[1].startswith(open_ended)]
-        check_metrics_exist(wanted, known | train_loss_names(model, train))
+        check_before_training(config, self.checkpointer, model, train, valid)
         self.log_writer = build_log_writer(config)
         self.checkpointer = build_checkpointer(config, self.log_writer)
         self.log_manager = build_log_manager(config, train, self.log_writer, self.checkpointer)
@@ -310,10 +306,22 @@ class Trainer:
                 run.samplers.restore(tensors)
                 run.random_states = random_states_of(tensors)
                 self.resumed_from_step_ = run.state.step
+                self._tell_of_resumption(run.state)
             if self.log_writer is not None:  # what came after the checkpoint is logged again
                 self.log_writer.go_on(run.fingerprint, self.log_manager.point_total)
         self.history_ = run.state.history
         run.n_points_before = self.log_manager.point_total
+
+    def _tell_of_resumption(self, state: TrainingState) -> None:
+        path = self.checkpointer.last_path if self.checkpointer is not None else None
+        if state.is_last or state.stopped:
+            _log.warning(
+                "%s: this training has ended before; its result is loaded and nothing is trained; remove "
+                "the file to train anew",
+                path,
+            )
+        else:
+            _log.info("%s: training continues after step %d of %d", path, state.step, state.n_steps)
 
     def _finish(self, run: TrainingRun) -> None:
         run.state.model.eval()
@@ -348,7 +356,7 @@ class Trainer:
         state.losses.reset()
         if evaluate:
             record |= self._evaluate(run)
-            self._check_metrics(run, record)
+            check_at_evaluation(self.config, self.checkpointer, state.model, run.train, record)
         state.history.append(record)
         self._log(record)
         self._show_losses(run, record)
@@ -373,22 +381,6 @@ class Trainer:
             run.updater.flush()
             tensors = run.state.tensors() | run.samplers.tensors()
             self.checkpointer.write_state(run.fingerprint, tensors, run.state.values())
-
-    def _check_metrics(self, run: TrainingRun, record: HistoryRecord) -> None:
-        """Refuse metrics that do not exist; a dataset may have had no batch since the record before."""
-        known = record.keys() - set(POSITION) | train_loss_names(run.state.model, run.train)
-        check_metrics_exist(self._wanted_metrics(), known)
-
-    def _wanted_metrics(self) -> list[tuple[str, str]]:
-        """Pairs of a setting and the metric that it names."""
-        early = self.config.early_stopping_metric
-        wanted = [] if early is None else [("early_stopping_metric", early.rpartition(":")[0])]
-        if self.checkpointer is not None:
-            wanted += [("checkpoint_metric", name) for name in self.checkpointer.checkpoint_metric]
-            wanted += [
-                ("checkpoint_task_metrics", name) for name in self.checkpointer.checkpoint_task_metrics
-            ]
-        return wanted
 
     def _log(self, record: HistoryRecord) -> None:
         """Write a record to the log, at the number of examples so far."""

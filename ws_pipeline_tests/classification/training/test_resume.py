@@ -17,9 +17,12 @@ import pytest
 import torch
 from safetensors.torch import load
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import WeightedRandomSampler
 
-from ws_pipeline.classification import DictDataLoader, Trainer
+from ws_pipeline.analysis import Scorer
+from ws_pipeline.classification import DictDataLoader, DictDataset, Trainer
+from ws_pipeline.classification.data import collate_dicts
 from ws_pipeline.errors import FileFormatError
 
 HERE = Path(__file__).parent
@@ -30,6 +33,44 @@ sys.path.insert(0, {str(HERE)!r})
 from pathlib import Path
 from killed_training import train
 train(Path(sys.argv[1]), {{"checkpoint_clear": False}})
+"""
+OWN_FUNCTIONS = f"""
+import random, sys
+sys.path.insert(0, {str(HERE)!r})
+held = [object() for _ in range(random.SystemRandom().randrange(1, 5000))]  # moves what comes after
+import torch
+from torch import nn
+from torch.nn import functional as F
+from killed_training import SETTINGS, make_dataset
+from ws_pipeline.analysis import Scorer
+from ws_pipeline.classification import *
+
+class Trunk(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.words, self.activation = nn.Linear(4, 3), {{"a", "b", "c"}}, self.leaky
+    def leaky(self, x):
+        return F.leaky_relu(x, 0.2)
+    def forward(self, x):
+        steps.extend([1] * self.training)
+        if len(steps) == int(sys.argv[2]):
+            sys.exit()
+        return self.activation(self.layer(x))
+
+def smooth(amount):
+    return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=amount)
+
+def first(golds, preds, probs):
+    return float(golds[0] in {{0, 1, "none"}})
+
+steps = []
+scorer = Scorer(metrics=["accuracy"], custom_metric_funcs={{"first": first}})
+operations = [Operation("trunk", [("_input_", "features")])]
+task = Task("three", {{"trunk": Trunk()}}, operations, scorer, loss_func=smooth(0.1))
+loaders = [DictDataLoader(make_dataset(60, split, "toy", 1), batch_size=16) for split in ("train", "valid")]
+trainer = Trainer(**SETTINGS, checkpoint_dir=sys.argv[1])
+print(trainer.fit(MultitaskClassifier([task], device=-1), loaders).resumed_from_step_)
 """
 METRIC = "three/toy/valid/accuracy:max"
 
@@ -135,6 +176,17 @@ def test_two_processes_end_in_the_same_bytes(tmp_path):
         contents.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
     assert {"end.safetensors", "last.safetensors", "history.json"} <= set(contents[0])
+
+
+def test_a_training_with_functions_of_its_own_resumes_in_another_process(tmp_path):
+    """Addresses and the order of sets are others there."""
+    printed = []
+    for hash_seed, at_step in (("1", "7"), ("2", "-1")):
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", OWN_FUNCTIONS, str(tmp_path), at_step]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        printed.append(done.stdout.strip())
+    assert printed == ["", "6"]
 
 
 @pytest.mark.parametrize("at_step", [4, 5, 8, 12])
@@ -388,6 +440,72 @@ def test_what_makes_another_training(training, change):
     assert resumed == (6 if change == "nothing" else None)
 
 
+def smooth(amount):
+    def loss(logits, labels):
+        return F.cross_entropy(logits, labels, label_smoothing=amount)
+
+    return loss
+
+
+class Leaky(nn.Module):
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x):
+        return F.leaky_relu(x, self.slope)
+
+
+class Noisy(DictDataset):
+    def __init__(self, dataset, amount):
+        super().__init__(dataset.name, dataset.split, dataset.X_dict, dataset.Y_dict)
+        self.amount = amount
+
+    def __getitem__(self, index):
+        fields, labels = super().__getitem__(index)
+        return {name: values + self.amount * index for name, values in fields.items()}, labels
+
+
+class Shift:
+    def __init__(self, amount):
+        self.amount = amount
+
+    def collate(self, items):
+        fields, labels = collate_dicts(items)
+        return {name: values + self.amount for name, values in fields.items()}, labels
+
+
+OWN_PARTS = ["loss", "module", "dataset", "collate", "metric"]
+
+
+@pytest.mark.parametrize("change", ["nothing", *OWN_PARTS])
+def test_what_functions_and_attributes_say_makes_another_training(training, change):
+    make_model, make_dataset = training.make_model, training.make_dataset
+    amounts = dict.fromkeys(OWN_PARTS, 0.1)
+
+    def own_model():
+        model = make_model()
+        model.module_pool["trunk"].append(Leaky(amounts["module"]))
+        model.tasks["three"].loss_func = smooth(amounts["loss"])
+        value = amounts["metric"]
+        functions = {"own": lambda golds, preds, probs: value}  # noqa: ARG005
+        model.tasks["two"].scorer = Scorer(custom_metric_funcs=functions)
+        return model
+
+    def own_loaders():
+        train = Noisy(make_dataset(), amounts["dataset"])
+        collate = Shift(amounts["collate"]).collate
+        valid = DictDataLoader(make_dataset(split="valid", seed=9), batch_size=32)
+        return [DictDataLoader(train, collate, batch_size=16, shuffle=True), valid]
+
+    training.make_model, training.loaders = own_model, own_loaders
+    with pytest.raises(BrokenOffError):
+        training.start(7, break_off)
+    amounts[change] = 0.2
+    resumed = training.start().trainer.resumed_from_step_
+    assert resumed == (6 if change == "nothing" else None)
+
+
 @pytest.mark.parametrize(
     "settings", [{"progress_bar": True}, {"checkpoint_clear": False}, {"logging": True, "log_writer": "json"}]
 )
@@ -398,11 +516,13 @@ def test_what_does_not_make_another_training(training, settings, tmp_path):
     assert training.trainer.resumed_from_step_ == 6
 
 
-def test_a_finished_training_is_not_repeated(training, whole):
+def test_a_finished_training_is_not_repeated_and_says_so(training, whole, caplog):
     training.start(checkpoint_clear=False)
+    assert "nothing is trained" not in caplog.text
     seen = []
     training.start(1, lambda: seen.append("trained"), checkpoint_clear=False)
     assert seen == []
+    assert "last.safetensors: this training has ended before; its result is loaded" in caplog.text
     assert training.trainer.resumed_from_step_ == 12
     assert training.trainer.examples_per_second_ == 0
     assert training.outcome() == whole

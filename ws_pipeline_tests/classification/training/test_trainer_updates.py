@@ -57,7 +57,6 @@ def test_a_bad_loss_stops_before_the_update(make_model, make_dataset, updater, b
         good = make_dataset(n=600)
         good.X_dict["features"] = good.X_dict["features"][: 4 * (bad_batch - 1)]
         good.Y_dict = {name: labels[: 4 * (bad_batch - 1)] for name, labels in good.Y_dict.items()}
-        good._n_rows = 4 * (bad_batch - 1)
         fit(expected, good, grad_clip=None)
     assert state(model) == state(expected)
     assert issubclass(updater, Updater)
