@@ -1,13 +1,13 @@
 """The rows of a pandas DataFrame as data points, without the cost of a Series per row.
 
 Reading ``x.text`` or ``x["text"]`` from a Series takes microseconds, and labeling functions do
-little else.  A :class:`DataFrameRow` keeps the same values in a dict, and makes the real Series only
-for what a dict cannot answer.
+little else.  A :class:`DataFrameRow` looks the same values up in the row's array, and makes the real
+Series only for what that cannot answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CHUNK_ROWS = 4096
-_OWN_NAMES = ("_ws_layout", "_ws_label", "_ws_values", "_ws_fields", "_ws_series")
 
 
 class _Layout(NamedTuple):
-    """What the rows of a DataFrame share: column labels, those that are attributes, the common dtype."""
+    """What the rows of a DataFrame share.
+
+    Column labels, the common dtype, and where the value of an item or attribute is in a row's array.
+    """
 
     columns: pd.Index[Any]
-    attributes: list[str]
     dtype: Any
+    items: Mapping[Any, int]
+    attributes: Mapping[str, int]
 
 
 class DataFrameRow:
@@ -34,23 +37,38 @@ class DataFrameRow:
     Any other use of it (``x.name``, ``x.get``, ``x.to_dict()``, ``len(x)``, slices) goes to the Series,
     made when first needed.  Setting an attribute or item writes to that Series: the DataFrame stays as
     it is.  A copy, or an unpickled row, is a Series.
+
+    Parameters
+    ----------
+    layout
+        What it shares with the other rows.
+    label
+        Its index label.
+    values
+        Its values `[columns]`.
     """
 
-    __slots__ = (*_OWN_NAMES, "__dict__")
+    __slots__ = ("__dict__", "_ws_label", "_ws_layout", "_ws_series", "_ws_values")
     __hash__ = None  # type: ignore[assignment]  # as a Series
 
     _ws_layout: _Layout
     _ws_label: Any
     _ws_values: npt.NDArray[Any]
-    _ws_fields: dict[Any, Any]
     _ws_series: pd.Series[Any] | None
+
+    def __init__(self, layout: _Layout, label: Any, values: npt.NDArray[Any]) -> None:
+        keep = object.__setattr__  # past our own
+        keep(self, "_ws_layout", layout)
+        keep(self, "_ws_label", label)
+        keep(self, "_ws_values", values)
+        keep(self, "_ws_series", None)
 
     def ws_to_series(self) -> pd.Series[Any]:
         """Return the row as a Series, always the same one."""
         if self._ws_series is None:
             import pandas as pd
 
-            columns, _, dtype = self._ws_layout
+            columns, dtype = self._ws_layout.columns, self._ws_layout.dtype
             series: pd.Series[Any] = pd.Series(
                 self._ws_values, columns, dtype=dtype, name=self._ws_label, copy=True
             )
@@ -59,14 +77,18 @@ class DataFrameRow:
         return self._ws_series
 
     def __getattr__(self, name: str) -> Any:  # only what is not in __dict__
-        return getattr(self.ws_to_series(), name)
+        position = self._ws_layout.attributes.get(name)
+        if position is None:
+            return getattr(self.ws_to_series(), name)
+        value = self.__dict__[name] = self._ws_values[position]
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._ws_for_writing(), name, value)
 
     def __getitem__(self, key: Any) -> Any:
         try:
-            return self._ws_fields[key]
+            return self._ws_values[self._ws_layout.items[key]]
         except (KeyError, TypeError):  # a list, a slice, or no such column
             return self.ws_to_series()[key]
 
@@ -76,14 +98,18 @@ class DataFrameRow:
     def __delitem__(self, key: Any) -> None:
         del self._ws_for_writing()[key]
 
+    def __copy__(self) -> pd.Series[Any]:
+        return self.ws_to_series().copy()
+
     def __reduce__(self) -> str | tuple[Any, ...]:
         return self.ws_to_series().copy().__reduce__()
 
     def _ws_for_writing(self) -> pd.Series[Any]:
         """Return the Series, which from now on answers everything."""
-        self._ws_fields.clear()
+        series = self.ws_to_series()
+        object.__setattr__(self, "_ws_layout", self._ws_layout._replace(items={}, attributes={}))
         self.__dict__.clear()
-        return self.ws_to_series()
+        return series
 
 
 def _forward(name: str) -> Callable[..., Any]:
@@ -94,14 +120,14 @@ def _forward(name: str) -> Callable[..., Any]:
 
 
 # What Python looks up on the class, past __getattr__.
-for _name in ("len", "iter", "contains", "repr", "eq", "ne", "bool"):
+for _name in ("len", "iter", "contains", "repr", "eq", "ne", "bool", "dir"):
     setattr(DataFrameRow, f"__{_name}__", _forward(f"__{_name}__"))
 
 
 def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
     """Yield the rows of ``frame`` as data points, with the values that ``DataFrame.apply`` gives them.
 
-    They are :class:`DataFrameRow`, or Series where a dict cannot answer: columns that are all dates, all
+    They are :class:`DataFrameRow`, or Series where that cannot answer: columns that are all dates, all
     categories or all of one nullable type, that have the same label twice, or a name used here.
     """
     if len(frame) == 0:
@@ -112,26 +138,21 @@ def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
             yield frame.iloc[position].copy()
         return
     light = frame.columns.is_unique and not any(hasattr(DataFrameRow, name) for name in layout.attributes)
-    columns = layout.columns.tolist()
     for start in range(0, len(frame), _CHUNK_ROWS):
         chunk = frame.iloc[start : start + _CHUNK_ROWS]
         for label, values in zip(chunk.index, chunk.to_numpy(), strict=True):
-            row = DataFrameRow()
-            fields = dict(zip(columns, values, strict=True))
-            for name, value in zip(_OWN_NAMES, (layout, label, values, fields, None), strict=True):
-                object.__setattr__(row, name, value)
-            if light:
-                row.__dict__.update({name: fields[name] for name in layout.attributes})
+            row = DataFrameRow(layout, label, values)
             yield row if light else row.ws_to_series()
 
 
 def _layout_of(frame: pd.DataFrame) -> _Layout:
     import pandas as pd
 
-    columns: list[Any] = frame.columns.tolist()
-    names = [column for column in columns if isinstance(column, str)]
-    attributes = [name for name in names if not hasattr(pd.Series, name)]  # those win, as in a Series
-    return _Layout(frame.columns, attributes, frame.iloc[0].dtype)
+    items: dict[Any, int] = {column: position for position, column in enumerate(frame.columns.tolist())}
+    names = {column: position for column, position in items.items() if isinstance(column, str)}
+    attributes = {name: at for name, at in names.items() if not hasattr(pd.Series, name)}  # those win there
+    columns = frame.columns.view()  # a row may name its own index, not the frame's columns
+    return _Layout(columns, frame.iloc[0].dtype, items, attributes)
 
 
 def _has_plain_values(dtype: Any) -> bool:

@@ -149,6 +149,7 @@ def test_a_column_that_is_not_there_is_an_error_of_the_usual_kind(key):
 def test_writing_to_a_row_is_seen_in_the_row_and_nowhere_else(write):
     frame = FRAMES["integers"].rename(columns={"a": "num"})
     (point, _), *others = rows_of(frame)
+    assert (point.num, point["num"], point.b) == (1, 1, 4)
     write(point)
     assert (point.num, point["num"], point.b, point.to_dict()) == (9, 9, 4, {"num": 9, "b": 4})
     assert others[0][0].num == 2
@@ -159,6 +160,42 @@ def test_a_deleted_item_is_gone():
     (point, _), *_ = rows_of(FRAMES["integers"])
     del point["a"]
     assert not hasattr(point, "a") or "a" not in point
+
+
+def test_what_dir_lists_is_what_a_series_has():
+    (point, series), *_ = rows_of(FRAMES["mixed"])
+    assert set(dir(point)) == set(dir(series))
+    assert {"text", "num"} <= set(dir(point))
+
+
+def test_naming_the_index_of_a_row_or_of_its_copy_leaves_the_frame_alone():
+    frame = FRAMES["mixed"].copy()
+    point = next(iterate_rows(frame))
+    copy.copy(point).index.name = "of the copy"
+    assert point.index.name is None
+    point.index.name = "of the row"
+    assert frame.columns.name is None
+
+
+@pytest.mark.parametrize("name", ["mixed", "objects", "nullable and texts"])
+def test_a_copy_of_a_row_that_was_written_to_has_what_was_written(name):
+    for point, series in rows_of(FRAMES[name]):
+        for x in (point, series):
+            x["added"] = "new"
+        pd.testing.assert_series_equal(copy.copy(point), series)
+
+
+def test_copying_a_row_takes_no_detour_over_its_pickled_form(monkeypatch):
+    monkeypatch.setattr(DataFrameRow, "__reduce__", lambda _: pytest.fail("pickled"))
+    (point, series), *_ = rows_of(FRAMES["mixed"])
+    pd.testing.assert_series_equal(copy.copy(point), series)
+
+
+def test_only_the_fields_that_are_asked_for_are_made():
+    values = np.arange(1000.0).reshape(2, 500)
+    point = next(iterate_rows(pd.DataFrame(values, columns=[f"c{i}" for i in range(500)])))
+    assert (point.c3, point["c7"], point.c3) == (3, 7, 3)
+    assert list(vars(point)) == ["c3"]
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])  # noqa: S301
