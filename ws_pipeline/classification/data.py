@@ -40,16 +40,23 @@ class DictDataset(Dataset[Item]):
         Name of the split: "train", "valid" or "test", unless the trainer is told otherwise.
     X_dict
         Fields by name: tensors `[n, ...]` or lists of n objects of any kind.  Numeric numpy arrays
-        become tensors.
+        and numeric pandas Series become tensors; other Series, and arrays `[n]` of strings or
+        objects, become lists of Python objects, in their order.
     Y_dict
         Labels by task name: tensors of hard labels `[n]` (-1: unlabelled) or of probabilities
-        `[n, k]` (a row of -1: unlabelled).  Default: no labels, for inference.
+        `[n, k]` (a row of -1: unlabelled).  Numeric numpy arrays and numeric pandas Series become
+        tensors.  Default: no labels, for inference.
 
     Raises
     ------
     DatasetError
         There is no field or no row, lengths differ, labels are not tensors, hard labels are below
         -1, or probabilities are NaN.
+
+    Notes
+    -----
+    ``X_dict`` and ``Y_dict`` may be changed later, to other tensors and lists; a loader checks their
+    lengths before each epoch.  A subclass may have a ``__len__`` of its own: rows 0..len-1 are read.
     """
 
     def __init__(
@@ -57,16 +64,17 @@ class DictDataset(Dataset[Item]):
         name: str,
         split: str,
         X_dict: Mapping[str, Any],
-        Y_dict: Mapping[str, Tensor] | None = None,
+        Y_dict: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.split = split
         self.X_dict: dict[str, Any] = {field: _to_field(values) for field, values in X_dict.items()}
-        self.Y_dict: dict[str, Tensor] = {task: _to_field(values) for task, values in (Y_dict or {}).items()}
-        where = f"dataset '{name}' ({split})"
-        self._n_rows = _check_lengths(where, self.X_dict, self.Y_dict)
+        self.Y_dict: dict[str, Tensor] = {
+            task: _numbers_to_tensor(values) for task, values in (Y_dict or {}).items()
+        }
+        _check_lengths(self._where, self.X_dict, self.Y_dict)
         for task, labels in self.Y_dict.items():
-            _check_labels(where, task, labels)
+            _check_labels(self._where, task, labels)
 
     @classmethod
     def from_tensors(
@@ -82,7 +90,8 @@ class DictDataset(Dataset[Item]):
         return cls(dataset_name, split, {input_data_key: X_tensor}, {task_name: Y_tensor})
 
     def __len__(self) -> int:
-        return self._n_rows
+        columns = self.Y_dict or self.X_dict
+        return len(next(iter(columns.values()), ()))
 
     def __getitem__(self, index: int) -> Item:
         fields = {name: values[index] for name, values in self.X_dict.items()}
@@ -95,6 +104,31 @@ class DictDataset(Dataset[Item]):
     def __repr__(self) -> str:
         fields, tasks = ", ".join(self.X_dict), ", ".join(self.Y_dict)
         return f"DictDataset({self.name!r}, {self.split!r}, n={len(self)}, X=[{fields}], Y=[{tasks}])"
+
+    @property
+    def _where(self) -> str:
+        return f"dataset '{self.name}' ({self.split})"
+
+    def check_rows(self) -> None:
+        """Check that fields and labels have one length, which those put in later may not have.
+
+        Loaders call this before each epoch.  A subclass with both its own length and its own way to
+        make items or batches may keep what it likes, and is not checked.
+
+        Raises
+        ------
+        DatasetError
+            There is no field or no row, lengths differ, labels are not tensors, a field is neither
+            a tensor nor a list, or a subclass's ``__len__`` promises more rows than there are.
+        """
+        kind = type(self)
+        own_length = kind.__len__ is not DictDataset.__len__
+        if own_length and (kind.__getitem__, kind.take) != (DictDataset.__getitem__, DictDataset.take):
+            return
+        n = _check_lengths(self._where, self.X_dict, self.Y_dict)
+        if len(self) > n:
+            message = f"{self._where}: len() of {kind.__name__} is {len(self)}, but there are {n} rows"
+            raise DatasetError(message)
 
     def take(self, indices: Rows) -> Batch:
         """Gather examples.
@@ -216,10 +250,26 @@ def _to_rows(indices: Rows) -> Tensor | slice:
 
 
 def _to_field(values: Any) -> Any:
-    """Turn numeric numpy arrays into tensors, which share their memory where they can."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        return torch.from_numpy(values if values.flags.writeable else values.copy())
+    """Turn numbers into tensors, and arrays and Series of anything else into lists."""
+    values = _numbers_to_tensor(values)
+    if _is_series(values):
+        return values.to_list()
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "OUST":
+        return values.tolist()  # not dates: those of numpy would become integers
     return values
+
+
+def _numbers_to_tensor(values: Any) -> Any:
+    """Turn numeric numpy arrays and Series into tensors, which share their memory where they can."""
+    array = values.to_numpy() if _is_series(values) else values
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return values
+
+
+def _is_series(values: Any) -> bool:
+    """Whether it is a Series, told by what it can do: pandas need not be imported."""
+    return hasattr(values, "to_numpy") and hasattr(values, "to_list")
 
 
 def collate_dicts(batch: Sequence[Item]) -> Batch:

@@ -77,7 +77,13 @@ class DictDataLoader(DataLoader[Item]):
             one, else torch's global random state, as in torch's own loader.
         start
             Number of batches to leave out at the beginning.
+
+        Raises
+        ------
+        DatasetError
+            Fields and labels of the dataset no longer fit; see :meth:`DictDataset.check_rows`.
         """
+        self.dataset.check_rows()
         if seed is None and self.generator is not None:
             seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator).item())
         with _seeded(seed):
@@ -99,10 +105,16 @@ class DictDataLoader(DataLoader[Item]):
         ----------
         with_labels
             False: labels may be left out; they are where that saves work.
+
+        Raises
+        ------
+        DatasetError
+            As for :meth:`batches`.
         """
         if not self._own_order:
             return self.batches()
         if not with_labels and self.gives_the_datasets_rows and not self.num_workers:
+            self.dataset.check_rows()
             n, size = len(self.dataset), self.batch_size or 1
             return ((self.dataset.take_fields(slice(at, at + size)), {}) for at in range(0, n, size))
         if not (self._shuffle or self.drop_last):
@@ -115,7 +127,8 @@ class DictDataLoader(DataLoader[Item]):
     @property
     def gives_the_datasets_rows(self) -> bool:
         """Whether :meth:`ordered_batches` gives the dataset's rows as they are, each once."""
-        return self._own_order and self._gathers_rows
+        own_length = type(self.dataset).__len__ is not DictDataset.__len__
+        return self._own_order and self._gathers_rows and not own_length
 
     @property
     def _gathers_rows(self) -> bool:

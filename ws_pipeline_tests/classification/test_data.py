@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from upath import UPath
@@ -123,6 +124,65 @@ def test_numpy_arrays_become_tensors():
     assert data.Y_dict["task"].tolist() == probs.tolist()
 
 
+WORDS = ["a", "bc", ""]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array(WORDS), WORDS),
+        (np.array(WORDS, dtype=object), WORDS),
+        (np.array(WORDS, dtype="S"), [b"a", b"bc", b""]),
+        (np.array([None, {"a": 1}, (2,)], dtype=object), [None, {"a": 1}, (2,)]),
+        (pd.Series(WORDS), WORDS),
+        (pd.Series(WORDS, dtype=object, index=[2, 0, 1]), WORDS),
+        (pd.Series(WORDS, dtype="category"), WORDS),
+        (pd.DataFrame({"text": WORDS}).text, WORDS),
+        (pd.DataFrame({"text": WORDS}).text[::-1], WORDS[::-1]),
+        (pd.Series(pd.to_datetime(["2020-01-01"] * 3)), [pd.Timestamp("2020-01-01")] * 3),
+    ],
+)
+def test_arrays_and_series_of_objects_become_lists(values, expected):
+    data = DictDataset("toy", "train", {"text": values})
+    found = data.X_dict["text"]
+    assert type(found) is list
+    assert found == expected
+    assert [type(value) for value in found] == [type(value) for value in expected]
+    assert data.take([2, 0])[0]["text"] == [expected[2], expected[0]]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "float32", "float64", "bool", "Int64"])
+def test_numeric_series_become_tensors_as_arrays_do(dtype):
+    series = pd.Series([1, 0, 1], dtype=dtype, index=[5, 3, 4])
+    data = DictDataset("toy", "train", {"x": series}, {"task": series})
+    expected = torch.from_numpy(np.array([1, 0, 1], dtype=dtype.lower()))
+    for found in (data.X_dict["x"], data.Y_dict["task"]):
+        assert found.dtype == expected.dtype
+        assert torch.equal(found, expected)
+
+
+def test_the_length_is_that_of_what_is_there_now():
+    data = dataset()
+    data.X_dict, data.Y_dict = {"x": torch.ones(9, 2)}, {}
+    assert len(data) == 9
+    data.Y_dict["task"] = torch.zeros(4)
+    assert len(data) == 4
+    assert "n=4" in repr(data)
+
+
+class OwnFields(DictDataset):
+    """Keeps its content itself, without the constructor of its class."""
+
+    def __init__(self, X_dict, Y_dict):
+        self.name, self.split, self.X_dict, self.Y_dict = "own", "train", X_dict, Y_dict
+
+
+def test_a_subclass_that_sets_its_fields_itself_has_a_length():
+    assert len(OwnFields({"x": ["a", "b"]}, {})) == 2
+    assert len(OwnFields({"x": ["a", "b"]}, {"task": torch.zeros(2)})) == 2
+    assert len(OwnFields({}, {})) == 0
+
+
 def test_from_tensors():
     data = DictDataset.from_tensors(torch.ones(3, 2), torch.tensor([0, 1, 1]), "valid")
     assert (data.name, data.split) == ("SnorkelDataset", "valid")
@@ -144,7 +204,12 @@ NAN_ROW = torch.tensor([[0.5, 0.5], [0.5, 0.5], [float("nan"), 0.5]])
         ({"x": ONES}, {"task": [0, 1, 1]}, "labels of task 'task' must be a tensor"),
         ({"x": ONES}, {"task": torch.tensor(1)}, "labels of task 'task' must be a tensor"),
         ({"x": "abc"}, {}, "field 'x' must be a tensor"),
-        ({"x": np.array(["a", "b", "c"])}, {}, "field 'x' must be a tensor"),
+        ({"x": np.array([["a"], ["b"], ["c"]])}, {}, "field 'x' must be a tensor .* found .*ndarray"),
+        ({"x": np.array(["2020-01-01"] * 3, dtype="M8[ns]")}, {}, "field 'x' must be a tensor"),
+        ({"x": pd.DataFrame({"a": [1, 2, 3]})}, {}, "field 'x' must be a tensor .* found .*DataFrame"),
+        ({"x": ONES, "text": pd.Series(["a", "b"])}, {}, "'x' has 3 rows and field 'text' has 2"),
+        ({"x": ONES}, {"task": np.array(["a", "b", "c"])}, "'task' must be a tensor .* found .*ndarray"),
+        ({"x": ONES}, {"task": pd.Series(["a", "b", "c"])}, "'task' must be a tensor .* found .*Series"),
         ({"x": ONES}, {"task": torch.tensor([0, -2, 1])}, "'task': hard labels .* found -2 in row 1"),
         ({"x": ONES}, {"task": NAN_ROW}, r"labels must not be NaN, found \[nan, 0.5\] in row 2"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
@@ -197,6 +198,117 @@ def test_labels_may_be_left_out_where_that_saves_work():
     ]
     assert [row for part in rows for row in part] == list(range(N))
     assert [len(part) for part in rows] == [5, 5, 5, 5, 3]
+
+
+class FirstTen(DictDataset):
+    """A subset to try things out on."""
+
+    def __len__(self):
+        return 10
+
+
+EPOCHS = [
+    lambda loader: loader.batches(seed=0),
+    lambda loader: loader.ordered_batches(),
+    lambda loader: loader.ordered_batches(with_labels=False),
+]
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+@pytest.mark.parametrize("settings", [{}, {"num_workers": 1}, {"collate_fn": collate_dicts}])
+def test_the_length_of_a_subclass_counts_everywhere(settings, epoch):
+    data = FirstTen(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict)
+    loader = DictDataLoader(data, batch_size=4, shuffle=True, **settings)
+    assert sorted(rows_of(epoch(loader))) == list(range(10))
+    assert len(loader) == 3
+    assert not loader.gives_the_datasets_rows
+
+
+def test_predictions_and_gold_labels_of_a_shorter_subclass_are_of_the_same_rows(make_model, make_dataset):
+    whole = make_dataset()
+    part = FirstTen(whole.name, whole.split, whole.X_dict, whole.Y_dict)
+    found = make_model().predict(DictDataLoader(part, batch_size=4), return_preds=True)
+    expected = make_model().predict(DictDataLoader(whole, batch_size=4), return_preds=True)
+    for kind in ("golds", "probs", "preds"):
+        for label, values in found[kind].items():
+            np.testing.assert_allclose(values, expected[kind][label][:10], rtol=1e-6)
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+@pytest.mark.parametrize("settings", [{}, {"num_workers": 1}, {"collate_fn": collate_dicts}])
+def test_fields_and_labels_put_in_later_are_read_to_their_end(settings, epoch):
+    data = DictDataset("toy", "train", {"row": torch.arange(3)}, {"task": torch.zeros(3)})
+    loader = DictDataLoader(data, batch_size=5, shuffle=True, **settings)
+    data.X_dict.update(DATA.X_dict)
+    data.Y_dict = dict(DATA.Y_dict)
+    assert sorted(row for fields, _ in epoch(loader) for row in fields["row"].tolist()) == list(range(N))
+    assert len(loader) == 5
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+@pytest.mark.parametrize("settings", [{}, {"shuffle": True}, {"num_workers": 1}, {"drop_last": True}])
+@pytest.mark.parametrize(
+    ("fields", "labels", "message"),
+    [
+        ({"row": torch.arange(4)}, {}, "field 'row' has 4 rows and field 'name' has 23"),
+        ({}, {"task": torch.zeros(4)}, "field 'row' has 23 rows and labels of task 'task' has 4"),
+        ({}, {"task": [torch.tensor(0)] * N}, "labels of task 'task' must be a tensor .* found .*list"),
+        ({"row": None}, {}, "field 'row' must be a tensor .* found .*NoneType"),
+    ],
+)
+def test_what_no_longer_fits_is_refused_when_an_epoch_starts(fields, labels, message, settings, epoch):
+    data = DictDataset(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict)
+    loader = DictDataLoader(data, batch_size=5, **settings)
+    data.X_dict.update(fields)
+    data.Y_dict.update(labels)
+    with pytest.raises(DatasetError, match=message) as caught:
+        epoch(loader)
+    assert str(caught.value).startswith("dataset 'toy' (train)")
+
+
+class Longer(DictDataset):
+    """Promises more rows than there are."""
+
+    def __len__(self):
+        return N + 2
+
+
+class Augmented(Longer):
+    """Gives rows again, changed, after the last."""
+
+    def __getitem__(self, index):
+        fields, labels = super().__getitem__(index % N)
+        return {**fields, "again": torch.tensor(index >= N)}, labels
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+def test_a_length_beyond_the_rows_needs_items_of_its_own(epoch):
+    with pytest.raises(DatasetError, match=r"len\(\) of Longer is 25, but there are 23 rows"):
+        epoch(DictDataLoader(Longer(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict), batch_size=5))
+    data = Augmented(DATA.name, DATA.split, DATA.X_dict, DATA.Y_dict)
+    batches = list(epoch(DictDataLoader(data, batch_size=5)))
+    assert rows_of(batches) == [*range(N), 0, 1]
+    assert torch.cat([X["again"] for X, _ in batches]).tolist() == [False] * N + [True] * 2
+
+
+class OwnStore(DictDataset):
+    """Has no fields before an item is asked for."""
+
+    def __init__(self):
+        self.name, self.split, self.X_dict, self.Y_dict = "own", "train", {}, {}
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, index):
+        return DATA[index]
+
+
+@pytest.mark.parametrize("epoch", EPOCHS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_subclass_with_its_own_length_and_items_may_keep_what_it_likes(shuffle, epoch):
+    loader = DictDataLoader(OwnStore(), batch_size=5, shuffle=shuffle)
+    assert sorted(rows_of(epoch(loader))) == list(range(N))
 
 
 @pytest.mark.parametrize(
