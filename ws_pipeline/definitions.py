@@ -16,7 +16,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 DEMO = str(PROJECT / "data" / "digits" / "pipeline.yaml")
 
-specs = [load_spec(path) for path in os.environ.get("WS_PIPELINE_SPECS", DEMO).split(os.pathsep)]
+paths = os.environ.get("WS_PIPELINE_SPECS") or DEMO
+
+specs = [load_spec(path) for path in paths.split(os.pathsep) if path]
 
 defs = build_definitions(
     specs,

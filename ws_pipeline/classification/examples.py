@@ -113,7 +113,8 @@ class Examples:
         where
             Name of the source; opens every error message.
         feature_columns
-            Names of the feature columns to read.  Default: all.
+            Names of the feature columns to read, among them lists of no fixed size whose rows all have
+            one length, as pandas writes arrays.  Default: all.
 
         Raises
         ------
@@ -297,7 +298,7 @@ def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.N
 
 def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> Floats:
     """``[n, width]`` float32, refused where a value is missing or not finite."""
-    values = _flatten(column)
+    values = _flatten(_feature_column(column, name, ids, where))
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
@@ -307,6 +308,37 @@ def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: 
         )
         raise ExamplesError(message)
     return values
+
+
+def _feature_column(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> pa.ChunkedArray:
+    """A column of numbers or of fixed-size lists of numbers, refused where it cannot be made one."""
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    holds_others = is_list or pa.types.is_fixed_size_list(kind) or pa.types.is_dictionary(kind)
+    number = kind.value_type if holds_others else kind
+    if not (_is_number(number) or pa.types.is_decimal(number)):
+        message = (
+            f"{where}: feature column '{name}' has type {kind}, expected numbers or lists of numbers; "
+            "turn it into numbers, or leave it out of the feature columns"
+        )
+        raise ExamplesError(message)
+    return _with_fixed_size(column, name, ids, where) if is_list else column
+
+
+def _with_fixed_size(
+    column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str
+) -> pa.ChunkedArray:
+    """A list column as one of fixed-size lists, refused where rows have different lengths."""
+    lengths = pc.list_value_length(column).fill_null(UNKNOWN).to_numpy()
+    known = np.unique(lengths[lengths != UNKNOWN])
+    if len(known) != 1 or not known[0]:
+        first = [f"{size} values for example {ids[np.argmax(lengths == size)]}" for size in known[:2]]
+        message = (
+            f"{where}: feature column '{name}' has type {column.type}, expected lists of one length, found "
+            f"{' and '.join(first) or 'no list'}; store it as a fixed-size list"
+        )
+        raise ExamplesError(message)
+    return column.cast(pa.list_(column.type.value_type, int(known[0])))
 
 
 def _flatten(column: pa.ChunkedArray) -> Floats:
@@ -353,4 +385,8 @@ def _is_feature(table: pa.Table, name: str) -> bool:
     kind = table.schema.field(name).type
     if pa.types.is_fixed_size_list(kind):
         kind = kind.value_type
+    return _is_number(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

@@ -1,9 +1,12 @@
 """How a pipeline.yaml becomes Dagster definitions."""
 
+from itertools import combinations
+
 import dagster as dg
 
 from ws_pipeline.defs.checks import build_vote_check
 from ws_pipeline.defs.classification_assets import build_classification_assets, build_scores_asset
+from ws_pipeline.defs.folders import check_folder
 from ws_pipeline.defs.ingest_assets import build_ingest_assets, build_shards_asset
 from ws_pipeline.defs.io_managers import ModelIOManager, ParquetIOManager
 from ws_pipeline.defs.jobs import build_ingest_job, build_retrain_job, build_schedule
@@ -11,6 +14,8 @@ from ws_pipeline.defs.labeling_assets import build_labeling_assets
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.sensors import build_new_shards_sensor, build_shard_registry
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.errors import PipelineSpecError
+from ws_pipeline.settings import parse_settings
 
 
 def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
@@ -45,12 +50,17 @@ def build_resources(
         Where models are trained: auto, cpu, cuda, cuda:N or mps.
     checkpoints
         Folder or fsspec URL of the state of trainings.  Default: "checkpoints" in ``storage``.
+
+    Raises
+    ------
+    SettingsError
+        The device is none of these, or there is no file system for a URL.
     """
-    base_path = checkpoints or f"{storage}/checkpoints"
+    base_path = check_folder(checkpoints or f"{check_folder(storage)}/checkpoints")
     return {
         "io_manager": ParquetIOManager(base_path=storage),
         "model_io_manager": ModelIOManager(base_path=storage),
-        "device": ComputeDevice(name=device),
+        "device": parse_settings(ComputeDevice, {"name": device}, where="device"),
         "checkpoints": Checkpoints(base_path=base_path),
     }
 
@@ -62,7 +72,33 @@ def build_definitions(
 
     Steps run one after another in the run's own process: a chain gains nothing from processes, and a
     step would pay seconds to import torch.
+
+    Raises
+    ------
+    PipelineSpecError
+        Two pipelines have the same name or the same prefix.
+    SettingsError
+        See :func:`build_resources`.
     """
+    for first, second in combinations(specs, 2):
+        _check_apart(first, second)
     resources = build_resources(storage, device=device, checkpoints=checkpoints)
     shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     return dg.Definitions.merge(shared, *(build_pipeline(spec) for spec in specs))
+
+
+def _check_apart(first: PipelineSpec, second: PipelineSpec) -> None:
+    """Refuse two pipelines that would share their shards or their assets."""
+    if first.name == second.name:
+        message = (
+            f"{first.where} and {second.where} are both called '{first.name}', so they would share their "
+            "shards; give one of them another name with the key 'name', and a 'prefix'"
+        )
+        raise PipelineSpecError(message)
+    if first.prefix == second.prefix:
+        common = f"the prefix '{first.prefix}'" if first.prefix else "no prefix"
+        message = (
+            f"{first.where} and {second.where} both have {common}, so their assets would have the same keys; "
+            "give one of them another with the key 'prefix'"
+        )
+        raise PipelineSpecError(message)

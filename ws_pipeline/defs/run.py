@@ -13,12 +13,13 @@ import dagster as dg
 from ws_pipeline.analysis.scores import GOLD
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.shards import register_shards
-from ws_pipeline.defs.spec import PipelineSpec, load_spec
-from ws_pipeline.errors import WsPipelineError
+from ws_pipeline.defs.spec import PipelineSpec, load_spec, skipped_files
+from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.files import read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
+_SHOWN = 10  # skipped files that are named, at most
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -48,18 +49,42 @@ def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> d
     """Ingest every shard, then retrain; return the seconds that each asset took, summed over shards.
 
     The runs are recorded in the instance of DAGSTER_HOME where that is set.
+
+    Raises
+    ------
+    WsPipelineError
+        There is no shard, or a run failed; the message says why.
     """
     definitions = build_definitions([spec], storage=storage, device=device)
     seconds: dict[str, float] = {}
     with _instance() as instance:
+        shards = _find_shards(spec)
         register_shards(spec, instance)
         ingest = definitions.resolve_job_def(spec.job_name("ingest"))
-        for shard in spec.find_shards():
+        for shard in shards:
             print(f"ingesting {shard} ...", flush=True)
             _execute(ingest, instance, seconds, partition_key=shard)
         print("training ...", flush=True)
         _execute(definitions.resolve_job_def(spec.job_name("retrain")), instance, seconds)
     return seconds
+
+
+def _find_shards(spec: PipelineSpec) -> list[str]:
+    """The shards to ingest, at least one; warn of files that are no part of any."""
+    skipped = skipped_files(spec)
+    for file, reason in list(skipped.items())[:_SHOWN]:
+        print(f"warning: skipped {file}: {reason}", file=sys.stderr)
+    if len(skipped) > _SHOWN:
+        print(f"warning: skipped {len(skipped) - _SHOWN} more", file=sys.stderr)
+    shards = spec.find_shards()
+    if not shards:
+        files = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
+        message = (
+            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {files}; put "
+            "them there, or say with the key 'data' where they are"
+        )
+        raise InvalidInputError(message)
+    return shards
 
 
 def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
@@ -113,29 +138,35 @@ def _execute(
     if not result.success:
         message = f"{job.name} stopped: {'; '.join(_reasons(result))}"
         raise WsPipelineError(message)
+    for check in _failed_checks(result, dg.AssetCheckSeverity.WARN):
+        print(f"warning: {check}", file=sys.stderr)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
     """Why a run failed: its failed blocking checks in words, else the innermost errors of its steps."""
-    checks = [
-        f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
+    checks = _failed_checks(result, dg.AssetCheckSeverity.ERROR)
     return checks or [error.message.strip() for error in _errors(result)]
 
 
+def _failed_checks(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:
+    return [
+        f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == severity
+    ]
+
+
 def _errors(result: dg.ExecuteInProcessResult) -> list[Any]:
-    """The innermost errors of the steps that failed."""
-    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    innermost = []
-    for error in errors:
-        found = error
-        while found is not None and found.cause is not None:
-            found = found.cause
-        if found is not None:
-            innermost.append(found)
-    return innermost
+    """What made the steps fail: the first error of ours in each chain of causes, else the innermost."""
+    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return [_telling(error) for error in failures if error is not None]
+
+
+def _telling(error: Any) -> Any:
+    """Ours name the file and what to do; what caused them is a library's, in its own words."""
+    while error.cause is not None and not error.message.startswith(f"{WsPipelineError.__module__}."):
+        error = error.cause
+    return error
 
 
 def _instance() -> dg.DagsterInstance:

@@ -9,19 +9,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
-import yaml
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from upath import UPath
 
+from ws_pipeline.classification.examples import SPLIT_COLUMN
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
-from ws_pipeline.defs.config import DECIDED
+from ws_pipeline.defs.folders import (
+    SUFFIX,
+    check_folder,
+    check_shard,
+    shards_among,
+    visible_files,
+    why_no_shard,
+)
+from ws_pipeline.defs.trainer_rules import check_trainer
+from ws_pipeline.defs.yaml_text import parse_yaml
 from ws_pipeline.errors import PipelineSpecError
+from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.settings import Settings, nearest, parse_settings
 
-SUFFIX = ".parquet"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*")
 
 
 def _check_name(name: str) -> str:
@@ -43,6 +51,16 @@ class TaskSpec(Settings):
         None, description="P(class), k positive numbers that sum to 1; default uniform."
     )
     label_model: FitConfig = Field(FitConfig(), description="Settings of the label model.")
+
+    @field_validator("label_model")
+    @classmethod
+    def _check_precisions(cls, label_model: FitConfig) -> FitConfig:
+        """Refuse precisions that are none; how many LFs there are, only the votes tell."""
+        found = label_model.prec_init
+        if any(not 0 < precision <= 1 for precision in (found if isinstance(found, list) else [found])):
+            message = f"prec_init must be precisions in (0, 1], got {found}"
+            raise ValueError(message)
+        return label_model
 
     @property
     def cardinality(self) -> int:
@@ -77,7 +95,8 @@ class PipelineSpec(Settings):
 
     name: Name = Field(description="Name of the pipeline: its asset group and its shards' partitions.")
     prefix: Name | None = Field(
-        None, description="Put before all asset keys and job names; needed when pipelines share task names."
+        None,
+        description="Put before asset keys and job names; of pipelines loaded together one may have none.",
     )
     tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
     data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
@@ -100,14 +119,50 @@ class PipelineSpec(Settings):
     trainer: EndModelConfig = Field(EndModelConfig(), description="Settings of the end model's training.")
     automation: AutomationSpec = AutomationSpec()
 
+    _file: str | None = PrivateAttr(None)
+
+    @field_validator("tasks")
+    @classmethod
+    def _check_tasks(cls, tasks: dict[str, TaskSpec]) -> dict[str, TaskSpec]:
+        """Refuse tasks whose gold labels would be in a column that means something else."""
+        for name in (ID_COLUMN, SPLIT_COLUMN):
+            if name in tasks:
+                message = f"'{name}' is a column of every examples file; give the task another name"
+                raise ValueError(message)
+        return tasks
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, data: str) -> str:
+        return check_folder(data)
+
+    @field_validator("feature_columns")
+    @classmethod
+    def _check_columns(
+        cls, columns: list[str] | dict[str, list[str]] | None, info: ValidationInfo
+    ) -> list[str] | dict[str, list[str]] | None:
+        """Refuse columns that hold no features."""
+        meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
+        meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
+        for column in _distinct(columns or []):
+            if column in meaning:
+                message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
+                raise ValueError(message)
+        return columns
+
     @field_validator("model")
     @classmethod
     def _check_model(cls, model: ModelConfig | None, info: ValidationInfo) -> ModelConfig | None:
-        """Refuse heads without a task, and fields that no function of one's own reads."""
+        """Refuse heads without a task, and what no end model reads."""
         tasks = list(info.data.get("tasks", model.heads if model else {}))
         unknown = [name for name in (model.heads if model else {}) if name not in tasks]
         if unknown:
             message = f"heads: there is no task '{unknown[0]}', {nearest(unknown[0], tasks)}"
+            raise ValueError(message)
+        if model is None and not info.data.get("filter_uncovered", True):
+            message = (
+                "filter_uncovered says what the end model is trained on, but model is null; leave it out"
+            )
             raise ValueError(message)
         fields = info.data.get("feature_columns")
         if isinstance(fields, dict) and (model is None or model.build_tasks is None):
@@ -120,15 +175,20 @@ class PipelineSpec(Settings):
 
     @field_validator("trainer")
     @classmethod
-    def _check_trainer(cls, trainer: EndModelConfig) -> EndModelConfig:
-        """Refuse settings that would be overruled."""
-        for name in sorted(trainer.model_fields_set & DECIDED.keys()):
-            message = f"'{name}' is decided by the pipeline ({DECIDED[name]}); leave it out"
+    def _check_trainer(cls, trainer: EndModelConfig, info: ValidationInfo) -> EndModelConfig:
+        """Refuse settings that would be overruled or ignored, or that no training could use."""
+        model, tasks = info.data.get("model"), info.data.get("tasks")
+        if "model" in info.data and model is None and trainer.model_fields_set:
+            message = "there is no end model to train, model is null; leave trainer out"
             raise ValueError(message)
-        if not trainer.evaluation_freq:
-            message = "evaluation_freq is 0, but checkpoints are written at evaluations; set it above 0"
-            raise ValueError(message)
+        if model is not None and tasks is not None:
+            check_trainer(trainer, {name: task.cardinality for name, task in tasks.items()}, model)
         return trainer
+
+    @property
+    def where(self) -> str:
+        """The file that describes the pipeline, for messages."""
+        return self._file or f"pipeline '{self.name}'"
 
     @property
     def fields(self) -> dict[str, list[str]] | None:
@@ -140,9 +200,7 @@ class PipelineSpec(Settings):
     @property
     def columns(self) -> list[str] | None:
         """Feature columns to read, each once; None: all."""
-        if self.fields is None:
-            return None
-        return list(dict.fromkeys(column for columns in self.fields.values() for column in columns))
+        return None if self.feature_columns is None else _distinct(self.feature_columns)
 
     @property
     def cardinalities(self) -> dict[str, int]:
@@ -174,22 +232,48 @@ class PipelineSpec(Settings):
 
     def votes_path(self, task: str, shard: str) -> UPath:
         """File of one shard's votes on one task."""
-        return self.folder / "votes" / task / (_check_shard(shard) + SUFFIX)
+        return self.folder / "votes" / task / (check_shard(shard) + SUFFIX)
 
     def examples_path(self, shard: str) -> UPath:
         """File of one shard's examples."""
-        return self.folder / "examples" / (_check_shard(shard) + SUFFIX)
+        return self.folder / "examples" / (check_shard(shard) + SUFFIX)
 
     def shard_files(self, shard: str) -> list[UPath]:
         """All files that make up one shard."""
         return [self.examples_path(shard), *(self.votes_path(task, shard) for task in self.tasks)]
 
+    @property
+    def places(self) -> list[str]:
+        """The folders that hold one file of every shard, below ``folder``."""
+        return ["examples", *(f"votes/{task}" for task in self.tasks)]
+
     def find_shards(self) -> list[str]:
         """Names of the shards whose files are all there, sorted."""
-        names = {path.name.removesuffix(SUFFIX) for path in _parquet_files(self.folder / "examples")}
-        for task in self.tasks:
-            names &= {path.name.removesuffix(SUFFIX) for path in _parquet_files(self.folder / "votes" / task)}
-        return sorted(name for name in names if _SHARD.fullmatch(name))
+        files = [visible_files(self.folder / place) for place in self.places]
+        return sorted(set.intersection(*(shards_among(names) for names in files)))
+
+
+def skipped_files(spec: PipelineSpec) -> dict[str, str]:
+    """Files in the pipeline's folders that are no part of a shard.
+
+    Returns
+    -------
+    dict
+        Path of a file below ``spec.folder`` to the reason.  A shard that is incomplete is there once,
+        under the first of its files.  Files whose names start with a dot are those of other programs.
+    """
+    skipped = {}
+    files = {place: visible_files(spec.folder / place) for place in spec.places}
+    shards = set.union(*(shards_among(names) for names in files.values()))
+    for place, names in files.items():
+        for name in names - {shard + SUFFIX for shard in shards}:
+            skipped[f"{place}/{name}"] = why_no_shard(name)
+    for name in (shard + SUFFIX for shard in shards):
+        there = [place for place, names in files.items() if name in names]
+        missing = [f"{place}/{name}" for place in files if place not in there]
+        if missing:
+            skipped[f"{there[0]}/{name}"] = f"the shard is not complete, missing {', '.join(missing)}"
+    return dict(sorted(skipped.items()))
 
 
 def load_spec(path: str | Path) -> PipelineSpec:
@@ -198,21 +282,23 @@ def load_spec(path: str | Path) -> PipelineSpec:
     Raises
     ------
     PipelineSpecError
-        The file is not YAML, or a key is unknown (the nearest known one is named), missing or out
-        of range.
+        The file is not YAML, or a key is unknown (the nearest known one is named), repeated, missing
+        or out of range, or its value would be ignored.
     """
     file = Path(path)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as broken:
-        message = f"{file}: not valid YAML ({' '.join(str(broken).split())})"
-        raise PipelineSpecError(message) from broken
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except PipelineSpecError as broken:
+        message = f"{file}: {broken}"
+        raise PipelineSpecError(message) from broken.__cause__
     if not isinstance(content, dict):
         message = f"{file}: expected keys such as 'tasks', found {type(content).__name__}"
         raise PipelineSpecError(message)
     values: dict[str, Any] = {"name": file.parent.name} | content
     values["data"] = _resolve_folder(values.get("data"), file.parent)
-    return parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError)
+    spec = parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError)
+    spec._file = str(file)  # noqa: SLF001  no key of the file
+    return spec
 
 
 def _resolve_folder(data: Any, beside: Path) -> str:
@@ -223,19 +309,7 @@ def _resolve_folder(data: Any, beside: Path) -> str:
     return text if "://" in text or Path(text).is_absolute() else str((beside / text).resolve())
 
 
-def _parquet_files(folder: UPath) -> list[UPath]:
-    """Parquet files in a folder, without the temporary ones of a writer at work."""
-    if not folder.exists():
-        return []
-    return [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and not path.name.startswith(".")]
-
-
-def _check_shard(shard: str) -> str:
-    """Refuse a shard name that could leave the data folder."""
-    if not _SHARD.fullmatch(shard):
-        message = (
-            f"'{shard}' is not a shard name: use letters, digits, '_', '-', '=' and '.', not a dot first; "
-            "shards are named after their files in examples/"
-        )
-        raise PipelineSpecError(message)
-    return shard
+def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:
+    """The columns, or those of all fields, each once."""
+    fields = [columns] if isinstance(columns, list) else columns.values()
+    return list(dict.fromkeys(column for field in fields for column in field))

@@ -134,6 +134,67 @@ def test_a_named_feature_column_that_is_not_there_is_refused():
         Examples.from_table(make_table(), TASKS, where="e.parquet", feature_columns=["ink", "pixel"])
 
 
+def read_named(column):
+    return Examples.from_table(make_table(named=column), TASKS, where="e.parquet", feature_columns=["named"])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.int8())])
+def test_a_named_column_of_lists_of_one_length_is_read(kind):
+    rows = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 1, 2]]
+    chunks = pa.chunked_array([pa.array(rows[:1], kind), pa.array(rows[1:], kind)])
+    examples = read_named(chunks)
+    assert examples.features["named"].tolist() == rows
+    assert_same(Examples.from_table(examples.to_table()), examples)
+
+
+def test_arrays_that_pandas_writes_are_read_when_named(tmp_path):
+    file = tmp_path / "part-0.parquet"
+    frame = make_table().to_pandas().assign(named=[np.full(3, row) for row in range(ROWS)])
+    frame.to_parquet(file)
+    examples = Examples.from_parquet(file, TASKS, feature_columns=["named"])
+    assert examples.features["named"].tolist() == [[row] * 3 for row in range(ROWS)]
+
+
+def test_a_null_list_is_refused_with_its_example():
+    with pytest.raises(ExamplesError, match="'named' is NaN, null or infinite for example 12"):
+        read_named(pa.array([[1.0], [2.0], None, [3.0]]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([[1], [2], [3, 4], [5]], "1 values for example 10 and 2 values for example 12"),
+        ([[]] * ROWS, "0 values for example 10"),
+        ([None] * ROWS, "no list"),
+    ],
+)
+def test_lists_of_different_lengths_are_refused_with_two_examples(rows, found):
+    with pytest.raises(ExamplesError) as caught:
+        read_named(pa.array(rows, pa.list_(pa.float32())))
+    assert str(caught.value) == (
+        "e.parquet: feature column 'named' has type list<item: float>, expected lists of one length, "
+        f"found {found}; store it as a fixed-size list"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (["a", "b", "c", "d"], "string"),
+        (["1", "2", "3", "4"], "string"),
+        (pa.array([["a"]] * ROWS), "list<item: string>"),
+        (pixels([["a", "b"]] * ROWS, kind=pa.string()), "fixed_size_list<item: string>[2]"),
+        (pa.array(["a", "b", "c", "d"]).dictionary_encode(), "dictionary<"),
+        (pa.array([1, 2, 3, 4], pa.timestamp("s")), "timestamp[s]"),
+    ],
+)
+def test_a_named_column_that_holds_no_numbers_is_refused_with_its_type(column, kind):
+    with pytest.raises(ExamplesError) as caught:
+        read_named(column)
+    assert f"e.parquet: feature column 'named' has type {kind}" in str(caught.value)
+    assert "expected numbers or lists of numbers; turn it into numbers, or leave it out" in str(caught.value)
+
+
 def test_columns_in_several_chunks_are_read():
     whole = make_table(6)
     assert_same(

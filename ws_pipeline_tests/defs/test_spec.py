@@ -1,12 +1,16 @@
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
+from fsspec.registry import known_implementations
 
 from ws_pipeline.classification.settings import HeadConfig, ModelConfig
-from ws_pipeline.defs.spec import AutomationSpec, PipelineSpec, TaskSpec, load_spec
+from ws_pipeline.defs.shards import shard_fingerprint
+from ws_pipeline.defs.spec import AutomationSpec, PipelineSpec, TaskSpec, load_spec, skipped_files
 from ws_pipeline.errors import PipelineSpecError
+from ws_pipeline.files import read_parquet, write_parquet
 
 TASKS = {"spam": {"classes": ["ham", "spam"]}}
 
@@ -98,7 +102,9 @@ def test_data_elsewhere_may_be_relative_absolute_or_a_url(tmp_path):
         assert str(load_spec(write(tmp_path, {"tasks": TASKS, "data": data})).folder) == str(folder)
 
 
-@pytest.mark.parametrize("shard", ["../secret", "a/b", ".hidden", ""])
+@pytest.mark.parametrize(
+    "shard", ["../secret", "a/b", "a\\b", ".hidden", "", "a...b", "a::b", "a\nb", "a\tb"]
+)
 def test_a_shard_name_cannot_leave_the_folder(tmp_path, shard):
     spec = load_spec(write(tmp_path, {"tasks": TASKS}))
     with pytest.raises(PipelineSpecError, match="is not a shard name"):
@@ -111,6 +117,165 @@ def test_a_shard_is_found_when_all_its_files_are_there(pipeline_folder):
     pipeline_folder.votes_file("parity", "part-1").unlink()
     pipeline_folder.examples_file(".part-9").write_bytes(b"a writer at work")
     assert spec.find_shards() == ["part-0", "part-2"]
+
+
+ODD_NAMES = [
+    "2026-01",
+    "a b",
+    "größe",
+    "日本",
+    "a#b?c%20d",
+    "a[1]*",
+    "a,b;c=d",
+    "a..b",
+    "-x",
+    "~x",
+    "'a'",
+    '"b"',
+]
+
+
+@pytest.mark.parametrize("base", ["", "memory://odd-names"])
+def test_a_shard_may_have_any_name_that_partitions_and_files_may_have(tmp_path, base):
+    spec = load_spec(write(tmp_path, {"tasks": TASKS, "data": base or str(tmp_path)}))
+    for shard in ODD_NAMES:
+        for file in spec.shard_files(shard):
+            write_parquet(pa.table({"name": [shard]}), file)
+    assert spec.find_shards() == sorted(ODD_NAMES)
+    assert skipped_files(spec) == {}
+    for shard in ODD_NAMES:
+        assert read_parquet(spec.examples_path(shard))["name"].to_pylist() == [shard]
+        assert shard_fingerprint(spec, shard)
+    static = dg.StaticPartitionsDefinition(ODD_NAMES)  # refuses names that dynamic partitions take unseen
+    assert static.get_partition_keys() == ODD_NAMES
+
+
+@pytest.mark.parametrize("shard", ["a...b", "a\tb"])
+def test_a_shard_cannot_have_a_name_that_dagster_refuses(tmp_path, shard):
+    with pytest.raises(dg.DagsterInvalidDefinitionError):
+        dg.StaticPartitionsDefinition([shard])
+    with pytest.raises(PipelineSpecError):
+        load_spec(write(tmp_path, {"tasks": TASKS})).examples_path(shard)
+
+
+def test_files_that_are_no_shard_are_told_with_the_reason(pipeline_folder):
+    spec = load_spec(pipeline_folder.spec_path)
+    pipeline_folder.votes_file("parity", "part-1").unlink()
+    pipeline_folder.votes_file("shape", "part-1").unlink()
+    pipeline_folder.examples_file("part-2").unlink()
+    pipeline_folder.examples_file("a::b").touch()
+    pipeline_folder.examples_file(".part-9").touch()
+    (pipeline_folder.root / "votes" / "shape" / "part-0.csv").touch()
+    assert skipped_files(spec) == {
+        "examples/a::b.parquet": "'a::b' is not a shard name: use letters, digits and other printable "
+        "characters except '/' and '\\', no '...' or '::', and not a dot first",
+        "examples/part-1.parquet": "the shard is not complete, missing votes/parity/part-1.parquet, "
+        "votes/shape/part-1.parquet",
+        "votes/parity/part-2.parquet": "the shard is not complete, missing examples/part-2.parquet",
+        "votes/shape/part-0.csv": "its name does not end in '.parquet'",
+    }
+    assert spec.find_shards() == ["part-0"]
+
+
+def test_a_folder_that_is_not_there_has_no_shards_and_skips_nothing(tmp_path):
+    spec = load_spec(write(tmp_path, {"tasks": TASKS, "data": "nowhere"}))
+    assert (spec.find_shards(), skipped_files(spec)) == ([], {})
+
+
+def test_data_on_an_unknown_file_system_is_refused_with_the_nearest(tmp_path):
+    assert "data: Value error, 's4://x' begins with an unknown scheme 's4', did you mean 's3'?" in refusal(
+        tmp_path, {"tasks": TASKS, "data": "s4://x"}
+    )
+
+
+def test_data_on_a_file_system_without_its_package_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        known_implementations, "box", {"class": "nowhere_to_be_found.Fs", "err": "Install boxfs"}
+    )
+    assert "'box://x' needs a package that is not there: Install boxfs" in refusal(
+        tmp_path, {"tasks": TASKS, "data": "box://x"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tasks:\n  a: {classes: [x, y]}\n  a: {classes: [x]}", "line 3: the key 'a' is in line 2 already"),
+        (
+            "tasks: {a: {classes: [x, y]}}\nmodel:\nmodel: null",
+            "line 3: the key 'model' is in line 2 already",
+        ),
+        ("tasks: {a: {classes: [x, y], classes: [x]}}", "line 1: the key 'classes' is in line 1 already"),
+        ("tasks: [{a: 1, a: 2}]", "line 1: the key 'a' is in line 1 already; keep one of them"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_with_its_lines(tmp_path, text, message):
+    assert message in refusal(tmp_path, text)
+
+
+def test_anchors_and_merged_keys_are_no_repetition(tmp_path):
+    text = """
+    tasks:
+      a: &a {classes: &classes [x, y], label_model: &fit {n_epochs: 3}}
+      b: &b {<<: *a, classes: *classes}
+      c: {<<: *b, label_model: {<<: *fit, n_epochs: 4}}
+    """
+    tasks = load_spec(write(tmp_path, text)).tasks
+    assert [task.label_model.n_epochs for task in tasks.values()] == [3, 3, 4]
+
+
+def test_an_alias_to_what_it_is_within_is_refused_like_any_wrong_value(tmp_path):
+    assert "tasks.a" in refusal(tmp_path, "tasks: &all {a: *all}")
+
+
+@pytest.mark.parametrize("name", ["split", "example_id"])
+def test_a_task_cannot_have_the_name_of_another_column(tmp_path, name):
+    assert f"tasks: Value error, '{name}' is a column of every examples file" in refusal(
+        tmp_path, {"tasks": {name: TASKS["spam"]}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["emb", "spam"], "column 'spam' holds the gold labels of a task, it is no feature; leave it out"),
+        (["split"], "column 'split' holds the splits"),
+        ({"left": ["emb"], "right": ["example_id"]}, "column 'example_id' holds the ids"),
+    ],
+)
+def test_a_column_that_means_something_else_is_no_feature(tmp_path, columns, message):
+    content = {"tasks": TASKS, "feature_columns": columns, "model": {"build_tasks": "networks:build"}}
+    assert f"feature_columns: Value error, {message}" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("prec_init", [1.7, 0, [0.7, -0.1]])
+def test_precisions_that_are_none_are_refused(tmp_path, prec_init):
+    tasks = {"spam": TASKS["spam"] | {"label_model": {"prec_init": prec_init}}}
+    message = refusal(tmp_path, {"tasks": tasks})
+    assert "tasks.spam.label_model: Value error, prec_init must be precisions in (0, 1], got" in message
+    assert str(prec_init) in message
+
+
+@pytest.mark.parametrize(
+    ("ignored", "message"),
+    [
+        ({"trainer": {"n_epochs": 3}}, "trainer: Value error, there is no end model to train, model is null"),
+        ({"filter_uncovered": False}, "model: Value error, filter_uncovered says what the end model is"),
+    ],
+)
+def test_without_an_end_model_its_settings_are_refused(tmp_path, ignored, message):
+    assert message in refusal(tmp_path, {"tasks": TASKS, "model": None} | ignored)
+
+
+def test_without_an_end_model_the_columns_to_read_may_be_named(tmp_path):
+    spec = load_spec(write(tmp_path, {"tasks": TASKS, "model": None, "feature_columns": ["a"]}))
+    assert spec.columns == ["a"]
+
+
+def test_a_spec_knows_its_file(tmp_path):
+    path = write(tmp_path, {"tasks": TASKS})
+    assert load_spec(path).where == str(path)
+    assert PipelineSpec(name="mail", tasks=TASKS, data=str(tmp_path)).where == "pipeline 'mail'"
 
 
 def test_a_prefix_keeps_two_pipelines_apart(tmp_path):
