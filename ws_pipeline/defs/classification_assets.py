@@ -11,12 +11,15 @@ import dagster as dg
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import SPLITS, Examples
+from ws_pipeline.defs.checks import read_good_labels
 from ws_pipeline.defs.config import end_model_run_config
 from ws_pipeline.defs.io_managers import TensorSource
+from ws_pipeline.defs.joins import check_same_examples, name_of, read_labels, read_labels_and_vote
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.training_metadata import describe_epoch, score_metadata, training_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
+from ws_pipeline.example_ids import ids_from_table
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 
 
@@ -32,19 +35,27 @@ def _train_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         ins={
             "examples": dg.AssetIn(key=spec.key("examples")),
             **_per_task(spec, "probabilistic_labels"),
+            **_per_task(spec, "majority_vote"),
         },
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
         code_version="2",
     )
-    def train_dataset(examples: dict[str, Examples], **labels: pa.Table) -> dg.MaterializeResult[Any]:
-        """Features of the train split with the probabilistic labels of its examples."""
+    def train_dataset(examples: dict[str, Examples], **inputs: pa.Table) -> dg.MaterializeResult[Any]:
+        """Features of the train split with the probabilistic labels of its examples.
+
+        Labels that are worse than the plain vote are refused, whatever checks the run has.
+        """
         from ws_pipeline.classification.datasets import soft_dataset
 
+        labels = {
+            task: read_good_labels(spec, task, **_labels_and_vote(task, inputs), examples=examples)
+            for task in spec.tasks
+        }
         dataset = soft_dataset(
             Examples.concatenate(examples),
-            **_probs_and_covered(spec, labels),
+            **_probs_and_covered(labels),
             split="train",
             filter_uncovered=spec.filter_uncovered,
             fields=spec.fields,
@@ -72,13 +83,19 @@ def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
         description=f"Features of the {split} split with the gold labels of each task that has any there, "
         "and the label model's labels of each other task.",
     )
-    def dataset_of_split(examples: dict[str, Examples], **labels: pa.Table) -> dg.MaterializeResult[Any]:
+    def dataset_of_split(examples: dict[str, Examples], **inputs: pa.Table) -> dg.MaterializeResult[Any]:
         from ws_pipeline.classification.datasets import reference_dataset, references
 
+        labels = {
+            task: read_labels(
+                _labels_of(task, inputs), examples, what=name_of(spec, task, "probabilistic_labels")
+            )
+            for task in spec.tasks
+        }
         dataset = reference_dataset(
             Examples.concatenate(examples),
             split=split,
-            **_probs_and_covered(spec, labels),
+            **_probs_and_covered(labels),
             fields=spec.fields,
         )
         return dg.MaterializeResult(
@@ -187,24 +204,36 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
 
         The column "reference" says what they are compared with: gold, or the label model's labels.
         """
+        if spec.model:
+            ids = ids_from_table(inputs["predictions"], where="predictions")
+            check_same_examples(ids, examples, what=name_of(spec, "predictions"))
         everything = Examples.concatenate(examples)
-        table = pa.concat_tables([_score_task(spec, task, everything, inputs) for task in spec.tasks])
+        tables = []
+        for task in spec.tasks:
+            both = read_labels_and_vote(spec, task, **_labels_and_vote(task, inputs), examples=examples)
+            tables.append(_score_task(spec, task, everything, *both, inputs.get("predictions")))
+        table = pa.concat_tables(tables)
         return dg.MaterializeResult(value=table, metadata=score_metadata(table))
 
     return scores
 
 
-def _score_task(spec: PipelineSpec, task: str, examples: Examples, inputs: dict[str, Any]) -> pa.Table:
+def _score_task(
+    spec: PipelineSpec,
+    task: str,
+    examples: Examples,
+    labels: ProbabilisticLabels,
+    vote: ProbabilisticLabels,
+    predictions: pa.Table | None,
+) -> pa.Table:
     """Score the vote, the label model and, if there is one, the end model of one task."""
     from ws_pipeline.analysis.scores import score_models
 
-    vote = _labels_of(task, "majority_vote", inputs)
-    labels = _labels_of(task, "probabilistic_labels", inputs)
     probs = {"vote": vote.probs, "label_model": labels.probs}
-    if spec.model:
+    if predictions is not None:
         from ws_pipeline.classification.end_model import task_probs
 
-        probs["end_model"] = task_probs(inputs["predictions"], task, spec.cardinalities[task])
+        probs["end_model"] = task_probs(predictions, task, spec.cardinalities[task])
     return score_models(
         task,
         probs,
@@ -220,15 +249,19 @@ def _per_task(spec: PipelineSpec, name: str) -> dict[str, dg.AssetIn]:
     return {f"{name}__{task}": dg.AssetIn(key=spec.key(task, name)) for task in spec.tasks}
 
 
-def _labels_of(task: str, name: str, inputs: dict[str, Any]) -> ProbabilisticLabels:
+def _labels_of(task: str, inputs: dict[str, Any]) -> pa.Table:
     """The labels of one task among the inputs that :func:`_per_task` declares."""
-    return ProbabilisticLabels.from_table(inputs[f"{name}__{task}"])
+    return inputs[f"probabilistic_labels__{task}"]
 
 
-def _probs_and_covered(spec: PipelineSpec, labels: dict[str, pa.Table]) -> dict[str, dict[str, Any]]:
+def _labels_and_vote(task: str, inputs: dict[str, Any]) -> dict[str, pa.Table]:
+    """The labels of one task and what they are compared with."""
+    return {"labels": _labels_of(task, inputs), "vote": inputs[f"majority_vote__{task}"]}
+
+
+def _probs_and_covered(labels: dict[str, ProbabilisticLabels]) -> dict[str, dict[str, Any]]:
     """The probabilistic labels of all tasks, as the datasets take them."""
-    by_task = {task: _labels_of(task, "probabilistic_labels", labels) for task in spec.tasks}
     return {
-        "probs": {task: found.probs for task, found in by_task.items()},
-        "covered": {task: found.covered for task, found in by_task.items()},
+        "probs": {task: found.probs for task, found in labels.items()},
+        "covered": {task: found.covered for task, found in labels.items()},
     }

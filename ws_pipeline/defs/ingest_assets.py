@@ -4,12 +4,23 @@ A shard is a dynamic partition.  Only a new or changed shard is read again; ever
 assets works on what they stored.
 """
 
+from typing import Any
+
 import dagster as dg
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples, summarise_shards
-from ws_pipeline.defs.shards import fingerprint
+from ws_pipeline.defs.joins import check_votes_fit, name_of
+from ws_pipeline.defs.shards import (
+    all_shards_fingerprint,
+    check_settings_of_shards,
+    examples_fingerprint,
+    ingested_shards,
+    shard_warnings,
+    votes_fingerprint,
+)
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.example_ids import ids_from_table
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
@@ -35,7 +46,7 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
     def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
         """Examples of a shard: id, split, features and, where known, gold labels."""
         path = spec.examples_path(context.partition_key)
-        source = fingerprint(path)
+        source = examples_fingerprint(spec, context.partition_key)
         shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
         return dg.MaterializeResult(
             value=shard,
@@ -64,7 +75,7 @@ def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[LabelMatrix]:
         """Votes of the task's labeling functions on a shard's examples, null = abstain."""
         path = spec.votes_path(task, context.partition_key)
-        source = fingerprint(path)
+        source = votes_fingerprint(spec, task, context.partition_key)
         votes = LabelMatrix.from_parquet(path, spec.tasks[task].cardinality)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         matrix = votes.aligned_to(known, where=str(path))
@@ -109,22 +120,44 @@ def _vote_counts(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
 
 def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
     """Asset that checks the shards against each other; the models wait for it."""
+    of_tasks = {
+        f"{name}__{task}": dg.AssetIn(key=spec.key(task, name), dagster_type=dict[str, kind])  # type: ignore[valid-type]
+        for task in spec.tasks
+        for name, kind in (("vote_counts", VoteCounts), ("label_matrix", ParquetSource))
+    }
 
     @dg.asset(
         key=spec.key("shards"),
-        ins={"examples": dg.AssetIn(key=spec.key("examples"))},
+        ins={"examples": dg.AssetIn(key=spec.key("examples")), **of_tasks},
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
-    def shards(examples: dict[str, ParquetSource]) -> dg.MaterializeResult[pa.Table]:
-        """Shards and what is in them; refuses an id in two shards, differing features, a missing split."""
+    def shards(
+        context: dg.AssetExecutionContext, examples: dict[str, ParquetSource], **inputs: dict[str, Any]
+    ) -> dg.MaterializeResult[pa.Table]:
+        """Shards and what is in them; refuses an id in two shards, differing features, a missing split.
+
+        Refuses shards that were ingested only in part or before the pipeline.yaml changed, and warns of those
+        whose files changed or are gone.
+        """
+        ingested = ingested_shards(spec, context.instance, examples)
+        check_settings_of_shards(
+            spec, examples, {task: inputs[f"vote_counts__{task}"] for task in spec.tasks}
+        )
+        for task in spec.tasks:
+            name = name_of(spec, task, "label_matrix")
+            check_votes_fit(inputs[f"label_matrix__{task}"], examples, what=name)
         summary = summarise_shards(examples)
+        for warning in shard_warnings(spec, context.instance, ingested):
+            context.log.warning("%s; training goes on with what was ingested", warning)
         return dg.MaterializeResult(
             value=summary,
             metadata={
                 "n_shards": summary.num_rows,
                 "n_examples": sum(summary["n_examples"].to_pylist()),
+                "shards_fingerprint": all_shards_fingerprint(ingested),
+                "summary": table_metadata(summary),
             },
         )
 

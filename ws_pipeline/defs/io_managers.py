@@ -14,6 +14,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from shlex import quote as quote_word
 from typing import Any
 from urllib.parse import quote
 
@@ -87,7 +88,8 @@ class FolderIOManager(dg.IOManager):
         path = self.path_of(asset_key, partition)
         if not path.exists():
             name = asset_key.to_user_string() + (f", partition '{partition}'," if partition else "")
-            message = f"{name} has not been materialized yet: there is no {path}"
+            step = _how_to_ingest(partition) if partition else "materialize it first"
+            message = f"{name} has not been materialized yet: there is no {path}; {step}"
             raise dg.Failure(message, allow_retries=False)
         return self.read(path, annotation)
 
@@ -199,6 +201,15 @@ def _safe_name(key: str) -> str:
     """A key as one path segment: percent-encoded, and never only dots."""
     name = quote(key, safe=" +=@,;()[]{}")
     return name.replace(".", "%2E") if re.fullmatch(r"\.+", name) else name
+
+
+def _how_to_ingest(shard: str) -> str:
+    """What to do about a partition that is known, but of which nothing is stored."""
+    return (
+        f"ingest the shard (in the UI: Jobs > ingest > Materialize all, partition {shard}; or by the command "
+        f"dg launch --job ingest --partition {quote_word(shard)}; the job's name begins with the pipeline's "
+        "prefix, if it has one), or delete its files, and the sensor shard_registry removes the partition"
+    )
 
 
 def _as_table(value: Any) -> pa.Table:

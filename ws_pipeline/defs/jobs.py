@@ -42,7 +42,7 @@ def build_schedule(spec: PipelineSpec, job: "AssetJob") -> dg.ScheduleDefinition
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if spec.automation.enabled else dg.DefaultScheduleStatus.STOPPED
         ),
-        description="Retrain at fixed times.",
+        description="Retrain at fixed times, on the shards as they are ingested.",
     )
 
 

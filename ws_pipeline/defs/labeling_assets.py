@@ -4,19 +4,26 @@ The label model is fitted on the sum of the shards' counts, so it costs nothing 
 examples.  A blocking check compares its labels with the plain vote before anything is trained on them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.config import label_model_run_config
+from ws_pipeline.defs.joins import concatenate_votes, name_of, stamp_votes
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
+from ws_pipeline.errors import LabelMatrixError, WsPipelineError
+from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.label_matrix import LabelMatrix
-from ws_pipeline.labeling.label_model import LabelModel
+from ws_pipeline.labeling.label_model import MIN_LFS, LabelModel
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.vote_counts import VoteCounts
 
@@ -39,6 +46,7 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
             "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
             "examples": dg.AssetIn(key=spec.key("examples")),
         },
+        deps=[spec.key("shards")],
         group_name=spec.name,
         kinds={"parquet"},
         code_version="1",
@@ -52,10 +60,12 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
 
         The gold labels of the train split are used here, in a report, and nowhere else.
         """
-        gold = np.concatenate([shard.gold[task] for _, shard in sorted(examples.items())])
-        matrix = LabelMatrix.concatenate(label_matrix)
+        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
+        gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
         table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
-        return dg.MaterializeResult(value=table, metadata={"n_lfs": table.num_rows})
+        return dg.MaterializeResult(
+            value=table, metadata={"n_lfs": table.num_rows, "summary": table_metadata(table)}
+        )
 
     return lf_summary
 
@@ -63,18 +73,25 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
 def _majority_vote(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key(task, "majority_vote"),
-        ins={"label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix"))},
+        ins={
+            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
+            "examples": dg.AssetIn(key=spec.key("examples")),
+        },
+        deps=[spec.key("shards")],
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
-    def majority_vote(label_matrix: dict[str, LabelMatrix]) -> dg.MaterializeResult[ProbabilisticLabels]:
+    def majority_vote(
+        label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
+    ) -> dg.MaterializeResult[pa.Table]:
         """Labels of the plain majority vote: what the label model has to beat."""
-        voter = MajorityLabelVoter(spec.tasks[task].cardinality)
-        labels = ProbabilisticLabels.from_votes(voter, LabelMatrix.concatenate(label_matrix))
+        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
+        labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(spec.tasks[task].cardinality), matrix)
         ties = labels.covered & (labels.predictions < 0)
         return dg.MaterializeResult(
-            value=labels, metadata={"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())}
+            value=stamp_votes(labels, matrix),
+            metadata={"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())},
         )
 
     return majority_vote
@@ -102,8 +119,9 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[LabelModel]:
         """Label model: what each labeling function's vote says about the class, learned without gold."""
         chosen = device.resolve()
-        counts = VoteCounts.total(vote_counts)
-        with warnings_to_log(context.log):
+        with warnings_to_log(context.log), _naming_the_task(task):
+            counts = VoteCounts.total(vote_counts)
+            _check_learnable(counts)
             model = LabelModel(task_spec.cardinality, verbose=False, device=chosen).fit_counts(
                 counts,
                 config.settings(),  # type: ignore[attr-defined]
@@ -130,25 +148,51 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     return label_model
 
 
+@contextmanager
+def _naming_the_task(task: str) -> Iterator[None]:
+    try:
+        yield
+    except WsPipelineError as error:
+        error.add_note(f"in the label model of task '{task}'")
+        raise
+
+
+def _check_learnable(counts: VoteCounts) -> None:
+    """Refuse votes that the method cannot learn from, in the words of a pipeline."""
+    if counts.n_lfs < MIN_LFS:
+        problem = (
+            f"{counts.n_lfs} LF(s), {', '.join(counts.lf_names)}, are too few to tell how far to trust each "
+            f"of them, at least {MIN_LFS} are needed"
+        )
+    elif not counts.n_covered:
+        problem = f"the {counts.n_lfs} LFs vote on none of the {counts.n_examples} examples"
+    else:
+        return
+    message = f"{problem}; add LFs that vote, or leave the task out of the pipeline.yaml"
+    raise LabelMatrixError(message)
+
+
 def _probabilistic_labels(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key(task, "probabilistic_labels"),
         ins={
             "label_model": dg.AssetIn(key=spec.key(task, "label_model")),
             "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
+            "examples": dg.AssetIn(key=spec.key("examples")),
         },
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
     def probabilistic_labels(
-        label_model: LabelModel, label_matrix: dict[str, LabelMatrix]
-    ) -> dg.MaterializeResult[ProbabilisticLabels]:
+        label_model: LabelModel, label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
+    ) -> dg.MaterializeResult[pa.Table]:
         """P(class) of every example, from its votes and the label model."""
-        labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))
+        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
+        labels = ProbabilisticLabels.from_votes(label_model, matrix)
         confidence = labels.probs[labels.covered].max(axis=1)
         return dg.MaterializeResult(
-            value=labels,
+            value=stamp_votes(labels, matrix),
             metadata={
                 "n_covered": int(labels.covered.sum()),
                 "n_without_votes": int((~labels.covered).sum()),

@@ -1,29 +1,48 @@
-"""Sensors: register shards as their files appear; ingest new and changed ones, then retrain."""
+"""Sensors: keep the partitions as the files are; ingest new and changed shards, then retrain.
 
-import hashlib
+A run that failed is not repeated for the same files and settings.  What a tick leaves undone it says, in
+the words that the UI shows as the reason why it was skipped.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from ws_pipeline.defs.jobs import AssetJob
-from ws_pipeline.defs.shards import ingested_fingerprint, shard_fingerprint
-from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.shards import (
+    ShardChanges,
+    all_shards_fingerprint,
+    digest,
+    ingested_shards,
+    shard_changes,
+    stale_shards,
+    trained_fingerprint,
+)
+from ws_pipeline.defs.spec import PipelineSpec, skipped_files
+
+#: Tag of a run that a sensor asked for: what for, so that its end can be looked up.
+PURPOSE_TAG = "ws_pipeline/purpose"
+_SHOWN = 5  # of the things that a tick lists, the number that is written out
 
 
 def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
-    """Sensor that adds a partition for every new shard; it starts no runs, so it is always on."""
+    """Sensor that keeps the partitions as the files are; it starts no runs, so it is always on."""
 
     @dg.sensor(
         name=spec.job_name("shard_registry"),
         minimum_interval_seconds=spec.automation.interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds a partition for every shard whose files are all there.",
+        description="Adds a partition for every shard whose files are all there, and removes the partitions "
+        "of which no file is left.",
     )
-    def shard_registry(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        known = set(context.instance.get_dynamic_partitions(spec.shards_name))
-        new = [shard for shard in spec.find_shards() if shard not in known]
-        if not new:
-            return dg.SkipReason(f"no new shard in {spec.folder}, {len(known)} known")
-        return dg.SensorResult(dynamic_partitions_requests=[spec.shards.build_add_request(new)])
+    def shard_registry(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        changes = shard_changes(spec, context.instance)
+        known = context.instance.get_dynamic_partitions(spec.shards_name)
+        news = _in_words(changes) or [f"no new shard in {spec.folder}, {len(known)} known"]
+        return dg.SensorResult(
+            skip_reason="; ".join([*news, *_left_out(spec)]),
+            dynamic_partitions_requests=_partition_requests(spec, changes),
+        )
 
     return shard_registry
 
@@ -33,7 +52,7 @@ def build_new_shards_sensor(
     ingest: "AssetJob",
     retrain: "AssetJob",
 ) -> dg.SensorDefinition:
-    """Sensor that ingests shards whose files are new or changed, and retrains when all are in."""
+    """Sensor that ingests shards whose files or settings are new, and retrains when all are in."""
 
     @dg.sensor(
         name=spec.job_name("new_shards"),
@@ -42,40 +61,122 @@ def build_new_shards_sensor(
         default_status=(
             dg.DefaultSensorStatus.RUNNING if spec.automation.enabled else dg.DefaultSensorStatus.STOPPED
         ),
-        description="Ingests new and changed shards, then retrains once on all of them.",
+        description="Ingests new and changed shards, then retrains once on all of them. Waits for a shard "
+        "that cannot be ingested until its files or the pipeline.yaml are mended, or its files are deleted.",
     )
-    def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        on_disk = {shard: shard_fingerprint(spec, shard) for shard in spec.find_shards()}
-        stale = {
-            shard: found
-            for shard, found in on_disk.items()
-            if ingested_fingerprint(spec, context.instance, shard) != found
-        }
-        if stale:
-            return _ingest(context, spec, ingest.name, stale)
-        if not on_disk:
-            return dg.SkipReason(f"no complete shard in {spec.folder}")
-        state = hashlib.sha256(repr(sorted(on_disk.items())).encode()).hexdigest()[:16]
-        if context.cursor == state:
-            return dg.SkipReason(f"all {len(on_disk)} shards are ingested and trained on")
-        request = dg.RunRequest(job_name=retrain.name, run_key=f"retrain:{state}")
-        return dg.SensorResult(run_requests=[request], cursor=state)
+    def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        changes = shard_changes(spec, context.instance)
+        known = context.instance.get_dynamic_partitions(spec.shards_name)
+        shards = {*known, *changes.new} - {*changes.gone}
+        ingested = ingested_shards(spec, context.instance, shards)
+        requests, held = _ingest(context.instance, ingest.name, stale_shards(spec, ingested))
+        if not spec.find_shards():
+            said = f"no complete shard in {spec.folder}"
+        elif requests or held or changes.incomplete:
+            said = _waits(held, changes.incomplete)
+        else:
+            requests, said = _retrain(context.instance, spec, retrain.name, ingested)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "; ".join([*_in_words(changes), said, *_left_out(spec)]),
+            dynamic_partitions_requests=_partition_requests(spec, changes),
+        )
 
     return new_shards
 
 
 def _ingest(
-    context: dg.SensorEvaluationContext, spec: PipelineSpec, job_name: str, stale: dict[str, str]
-) -> dg.SensorResult | dg.SkipReason:
-    """Request one run per stale shard; the same content is requested once, however often it fails."""
-    known = set(context.instance.get_dynamic_partitions(spec.shards_name))
-    new = [shard for shard in stale if shard not in known]
-    requests = [
-        dg.RunRequest(job_name=job_name, partition_key=shard, run_key=f"ingest:{shard}:{found}")
+    instance: dg.DagsterInstance, job_name: str, stale: Mapping[str, str]
+) -> tuple[list[dg.RunRequest], dict[str, dg.DagsterRun]]:
+    """Runs to request for stale shards; and of the other shards the run that goes on or has failed."""
+    runs = {
+        shard: _run_once(instance, job_name, f"ingest:{shard}:{found}", partition_key=shard)
         for shard, found in stale.items()
-    ]
-    return dg.SensorResult(
-        run_requests=requests,
-        cursor=context.cursor,
-        dynamic_partitions_requests=[spec.shards.build_add_request(new)] if new else [],
+    }
+    requests = [run for run in runs.values() if isinstance(run, dg.RunRequest)]
+    return requests, {shard: run for shard, run in runs.items() if isinstance(run, dg.DagsterRun)}
+
+
+def _waits(held: Mapping[str, dg.DagsterRun], incomplete: Mapping[str, list[str]]) -> str:
+    """Which shards retraining waits for, why, and what can be done."""
+    waits = [f"shard '{shard}', whose {_fate(run)}" for shard, run in held.items()]
+    waits += [f"shard '{shard}', which lost {', '.join(files)}" for shard, files in incomplete.items()]
+    stuck = incomplete or any(run.is_finished for run in held.values())
+    steps = "mend the files or the pipeline.yaml, start the job again, or delete the files to go on without"
+    return f"retraining waits for {_listed(waits)}" + (f": {steps}" if stuck else "")
+
+
+def _retrain(
+    instance: dg.DagsterInstance, spec: PipelineSpec, job_name: str, ingested: Mapping[str, str]
+) -> tuple[list[dg.RunRequest], str]:
+    """Request a run, or say why there is none to request."""
+    shards = all_shards_fingerprint(ingested)
+    running = _last_run(instance, job_name)
+    if running and not running.is_finished:
+        return [], f"{_fate(running)}; what has changed since it began is trained on afterwards"
+    if trained_fingerprint(spec, instance) == shards:
+        return [], f"all {len(ingested)} shards are ingested and trained on"
+    run = _run_once(instance, job_name, f"retrain:{digest(shards, spec.model_dump(mode='json'))}")
+    if isinstance(run, dg.RunRequest):
+        return [run], ""
+    return [], f"{_fate(run)}: look at its log, mend the files or the pipeline.yaml, or start the job again"
+
+
+def _run_once(
+    instance: dg.DagsterInstance, job_name: str, purpose: str, partition_key: str | None = None
+) -> dg.RunRequest | dg.DagsterRun:
+    """The request of a run, or the run that was started for the same purpose and goes on or has failed.
+
+    One that succeeded, but whose results were replaced since, is repeated.
+    """
+    last = _last_run(instance, job_name, {PURPOSE_TAG: purpose})
+    if last and not last.is_success:
+        return last
+    return dg.RunRequest(
+        job_name=job_name,
+        # Dagster starts a run per key and sensor once and for all
+        run_key=f"{purpose}:{last.run_id}" if last else purpose,
+        partition_key=partition_key,
+        tags={PURPOSE_TAG: purpose},
     )
+
+
+def _last_run(
+    instance: dg.DagsterInstance, job_name: str, tags: Mapping[str, str] | None = None
+) -> dg.DagsterRun | None:
+    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, tags=tags), limit=1)
+    return runs[0] if runs else None
+
+
+def _fate(run: dg.DagsterRun) -> str:
+    """What became of a run, with the part of its id that the UI shows."""
+    ends = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was canceled"}
+    end = ends.get(run.status, f"is {run.status.value.lower().replace('_', ' ')}")
+    return f"{run.job_name} {end} (run {run.run_id[:8]})"
+
+
+def _partition_requests(
+    spec: PipelineSpec, changes: ShardChanges
+) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+    add = [spec.shards.build_add_request(changes.new)] if changes.new else []
+    delete = [spec.shards.build_delete_request(changes.gone)] if changes.gone else []
+    return [*add, *delete]
+
+
+def _in_words(changes: ShardChanges) -> list[str]:
+    """What a tick does to the partitions."""
+    return [
+        *([f"added {_listed(changes.new)}"] if changes.new else []),
+        *([f"removed {_listed(changes.gone)}, of which no file is left"] if changes.gone else []),
+    ]
+
+
+def _left_out(spec: PipelineSpec) -> list[str]:
+    """What is in the folders without being part of a shard."""
+    skipped = [f"{file} ({reason})" for file, reason in skipped_files(spec).items()]
+    return [f"left out: {_listed(skipped)}"] if skipped else []
+
+
+def _listed(things: Sequence[str]) -> str:
+    more = [f"{len(things) - _SHOWN} more"] if len(things) > _SHOWN else []
+    return ", ".join([*things[:_SHOWN], *more])

@@ -1,28 +1,102 @@
-"""Shards on disk, and which of them have been ingested as they are now."""
+"""Shards: which files are there, which partitions, and what has been ingested and trained on.
+
+A shard is ingested again when its files change, or what the pipeline.yaml says about reading them: the
+tasks with their numbers of classes, and the feature columns.  What was ingested and trained on is read
+from the materializations themselves, each of which records a fingerprint of what it was made from.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import dagster as dg
 from upath import UPath
 
+from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs.folders import SUFFIX
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.errors import ExamplesError
+from ws_pipeline.files import ParquetSource
+from ws_pipeline.labeling.vote_counts import VoteCounts
 
 
-def fingerprint(path: UPath) -> str:
-    """Short text that changes when a file changes; made from its size, times or ETag, not its bytes."""
-    return str(path.fs.ukey(path.path))[:16]
+class ShardChanges(NamedTuple):
+    """How the files of a pipeline differ from its partitions.
+
+    Parameters
+    ----------
+    new
+        Shards whose files are all there, and that are no partitions yet.
+    incomplete
+        Partition to those of its files that are missing, while others are there.
+    gone
+        Partitions of which no file is left.
+    """
+
+    new: list[str]
+    incomplete: dict[str, list[str]]
+    gone: list[str]
+
+
+def shard_changes(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardChanges:
+    """Compare the files with the partitions.
+
+    Without any complete shard nothing has changed: a folder that cannot be reached for a moment looks
+    the same as one that was emptied.
+    """
+    known, complete = instance.get_dynamic_partitions(spec.shards_name), spec.find_shards()
+    if not complete:
+        return ShardChanges([], {}, [])
+    missing = _missing_files(spec, sorted(set(known) - set(complete)))
+    gone = [shard for shard, files in missing.items() if len(files) == len(spec.places)]
+    incomplete = {shard: files for shard, files in missing.items() if shard not in gone}
+    return ShardChanges([shard for shard in complete if shard not in known], incomplete, gone)
+
+
+def register_shards(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardChanges:
+    """Add a partition for every shard whose files are all there, and remove those without any file.
+
+    What was ingested of a removed shard stays in the storage, and counts again if its files come back.
+    """
+    changes = shard_changes(spec, instance)
+    if changes.new:
+        instance.add_dynamic_partitions(spec.shards_name, changes.new)
+    for shard in changes.gone:
+        instance.delete_dynamic_partition(spec.shards_name, shard)
+    return changes
+
+
+def digest(*values: Any) -> str:
+    """Short text of plain values; equal values give the same."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(path: UPath, *settings: Any) -> str:
+    """Short text that changes when a file changes, or a setting that it is read with.
+
+    It is made from the file's size, times or ETag, not its bytes.
+    """
+    return digest(str(path.fs.ukey(path.path)), *settings)
+
+
+def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
+    """What the examples of a shard are ingested from: the file, all tasks and the feature columns."""
+    return fingerprint(spec.examples_path(shard), spec.cardinalities, spec.columns)
+
+
+def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
+    """What the votes of a shard on a task are ingested from: the file and the number of classes."""
+    return fingerprint(spec.votes_path(task, shard), spec.tasks[task].cardinality)
 
 
 def shard_fingerprint(spec: PipelineSpec, shard: str) -> str:
-    """Fingerprints of all files of a shard, in the order of ``spec.shard_files``."""
-    return "-".join(fingerprint(path) for path in spec.shard_files(shard))
-
-
-def register_shards(spec: PipelineSpec, instance: dg.DagsterInstance) -> list[str]:
-    """Add a partition for every shard whose files are all there; return the new ones."""
-    known = set(instance.get_dynamic_partitions(spec.shards_name))
-    new = [shard for shard in spec.find_shards() if shard not in known]
-    if new:
-        instance.add_dynamic_partitions(spec.shards_name, new)
-    return new
+    """What a shard would be ingested from now: its examples, then the votes on every task."""
+    parts = [
+        examples_fingerprint(spec, shard),
+        *(votes_fingerprint(spec, task, shard) for task in spec.tasks),
+    ]
+    return "-".join(parts)
 
 
 def ingested_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance, shard: str) -> str:
@@ -31,13 +105,135 @@ def ingested_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance, shard
     Parts that were never ingested are '?'.
     """
     keys = [spec.key("examples"), *(spec.key(task, "label_matrix") for task in spec.tasks)]
-    return "-".join(_recorded_fingerprint(instance, key, shard) for key in keys)
+    records = [_last_materialization(instance, key, shard) for key in keys]
+    return "-".join(_recorded(record, "source_fingerprint") or "?" for record in records)
 
 
-def _recorded_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey, shard: str) -> str:
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[shard]), limit=1
-    ).records
-    materialization = records[0].asset_materialization if records else None
-    value = materialization.metadata.get("source_fingerprint") if materialization else None
-    return str(value.value) if value else "?"
+def ingested_shards(
+    spec: PipelineSpec, instance: dg.DagsterInstance, shards: Iterable[str]
+) -> dict[str, str]:
+    """The fingerprint of each shard as it was ingested last, see :func:`ingested_fingerprint`."""
+    return {shard: ingested_fingerprint(spec, instance, shard) for shard in sorted(shards)}
+
+
+def stale_shards(spec: PipelineSpec, ingested: Mapping[str, str]) -> dict[str, str]:
+    """Those of the shards that are not ingested as they are now, with the fingerprint that they have now."""
+    now = {shard: shard_fingerprint(spec, shard) for shard in spec.find_shards() if shard in ingested}
+    return {shard: found for shard, found in now.items() if ingested[shard] != found}
+
+
+def all_shards_fingerprint(ingested: Mapping[str, str]) -> str:
+    """Fingerprint of all that a retrain reads: the shards, each as it was ingested."""
+    return digest(dict(ingested))
+
+
+def trained_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance) -> str | None:
+    """What :func:`all_shards_fingerprint` was when the models were trained; None if they never were.
+
+    The asset ``shards`` records it, before any model is fitted; a model that is older than that was not
+    trained on it, because the run failed in between.
+    """
+    shards = _last_materialization(instance, spec.key("shards"))
+    end_model = [spec.key("multitask_classifier")] if spec.model else []
+    for key in [*(spec.key(task, "label_model") for task in spec.tasks), *end_model, spec.key("scores")]:
+        made = _last_materialization(instance, key)
+        if shards is None or made is None or made.storage_id < shards.storage_id:
+            return None
+    return _recorded(shards, "shards_fingerprint")
+
+
+def shard_warnings(spec: PipelineSpec, instance: dg.DagsterInstance, shards: Iterable[str]) -> list[str]:
+    """What to know about shards whose files are no longer as they were ingested.
+
+    Training reads what was ingested, so files that cannot be looked at are no reason to stop it.
+    """
+    try:
+        changes = shard_changes(spec, instance)
+        stale = stale_shards(spec, ingested_shards(spec, instance, shards))
+    except OSError as problem:
+        return [f"the files in {spec.folder} cannot be looked at ({problem})"]
+    return [
+        *(f"shard '{shard}' has no file left in {spec.folder}" for shard in changes.gone),
+        *(f"shard '{shard}' lost {', '.join(files)}" for shard, files in changes.incomplete.items()),
+        *(f"files or settings of shard '{shard}' changed since it was ingested" for shard in stale),
+    ]
+
+
+def check_settings_of_shards(
+    spec: PipelineSpec,
+    examples: Mapping[str, ParquetSource],
+    counts: Mapping[str, Mapping[str, VoteCounts]],
+) -> None:
+    """Refuse shards that were ingested with other tasks, classes or feature columns than the spec has.
+
+    Parameters
+    ----------
+    spec
+        The pipeline.
+    examples
+        Shard to the stored table of its examples, of which only the columns' names are read.
+    counts
+        Task to shard to vote counts.
+
+    Raises
+    ------
+    ExamplesError
+        The message names the shards, what differs, and how to ingest them again.
+    """
+    differences = {
+        shard: _differences(spec, source, {task: counts[task][shard].cardinality for task in spec.tasks})
+        for shard, source in examples.items()
+    }
+    wrong = {shard: found for shard, found in differences.items() if found}
+    if wrong:
+        shown = "; ".join(f"shard '{shard}' has {', '.join(found)}" for shard, found in wrong.items())
+        message = (
+            f"{shown}: ingested before the pipeline.yaml changed; ingest again, with the job "
+            f"'{spec.job_name('ingest')}' for {', '.join(wrong)}, or by switching on the sensor "
+            f"'{spec.job_name('new_shards')}'"
+        )
+        raise ExamplesError(message)
+
+
+def _differences(spec: PipelineSpec, source: ParquetSource, voted: dict[str, int]) -> list[str]:
+    """How a stored shard, with votes on so many classes, differs from what the pipeline.yaml says."""
+    stored = Examples.from_table(source.schema.empty_table())
+    found = []
+    if stored.tasks != spec.cardinalities:
+        found.append(f"gold labels of {_classes(stored.tasks)} instead of {_classes(spec.cardinalities)}")
+    if voted != spec.cardinalities:
+        found.append(f"votes on {_classes(voted)} instead of {_classes(spec.cardinalities)}")
+    if spec.columns is not None and set(stored.features) != set(spec.columns):
+        found.append(f"feature columns {list(stored.features)} instead of {spec.columns}")
+    return found
+
+
+def _classes(cardinalities: Mapping[str, int]) -> str:
+    return ", ".join(f"'{task}' with {k} classes" for task, k in cardinalities.items())
+
+
+def _missing_files(spec: PipelineSpec, shards: list[str]) -> dict[str, list[str]]:
+    """Shard to its files that are not there.
+
+    The folders are listed, because file systems answer 'no' to a question about one file when they
+    cannot be reached, but raise when asked for a list.
+    """
+    there = {f"{place}/{path.name}" for place in spec.places for path in (spec.folder / place).iterdir()}
+    files = {shard: [f"{place}/{shard}{SUFFIX}" for place in spec.places] for shard in shards}
+    return {shard: [name for name in names if name not in there] for shard, names in files.items()}
+
+
+def _last_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, shard: str | None = None
+) -> dg.EventLogRecord | None:
+    partitions = None if shard is None else [shard]
+    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
+    records = instance.fetch_materializations(asked, limit=1).records
+    return records[0] if records else None
+
+
+def _recorded(record: dg.EventLogRecord | None, name: str) -> str | None:
+    """A text in the metadata of a materialization."""
+    materialization = record.asset_materialization if record else None
+    value = materialization.metadata.get(name) if materialization else None
+    return str(value.value) if value else None

@@ -3,9 +3,10 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 
 from ws_pipeline.analysis.scores import GOLD
@@ -14,7 +15,10 @@ from ws_pipeline.classification.history import POSITION
 if TYPE_CHECKING:
     from ws_pipeline.classification.end_model import EndModel
 
+T = TypeVar("T")
+
 _DIGITS = 5
+_MAX_ROWS = 200  # of the history's table: each materialization keeps one in the database of runs
 
 
 def describe_epoch(record: Mapping[str, float]) -> str:
@@ -26,29 +30,51 @@ def describe_epoch(record: Mapping[str, float]) -> str:
 def training_metadata(end_model: "EndModel") -> dict[str, Any]:
     """How a training went: history as a table and a plot, best epoch, speed, checkpoint, resumption.
 
-    The losses and scores of the best epoch are also there one by one, so that the UI plots them over
-    time, with "_" for the "/" in their names.
+    Of a long history the table has about 200 records; ``history_records`` says how many of how many.  The
+    losses and scores of the best epoch are also there one by one, so that the UI plots them over time,
+    with "_" for the "/" in their names.
     """
     from ws_pipeline.classification.history_plot import plot_history
 
     training = end_model.training
     assert training is not None
-    best = next(record for record in end_model.history if record["step"] == training.best_step)
-    found = {name: value for name, value in best.items() if name not in POSITION and math.isfinite(value)}
-    picture = plot_history(end_model.history, best_step=training.best_step)
+    history = end_model.history
+    best = next(row for row, record in enumerate(history) if record["step"] == training.best_step)
+    shown = thin(history, best)
+    found = {
+        name: value for name, value in history[best].items() if name not in POSITION and math.isfinite(value)
+    }
+    picture = plot_history(history, best_step=training.best_step)
     return {
         "device": training.device,
         "n_parameters": end_model.n_parameters,
-        "n_epochs": int(end_model.history[-1]["epoch"]),
+        "n_epochs": int(history[-1]["epoch"]),
         "best_epoch": training.best_epoch,
         "examples_per_second": training.examples_per_second,
         "resumed_from_step": training.resumed_from_step,
         "stopped_early": training.stopped_early,
         "checkpoint_path": dg.MetadataValue.path(training.checkpoint_path or "none"),
-        "history": history_table(end_model.history),
+        "history": history_table(shown),
+        "history_records": _how_many(len(shown), len(history)),
         "history_plot": markdown_picture(picture, "losses and scores over the epochs"),
         **{name.replace("/", "_"): value for name, value in found.items()},
     }
+
+
+def thin(history: Sequence[T], best: int, max_rows: int = _MAX_ROWS) -> list[T]:
+    """At most about so many records: the first, the one at ``best``, the last, and others evenly between."""
+    if len(history) <= max_rows:
+        return list(history)
+    rows = {*np.linspace(0, len(history) - 1, max_rows).round().astype(int).tolist(), best}
+    return [history[row] for row in sorted(rows)]
+
+
+def _how_many(shown: int, total: int) -> str:
+    if shown == total:
+        return f"all {total}"
+    return (
+        f"{shown} of {total}: the first, the best, the last and others evenly between; the model file has all"
+    )
 
 
 def history_table(history: Sequence[Mapping[str, float]]) -> dg.TableMetadataValue:

@@ -80,12 +80,25 @@ def test_a_fan_in_that_is_not_annotated_as_one_is_refused(tmp_path):
             materialize(assets, base_path=tmp_path, instance=instance, selection=["whole"])
 
 
-def test_a_partition_that_was_never_materialized_is_named(tmp_path):
+def test_a_partition_that_was_never_materialized_is_named_with_what_to_do(tmp_path):
     assets = sharded_assets([], dict[str, pa.Table])
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("shards", ["late"])
-        with pytest.raises(dg.Failure, match="part, partition 'late', has not been materialized"):
+        instance.add_dynamic_partitions("shards", ["late it is"])
+        with pytest.raises(dg.Failure) as refused:
             materialize(assets, base_path=tmp_path, instance=instance, selection=["whole"])
+    said = str(refused.value.description)
+    assert f"part, partition 'late it is', has not been materialized yet: there is no {tmp_path}" in said
+    assert "Jobs > ingest > Materialize all, partition late it is" in said
+    assert "dg launch --job ingest --partition 'late it is'" in said
+    assert "or delete its files" in said
+
+
+def test_an_asset_that_was_never_materialized_is_named(tmp_path):
+    files = ParquetFiles(UPath(tmp_path))
+    with pytest.raises(dg.Failure) as refused:
+        files._read_one(dg.AssetKey(["task", "labels"]), None, object)
+    assert f"task/labels has not been materialized yet: there is no {tmp_path}" in refused.value.description
+    assert refused.value.description.endswith("; materialize it first")
 
 
 @pytest.mark.parametrize("key", ["..", ".", "../../x", "/etc/passwd", "a/b", "v1.0", "ä b", "..."])

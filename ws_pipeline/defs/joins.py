@@ -1,0 +1,157 @@
+"""What is joined by position is compared by id first.
+
+Labels, votes and predictions lie in files of their own, each in the order that the examples had when it was
+made.  A shard that was ingested again since then, wholly or only in part, may hold other examples, or the
+same in another order; its rows would then be taken for those of others.
+
+Legend: n examples, m labeling functions.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.errors import ExampleIdError
+from ws_pipeline.example_ids import ID_COLUMN, Ids, ids_from_table
+from ws_pipeline.files import ParquetSource
+from ws_pipeline.labeling.label_matrix import LabelMatrix
+from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
+
+_VOTES_KEY = b"ws_pipeline.votes"
+
+Shards = Mapping[str, Examples] | Mapping[str, LabelMatrix] | Mapping[str, ParquetSource]
+"""Examples or votes by shard; of those that are not read yet, only the ids are."""
+
+
+def check_votes_fit(label_matrix: Shards, examples: Shards, *, what: str) -> None:
+    """Refuse a shard whose votes are on other examples than it has, or on the same in another order.
+
+    Parameters
+    ----------
+    label_matrix
+        Shard name to its votes.
+    examples
+        Shard name to its examples.
+    what
+        What the label matrices are called; opens the error message.
+
+    Raises
+    ------
+    ExampleIdError
+        Names the shard, the first id that differs, and what to do.
+    """
+    for shard in label_matrix:
+        voted, ids = _ids_of(label_matrix, shard), _ids_of(examples, shard)
+        row = _first_difference(voted, ids)
+        if row is not None:
+            message = (
+                f"{what} of shard '{shard}' does not fit the shard's examples: in row {row} it has "
+                f"{_name(voted, row)}, the examples have {_name(ids, row)}; the shard was ingested only in "
+                f"part: ingest shard '{shard}' again, then retrain"
+            )
+            raise ExampleIdError(message)
+
+
+def concatenate_votes(label_matrix: Mapping[str, LabelMatrix], examples: Shards, *, what: str) -> LabelMatrix:
+    """Stack the votes of all shards, row by row on their examples; see :func:`check_votes_fit`."""
+    check_votes_fit(label_matrix, examples, what=what)
+    return LabelMatrix.concatenate(label_matrix)
+
+
+def check_same_examples(found: Ids, examples: Shards, *, what: str) -> None:
+    """Refuse what was made of other examples than those of the shards, or of another order of them.
+
+    Parameters
+    ----------
+    found
+        ``[n]`` ids of its rows.
+    examples
+        Shard name to its examples.
+    what
+        What it is called; opens the error message.
+
+    Raises
+    ------
+    ExampleIdError
+        Names the first id that differs, the shard that is in its place now, and what to do.
+    """
+    ids_by_shard = {shard: _ids_of(examples, shard) for shard in examples}
+    expected = np.concatenate(list(ids_by_shard.values()))
+    row = _first_difference(found, expected)
+    if row is not None:
+        ends = np.cumsum([len(ids) for ids in ids_by_shard.values()])
+        shard = list(ids_by_shard)[min(int(np.searchsorted(ends, row, side="right")), len(ends) - 1)]
+        message = (
+            f"{what} was made of other examples than those that are ingested now: in row {row} it has "
+            f"{_name(found, row)}, the examples have {_name(expected, row)} (shard '{shard}'); retrain, "
+            "which names the shard if one has to be ingested again"
+        )
+        raise ExampleIdError(message)
+
+
+def stamp_votes(labels: ProbabilisticLabels, matrix: LabelMatrix) -> pa.Table:
+    """The table of labels, with a digest of the votes ``[n, m]`` that they were made of."""
+    digest = hashlib.sha256(np.ascontiguousarray(matrix.votes).reshape(-1).data).hexdigest()
+    return labels.to_table().replace_schema_metadata({_VOTES_KEY: digest})
+
+
+def read_labels(table: pa.Table, examples: Shards, *, what: str) -> ProbabilisticLabels:
+    """Labels of all examples of the shards, in their order; see :func:`check_same_examples`."""
+    labels = ProbabilisticLabels.from_table(table)
+    check_same_examples(labels.example_ids, examples, what=what)
+    return labels
+
+
+def read_labels_and_vote(
+    spec: PipelineSpec, task: str, *, labels: pa.Table, vote: pa.Table, examples: Shards
+) -> tuple[ProbabilisticLabels, ProbabilisticLabels]:
+    """A task's probabilistic labels and those of its plain vote, on the same examples and of the same votes.
+
+    Raises
+    ------
+    ExampleIdError
+        One of them is of other examples than the shards have, or of other votes than the other one.
+    """
+    labels_name, vote_name = name_of(spec, task, "probabilistic_labels"), name_of(spec, task, "majority_vote")
+    both = read_labels(labels, examples, what=labels_name), read_labels(vote, examples, what=vote_name)
+    if _digest_of(labels) != _digest_of(vote):
+        message = (
+            f"{labels_name} and {vote_name} were made of different votes, so that they cannot be compared: "
+            "one of them is older than the votes that are ingested now; retrain"
+        )
+        raise ExampleIdError(message)
+    return both
+
+
+def name_of(spec: PipelineSpec, *parts: str) -> str:
+    """An asset as the UI names it."""
+    return spec.key(*parts).to_user_string()
+
+
+def _ids_of(shards: Shards, shard: str) -> Ids:
+    rows = shards[shard]
+    if isinstance(rows, ParquetSource):
+        return ids_from_table(rows.read(columns=[ID_COLUMN]), where=f"shard '{shard}'")
+    return rows.example_ids
+
+
+def _first_difference(left: Ids, right: Ids) -> int | None:
+    """The first row in which the ids differ, or that only one of them has."""
+    n = min(len(left), len(right))
+    different = np.flatnonzero(left[:n] != right[:n])
+    if len(different):
+        return int(different[0])
+    return None if len(left) == len(right) else n
+
+
+def _name(ids: Ids, row: int) -> str:
+    return f"example {ids[row]}" if row < len(ids) else "no more examples"
+
+
+def _digest_of(labels: pa.Table) -> bytes | None:
+    digest: bytes | None = (labels.schema.metadata or {}).get(_VOTES_KEY)
+    return digest

@@ -1,0 +1,87 @@
+"""What the assets of a task say: its name where it cannot be learned, and tables for the UI."""
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.spec import load_spec
+from ws_pipeline.defs.table_metadata import table_metadata
+from ws_pipeline.errors import LabelMatrixError, TrainingError
+from ws_pipeline.labeling import LabelModel
+
+SHARDS = ["part-0", "part-1", "part-2"]
+
+
+def run_all(folder, storage):
+    definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("toy_shards", SHARDS)
+        for shard in SHARDS:
+            definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
+        return definitions.resolve_job_def("retrain").execute_in_process(instance=instance)
+
+
+def edit_votes(folder, change):
+    for shard in SHARDS:
+        folder.edit(folder.votes_file("parity", shard), change)
+
+
+def silence(columns):
+    columns |= {name: [None] * 120 for name in columns if name != "example_id"}
+
+
+def keep_two(columns):
+    for name in list(columns)[3:]:
+        del columns[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (silence, "the 6 LFs vote on none of the 360 examples; add LFs that vote"),
+        (keep_two, r"2 LF\(s\), lf_0, lf_1, are too few .*, at least 3 are needed; add LFs that vote"),
+    ],
+)
+def test_a_task_that_cannot_be_learned_is_named_with_what_a_pipeline_can_do(
+    pipeline_folder, storage, change, said
+):
+    edit_votes(pipeline_folder, change)
+    with pytest.raises(LabelMatrixError, match=said) as refused:
+        run_all(pipeline_folder, storage)
+    assert str(refused.value).endswith("or leave the task out of the pipeline.yaml")
+    assert refused.value.__notes__ == ["in the label model of task 'parity'"]
+
+
+def test_a_fit_that_fails_names_its_task(pipeline_folder, storage, monkeypatch):
+    def diverge(self, *_, **__):
+        if self.cardinality == 2:
+            message = "the loss is not finite"
+            raise TrainingError(message)
+        return fit_counts(self, *_, **__)
+
+    fit_counts = LabelModel.fit_counts
+    monkeypatch.setattr(LabelModel, "fit_counts", diverge)
+    with pytest.raises(TrainingError) as failed:
+        run_all(pipeline_folder, storage)
+    assert failed.value.__notes__ == ["in the label model of task 'parity'"]
+
+
+def test_the_ui_shows_the_summary_of_the_lfs(pipeline_folder, storage):
+    result = run_all(pipeline_folder, storage)
+    summary = result.asset_materializations_for_node("shape__lf_summary")[0].metadata["summary"]
+    rows = [record.data for record in summary.records]
+    assert [row["lf"] for row in rows] == [f"lf_{i}" for i in range(6)]
+    assert rows[0]["polarity"] == "0, 1, 2"
+    assert 0.5 < rows[0]["accuracy"] < 1
+    assert {column.name: column.type for column in summary.schema.columns}["n_votes"] == "int"
+
+
+def test_a_table_in_the_metadata_has_rounded_numbers_and_lists_as_text():
+    columns = {"name": ["a", None], "n": [1, 2], "share": [1 / 3, None], "classes": [[0, 2], []]}
+    shown = table_metadata(pa.table(columns))
+    assert [record.data for record in shown.records] == [
+        {"name": "a", "n": 1, "share": 0.3333, "classes": "0, 2"},
+        {"name": None, "n": 2, "share": None, "classes": ""},
+    ]
+    assert [column.type for column in shown.schema.columns] == ["string", "int", "float", "string"]

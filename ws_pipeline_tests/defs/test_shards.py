@@ -1,0 +1,175 @@
+import dagster as dg
+import pytest
+
+from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.shards import (
+    all_shards_fingerprint,
+    examples_fingerprint,
+    ingested_shards,
+    register_shards,
+    shard_fingerprint,
+    trained_fingerprint,
+    votes_fingerprint,
+)
+from ws_pipeline.defs.spec import load_spec
+from ws_pipeline.errors import ExamplesError
+
+SHARDS = ["part-0", "part-1", "part-2"]
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def edit(folder, old, new):
+    """Replace a text in the pipeline.yaml; return what it says then."""
+    text = folder.spec_path.read_text()
+    assert old in text
+    folder.spec_path.write_text(text.replace(old, new))
+    return load_spec(folder.spec_path)
+
+
+def run(spec, storage, instance, job, shard=None, **options):
+    definitions = build_definitions([spec], storage=str(storage), device="cpu")
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, partition_key=shard, **options
+    )
+
+
+def ingest_all(spec, storage, instance):
+    register_shards(spec, instance)
+    for shard in SHARDS:
+        run(spec, storage, instance, "ingest", shard)
+
+
+def vote_otherwise(columns):
+    columns["lf_0"] = [0] * len(columns["lf_0"])
+
+
+def log_of(instance, result):
+    return [entry.user_message for entry in instance.all_logs(result.run_id)]
+
+
+def test_a_fingerprint_is_of_the_file_and_of_what_it_is_read_with(pipeline_folder):
+    spec = load_spec(pipeline_folder.spec_path)
+    examples, shape = examples_fingerprint(spec, "part-0"), votes_fingerprint(spec, "shape", "part-0")
+    parity = votes_fingerprint(spec, "parity", "part-0")
+    assert shard_fingerprint(spec, "part-0") == f"{examples}-{parity}-{shape}"
+    more = edit(pipeline_folder, "- star", "- star\n    - moon")
+    assert votes_fingerprint(more, "shape", "part-0") != shape
+    assert votes_fingerprint(more, "parity", "part-0") == parity
+    assert examples_fingerprint(more, "part-0") != examples
+    named = edit(pipeline_folder, "name: toy", "name: toy\nfeature_columns: [features]")
+    assert examples_fingerprint(named, "part-0") != examples_fingerprint(more, "part-0")
+    assert votes_fingerprint(named, "shape", "part-0") == votes_fingerprint(more, "shape", "part-0")
+    pipeline_folder.edit(pipeline_folder.votes_file("parity", "part-0"), vote_otherwise)
+    assert votes_fingerprint(named, "parity", "part-0") != parity
+
+
+def test_settings_that_no_file_is_read_with_leave_the_fingerprints_alone(pipeline_folder):
+    before = shard_fingerprint(load_spec(pipeline_folder.spec_path), "part-0")
+    assert shard_fingerprint(edit(pipeline_folder, "n_epochs: 3", "n_epochs: 4"), "part-0") == before
+
+
+def test_partitions_follow_the_files(pipeline_folder, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    assert register_shards(spec, instance).new == SHARDS
+    pipeline_folder.remove_shard("part-1")
+    pipeline_folder.votes_file("shape", "part-2").unlink()
+    changes = register_shards(spec, instance)
+    assert (changes.new, changes.gone) == ([], ["part-1"])
+    assert changes.incomplete == {"part-2": ["votes/shape/part-2.parquet"]}
+    assert instance.get_dynamic_partitions("toy_shards") == ["part-0", "part-2"]
+
+
+def test_models_are_of_the_shards_that_they_were_trained_on(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    assert trained_fingerprint(spec, instance) is None
+    run(spec, storage, instance, "retrain")
+    trained = trained_fingerprint(spec, instance)
+    assert trained == all_shards_fingerprint(ingested_shards(spec, instance, SHARDS))
+    assert trained != all_shards_fingerprint(ingested_shards(spec, instance, SHARDS[:2]))
+    run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
+    assert trained_fingerprint(spec, instance) is None
+
+
+def test_shards_of_another_pipeline_yaml_are_refused_before_any_model_is_fitted(
+    pipeline_folder, storage, instance
+):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    wider = edit(pipeline_folder, "- star", "- star\n    - moon")
+    run(wider, storage, instance, "ingest", "part-1")
+    result = run(wider, storage, instance, "retrain", raise_on_error=False)
+    failed = [event.step_key for event in result.all_events if event.is_step_failure]
+    assert failed == ["shards"]
+    with pytest.raises(ExamplesError) as refused:
+        run(wider, storage, instance, "retrain")
+    message = str(refused.value)
+    assert (
+        "shard 'part-0' has gold labels of 'parity' with 2 classes, 'shape' with 3 classes instead of "
+        "'parity' with 2 classes, 'shape' with 4 classes, votes on 'parity' with 2 classes, 'shape' with 3 "
+        "classes instead of" in message
+    )
+    assert "shard 'part-1'" not in message
+    assert "ingest again, with the job 'ingest' for part-0, part-2, or by switching on the sensor" in message
+
+
+def test_a_task_whose_votes_alone_were_ingested_is_refused(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    for shard in SHARDS:
+        pipeline_folder.votes_file("parity", shard).rename(
+            pipeline_folder.votes_file("parity", shard).with_suffix(".later")
+        )
+    less = spec.model_copy(update={"tasks": {"shape": spec.tasks["shape"]}})
+    ingest_all(less, storage, instance)
+    for file in pipeline_folder.root.rglob("*.later"):
+        file.rename(file.with_suffix(".parquet"))
+    parity = [dg.AssetKey(["parity", name]) for name in ("label_matrix", "vote_counts")]
+    for shard in SHARDS:
+        run(spec, storage, instance, "ingest", shard, asset_selection=parity)
+    with pytest.raises(ExamplesError, match="has gold labels of 'shape' with 3 classes instead of 'parity'"):
+        run(spec, storage, instance, "retrain")
+
+
+def test_other_feature_columns_are_refused(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    named = edit(pipeline_folder, "name: toy", "name: toy\nfeature_columns: [length]")
+    with pytest.raises(ExamplesError, match=r"feature columns \['features'\] instead of \['length'\]"):
+        run(named, storage, instance, "retrain")
+
+
+def test_training_on_shards_whose_files_changed_is_in_the_log(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    only = {"asset_selection": [dg.AssetKey("shards")]}
+    quiet = run(spec, storage, instance, "retrain", **only)
+    assert not [line for line in log_of(instance, quiet) if "training goes on with what was ingested" in line]
+    pipeline_folder.remove_shard("part-0")
+    pipeline_folder.examples_file("part-1").unlink()
+    pipeline_folder.edit(pipeline_folder.votes_file("parity", "part-2"), vote_otherwise)
+    lines = log_of(instance, run(spec, storage, instance, "retrain", **only))
+    for problem in (
+        f"shard 'part-0' has no file left in {pipeline_folder.root}",
+        "shard 'part-1' lost examples/part-1.parquet",
+        "files or settings of shard 'part-2' changed since it was ingested",
+    ):
+        assert f"{problem}; training goes on with what was ingested" in lines
+
+
+def test_files_that_cannot_be_looked_at_stop_no_training(pipeline_folder, storage, instance, monkeypatch):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+
+    def fail(_spec):
+        message = "no such host"
+        raise OSError(message)
+
+    monkeypatch.setattr(type(spec), "find_shards", fail)
+    result = run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
+    expected = f"the files in {pipeline_folder.root} cannot be looked at (no such host); training goes on"
+    assert any(line.startswith(expected) for line in log_of(instance, result))
