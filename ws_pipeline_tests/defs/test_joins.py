@@ -148,7 +148,8 @@ def test_a_shard_that_was_ingested_in_part_stops_the_next_retrain_and_the_last_g
         "/label_matrix of shard 'part-1' does not fit the shard's examples: in row 0 it has example 1000, "
         "the examples have example 1119; .*: ingest shard 'part-1' again, then retrain"
     )
-    for assets in ([], ["shape/lf_summary"], ["shape/majority_vote"], ["shape/probabilistic_labels"]):
+    votes = [["shape/lf_summary"], ["shape/majority_vote"], ["shape/probabilistic_labels"]]
+    for assets in ([], ["shards"], *votes):
         with pytest.raises(ExampleIdError, match=message):
             deliveries.retrain(*assets)
     assert [(deliveries.storage / name).read_bytes() for name in results] == before

@@ -84,6 +84,15 @@ def test_partitions_follow_the_files(pipeline_folder, instance):
     assert instance.get_dynamic_partitions("toy_shards") == ["part-0", "part-2"]
 
 
+def test_the_ui_shows_what_is_in_the_shards(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
+    metadata = instance.get_latest_materialization_event(dg.AssetKey("shards")).asset_materialization.metadata
+    records = [record.data for record in metadata["summary"].records]
+    assert [(record["shard"], record["n_examples"]) for record in records] == [(name, 120) for name in SHARDS]
+
+
 def test_models_are_of_the_shards_that_they_were_trained_on(pipeline_folder, storage, instance):
     spec = load_spec(pipeline_folder.spec_path)
     ingest_all(spec, storage, instance)

@@ -173,12 +173,13 @@ def test_own_metrics_may_give_names_that_only_an_evaluation_tells(fit, make_mode
             assert fit(seen, model, **settings)[0].best_step_ == 4
 
 
-def test_two_valid_loaders_of_one_name_show_before_training(fit, make_dataset):
-    seen = []
+def test_two_valid_loaders_of_one_name_show_before_training(fit, make_model, make_dataset):
+    model = make_model()
+    before = state(model)
     valid = [DictDataLoader(make_dataset(split="valid"), batch_size=60) for _ in range(2)]
     with pytest.raises(DatasetError, match="two loaders have labels 'three' of dataset 'toy', split 'valid'"):
-        fit(seen, loaders=[DictDataLoader(make_dataset(), batch_size=60), *valid])
-    assert seen == []
+        fit(model=model, loaders=[DictDataLoader(make_dataset(), batch_size=60), *valid])
+    assert state(model) == before
 
 
 def test_a_metric_without_a_value_does_not_end_the_training(fit, make_model, make_dataset):
