@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+from upath import UPath
 
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
@@ -149,9 +150,11 @@ class Trainer:
         ------
         DatasetError
             There is no loader of the train split, a split is unknown, a train loader gives no batch
-            or has no labelled row of any task.
+            or has no labelled row of any task, or two valid loaders have the same labels, name and
+            split.
         TaskGraphError
-            No parameter of the model can be trained, or a task cannot use its class weights.
+            No parameter of the model can be trained, a task cannot use its class weights, or tasks
+            that a loader has labels of cannot be computed together.
         SettingsError
             The warm-up or the runway is longer than the training, or a metric to choose a model by
             does not exist; of a metric of one's own, only the first evaluation shows that.
@@ -306,22 +309,11 @@ class Trainer:
                 run.samplers.restore(tensors)
                 run.random_states = random_states_of(tensors)
                 self.resumed_from_step_ = run.state.step
-                self._tell_of_resumption(run.state)
+                _tell_of_resumption(self.checkpointer.last_path, run.state)
             if self.log_writer is not None:  # what came after the checkpoint is logged again
                 self.log_writer.go_on(run.fingerprint, self.log_manager.point_total)
         self.history_ = run.state.history
         run.n_points_before = self.log_manager.point_total
-
-    def _tell_of_resumption(self, state: TrainingState) -> None:
-        path = self.checkpointer.last_path if self.checkpointer is not None else None
-        if state.is_last or state.stopped:
-            _log.warning(
-                "%s: this training has ended before; its result is loaded and nothing is trained; remove "
-                "the file to train anew",
-                path,
-            )
-        else:
-            _log.info("%s: training continues after step %d of %d", path, state.step, state.n_steps)
 
     def _finish(self, run: TrainingRun) -> None:
         run.state.model.eval()
@@ -424,6 +416,17 @@ class Trainer:
             raise
         finally:
             run.updater.close()
+
+
+def _tell_of_resumption(path: UPath, state: TrainingState) -> None:
+    if state.is_last or state.stopped:
+        _log.warning(
+            "%s: this training has ended before; its result is loaded and nothing is trained; remove the "
+            "file to train anew",
+            path,
+        )
+    else:
+        _log.info("%s: training continues after step %d of %d", path, state.step, state.n_steps)
 
 
 def _n_rows(batch: Batch) -> int:
