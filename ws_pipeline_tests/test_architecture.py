@@ -12,17 +12,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
 
 #: Folder or module of the package -> parts of the package it may import.
-FOUNDATION = {"errors", "settings", "files", "example_ids", "optim"}
+FOUNDATION = {"errors", "settings", "files", "arrow_types", "example_ids", "optim"}
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
     "files": {"errors"},
-    "example_ids": {"errors"},
+    "arrow_types": set(),
+    "example_ids": {"arrow_types", "errors"},
     "optim": {"errors", "settings"},
     "analysis": FOUNDATION | {"analysis"},
     "labeling": FOUNDATION | {"analysis", "labeling"},
     "classification": FOUNDATION | {"analysis", "classification"},
     "defs": FOUNDATION | {"analysis", "labeling", "classification", "defs"},
+    "compat": FOUNDATION | {"analysis", "labeling", "classification", "compat"},
     "definitions": {"defs", "errors"},
     "__main__": {"defs", "errors"},
     "__init__": set(),
