@@ -41,7 +41,7 @@ def atomic_write(target: PathLike) -> Iterator[BinaryIO]:
     it was and no temporary file is left behind.
     """
     path = UPath(target)
-    if _is_local(path):
+    if is_local(path):
         with _write_beside(Path(path.path)) as stream:
             yield stream
         return
@@ -79,7 +79,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_local(path: UPath) -> bool:
+def is_local(path: UPath) -> bool:
+    """Whether a path is on a disk of this machine, not behind a URL."""
     return path.protocol in {"", "file", "local"}
 
 

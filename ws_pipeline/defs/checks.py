@@ -44,7 +44,8 @@ def build_vote_check(spec: PipelineSpec, task: str) -> dg.AssetChecksDefinition:
         )
         result = compare_with_vote(labels, vote, _valid_gold(examples, task))
         if not result.passed:
-            context.log.warning("task '%s': %s", task, result.description)
+            name = name_of(spec, task, "probabilistic_labels")
+            context.log.warning("%s, not_worse_than_vote: %s", name, result.description)
         return result
 
     return not_worse_than_vote

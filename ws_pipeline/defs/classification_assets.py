@@ -119,7 +119,6 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
-        pool="gpu",
         code_version="2",
     )
     def multitask_classifier(
@@ -138,7 +137,8 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
         from ws_pipeline.classification.datasets import references
         from ws_pipeline.classification.end_model import train_end_model
 
-        with warnings_to_log(context.log):
+        run = f"run {context.run.run_id[:8]} ({name_of(spec, 'multitask_classifier')})"
+        with warnings_to_log(context.log), device.reserve(holder=run, log=context.log) as chosen:
             end_model = train_end_model(
                 train_dataset,
                 valid_dataset,
@@ -146,7 +146,7 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
                 architecture=architecture,
                 settings=config.settings(),  # type: ignore[attr-defined]
                 fields=spec.fields,
-                device=device.resolve(),
+                device=chosen,
                 checkpoint_dir=checkpoints.folder_of(context.asset_key),
                 on_epoch=lambda record: context.log.info(describe_epoch(record)),
             )

@@ -108,7 +108,6 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
-        pool="gpu",
         code_version="1",
     )
     def label_model(

@@ -1,6 +1,8 @@
 """How a pipeline.yaml becomes Dagster definitions."""
 
+from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,6 +16,7 @@ from ws_pipeline.defs.labeling_assets import build_labeling_assets
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.sensors import build_new_shards_sensor, build_shard_registry
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.turns import build_executor, turn_file
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.settings import parse_settings
 
@@ -66,12 +69,23 @@ def build_resources(
 
 
 def build_definitions(
-    specs: list[PipelineSpec], *, storage: str, device: str = "auto", checkpoints: str | None = None
+    specs: list[PipelineSpec],
+    *,
+    storage: str,
+    device: str = "auto",
+    checkpoints: str | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
-    """All pipelines of a code location, with their resources and the in-process executor.
+    """All pipelines of a code location, with their resources and their executor.
 
-    Steps run one after another in the run's own process: a chain gains nothing from processes, and a
-    step would pay seconds to import torch.
+    Parameters
+    ----------
+    specs
+        The pipelines.
+    storage, device, checkpoints
+        See :func:`build_resources`.
+    loggers
+        Where runs show their log, by name; default Dagster's.
 
     Raises
     ------
@@ -83,8 +97,18 @@ def build_definitions(
     for first, second in combinations(specs, 2):
         _check_apart(first, second)
     resources = build_resources(storage, device=device, checkpoints=checkpoints)
-    shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-    return dg.Definitions.merge(shared, *(build_pipeline(spec) for spec in specs))
+    pipelines = [build_pipeline(spec) for spec in specs]
+    turns: dict[str, Path] = {}
+    for spec, pipeline in zip(specs, pipelines, strict=True):
+        turns |= dict.fromkeys(_step_keys(pipeline), turn_file(storage, spec.prefix))
+    shared = dg.Definitions(resources=resources, executor=build_executor(turns), loggers=loggers)
+    return dg.Definitions.merge(shared, *pipelines)
+
+
+def _step_keys(pipeline: dg.Definitions) -> list[str]:
+    """Keys of the steps that make the assets of a pipeline and check them."""
+    made = [*(pipeline.assets or []), *(pipeline.asset_checks or [])]
+    return [part.node_def.name for part in made if isinstance(part, dg.AssetsDefinition)]
 
 
 def _check_apart(first: PipelineSpec, second: PipelineSpec) -> None:

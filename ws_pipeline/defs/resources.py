@@ -1,12 +1,16 @@
 """Resources: which device computes, and where trainings keep their checkpoints."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from pydantic import Field, field_validator
 from upath import UPath
 
 from ws_pipeline.errors import DeviceError
+from ws_pipeline.file_lock import hold_lock, machine_locks
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -46,6 +50,34 @@ class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
             )
             raise DeviceError(message)
         return wanted
+
+    @contextmanager
+    def reserve(self, *, holder: str, log: Any) -> Iterator[str]:
+        """Resolve the device and keep it for the block: on a GPU, trainings run one at a time.
+
+        Parameters
+        ----------
+        holder
+            What others that wait for the device are told.
+        log
+            A logger; what is waited for is logged as a warning.
+
+        Raises
+        ------
+        DeviceError
+            See :meth:`resolve`.
+        """
+        device = self.resolve()
+        if device == "cpu":
+            yield device
+            return
+
+        def say(found: str) -> None:
+            log.warning("waiting for %s, which trains on %s", found, device)
+
+        file = machine_locks() / f"{device.replace(':', '-')}.lock"
+        with hold_lock(file, holder=holder, on_wait=say):
+            yield device
 
 
 class Checkpoints(dg.ConfigurableResource["Checkpoints"]):

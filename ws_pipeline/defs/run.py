@@ -3,24 +3,34 @@
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from ws_pipeline.analysis.scores import GOLD
+from ws_pipeline.defs.command_log import command_logger
+from ws_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.shards import register_shards
 from ws_pipeline.defs.spec import PipelineSpec, load_spec, skipped_files
+from ws_pipeline.defs.turns import take_turn, turn_file
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.files import read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
+_INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _SHOWN = 10  # skipped files that are named, at most
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_LOGGER = "command"
+_log = logging.getLogger("ws_pipeline.command")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,32 +43,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("dagster").setLevel(logging.ERROR)
     storage = options.storage if "://" in options.storage else str(Path(options.storage).resolve())
     try:
-        spec = load_spec(options.pipeline)
-        seconds = run_pipeline(spec, storage=storage, device=options.device)
-        print(report(spec, storage, seconds))
+        with _terminated_as_interrupted():
+            spec = load_spec(options.pipeline)
+            seconds = run_pipeline(spec, storage=storage, device=options.device)
+            print(report(spec, storage, seconds))
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues a training where it was stopped", file=sys.stderr)
         return _INTERRUPTED
     except (WsPipelineError, dg.DagsterError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except SQLAlchemyError as error:
+        home = os.environ.get("DAGSTER_HOME")
+        print(f"\nthe history of runs in DAGSTER_HOME ({home}) cannot be used: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the block as an interrupt does, also where SIGINT is ignored, as in the background."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> dict[str, float]:
     """Ingest every shard, then retrain; return the seconds that each asset took, summed over shards.
 
-    The runs are recorded in the instance of DAGSTER_HOME where that is set.
+    The runs are recorded in the instance of DAGSTER_HOME where that is set.  While another run of the
+    pipeline goes on, this waits and says for which.
 
     Raises
     ------
     WsPipelineError
         There is no shard, or a run failed; the message says why.
     """
-    definitions = build_definitions([spec], storage=storage, device=device)
+    definitions = build_definitions([spec], storage=storage, device=device, loggers={_LOGGER: command_logger})
     seconds: dict[str, float] = {}
-    with _instance() as instance:
-        shards = _find_shards(spec)
+    shards = _find_shards(spec)
+    holder = f"the command 'python -m ws_pipeline' (process {os.getpid()})"
+    with _instance() as instance, take_turn(turn_file(storage, spec.prefix), holder=holder, log=_log):
+        end_dead_runs(instance)
         register_shards(spec, instance)
         ingest = definitions.resolve_job_def(spec.job_name("ingest"))
         for shard in shards:
@@ -126,40 +161,42 @@ def _execute(
     partition_key: str | None = None,
 ) -> None:
     """Execute a job here; add up the seconds of its steps."""
-    result = job.execute_in_process(
-        instance=instance, partition_key=partition_key, run_config=_QUIET, raise_on_error=False
-    )
+    with _terminated_as_interrupted():  # Dagster leaves SIGTERM as it finds SIGINT
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=partition_key,
+            run_config={"loggers": {_LOGGER: {}}},
+            tags=process_tags(),
+            raise_on_error=False,
+        )
     for event in result.all_events:
         if event.is_step_success:
             name = str(event.step_key).replace("__", "/")
             seconds[name] = seconds.get(name, 0.0) + event.step_success_data.duration_ms / 1000
-    if any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _errors(result)):
+    if any(error.cls_name in _INTERRUPTS for error in _errors(result)):
         raise KeyboardInterrupt
     if not result.success:
         message = f"{job.name} stopped: {'; '.join(_reasons(result))}"
         raise WsPipelineError(message)
-    for check in _failed_checks(result, dg.AssetCheckSeverity.WARN):
-        print(f"warning: {check}", file=sys.stderr)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Why a run failed: its failed blocking checks in words, else the innermost errors of its steps."""
-    checks = _failed_checks(result, dg.AssetCheckSeverity.ERROR)
-    return checks or [error.message.strip() for error in _errors(result)]
-
-
-def _failed_checks(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:
-    return [
+    """Why a run failed: its failed blocking checks in words, else its errors, else what Dagster says."""
+    checks = [
         f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
         for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == severity
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
+    errors = [error.message.strip() for error in _errors(result)]
+    ends = [event.message for event in result.all_events if event.is_failure and event.message]
+    return checks or errors or ends or [f"it ended as {result.dagster_run.status.value.lower()}"]
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[Any]:
-    """What made the steps fail: the first error of ours in each chain of causes, else the innermost."""
-    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    return [_telling(error) for error in failures if error is not None]
+    """What made the steps fail, or the run where no step did, such as a resource that cannot be made."""
+    steps = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    runs = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
+    return [_telling(error) for error in (steps or runs) if error is not None]
 
 
 def _telling(error: Any) -> Any:

@@ -1,0 +1,32 @@
+"""What a run of the command line says while it goes on: its warnings, on standard error."""
+
+import logging
+import sys
+
+import dagster as dg
+
+
+def _command_logger(_context: dg.InitLoggerContext) -> logging.Logger:
+    """Make a logger that leaves out Dagster's own events: the command reports on those itself."""
+    logger = logging.getLogger("ws_pipeline.run")
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: getattr(record, "dagster_event", None) is None)
+    handler.setFormatter(_Plain())
+    logger.handlers = [handler]
+    return logger
+
+
+command_logger = dg.LoggerDefinition(
+    _command_logger, description="Prints the warnings of a run to standard error, without times and run ids."
+)
+
+
+class _Plain(logging.Formatter):
+    """The level and the message, as it was before Dagster put the run and the step before it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        metadata = getattr(record, "dagster_meta", None)
+        message = metadata["orig_message"] if metadata else record.getMessage()
+        return f"{record.levelname.lower()}: {message}"
