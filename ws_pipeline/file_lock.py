@@ -19,8 +19,10 @@ _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Iterator[None]:
+def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Iterator[bool]:
     """Hold a lock while the block runs; wait for it first.
+
+    The block is told whether the holder before it died without giving the lock back.
 
     Parameters
     ----------
@@ -49,8 +51,9 @@ def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Ite
             told = found
         time.sleep(_POLL_SECONDS)
     try:
+        died = holder_file.exists()
         holder_file.write_text(holder, encoding="utf-8")
-        yield
+        yield died
     finally:
         holder_file.unlink(missing_ok=True)
         lock.release()

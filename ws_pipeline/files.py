@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HEADER_KEY = "ws_pipeline"
 _FORMAT_KEY, _VERSION_KEY = "format", "format_version"
 _ZIP = b"PK"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
 
 T = TypeVar("T")
@@ -66,6 +68,11 @@ def _write_beside(target: Path) -> Iterator[BinaryIO]:
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def partial_files(folder: Path) -> list[Path]:
+    """Files in a folder and below it that are being written, or that killed writers have left."""
+    return [path for path in folder.rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ Dagster's in-process executor waits for a slot in a busy loop that no signal end
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,11 @@ from upath import UPath
 
 from ws_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.file_lock import hold_lock, machine_locks
-from ws_pipeline.files import is_local
+from ws_pipeline.files import is_local, partial_files
+
+_LOCKS = ".locks"
+_CHECKPOINTS = "checkpoints"  # the default folder of those, in the storage
+_NO_PREFIX = "pipeline"
 
 
 def turn_file(storage: str, prefix: str | None) -> Path:
@@ -37,7 +41,7 @@ def turn_file(storage: str, prefix: str | None) -> Path:
     """
     path = UPath(storage)
     if is_local(path):
-        return Path(path.path) / ".locks" / f"{prefix or 'pipeline'}.lock"
+        return Path(path.path) / _LOCKS / f"{prefix or _NO_PREFIX}.lock"
     name = hashlib.sha256(f"{storage} {prefix}".encode()).hexdigest()[:16]
     return machine_locks() / f"{name}.lock"
 
@@ -102,8 +106,11 @@ class TurnTakingExecutor(dg.Executor):
             yield from self._inner.execute(plan_context, execution_plan)
 
 
-def take_turn(file: Path, *, holder: str, log: Any) -> AbstractContextManager[None]:
+@contextmanager
+def take_turn(file: Path, *, holder: str, log: Any) -> Iterator[None]:
     """Hold a pipeline's turn; what is waited for is logged as a warning.
+
+    What a run that was killed has left of files that it was writing is removed.
 
     Parameters
     ----------
@@ -118,7 +125,21 @@ def take_turn(file: Path, *, holder: str, log: Any) -> AbstractContextManager[No
     def say(found: str) -> None:
         log.warning("waiting for %s to end: runs of one pipeline take turns", found)
 
-    return hold_lock(file, holder=holder, on_wait=say)
+    with hold_lock(file, holder=holder, on_wait=say) as died:
+        if died and file.parent.name == _LOCKS:
+            _remove_partial_files(file)
+        yield
+
+
+def _remove_partial_files(turn: Path) -> None:
+    """Clear up after a killed run; other pipelines of the same storage may be writing their files."""
+    storage = turn.parent.parent
+    prefixes = {file.stem for file in turn.parent.glob("*.lock")}
+    for path in partial_files(storage):
+        below = path.relative_to(storage).parts
+        key = below[1:] if below[0] == _CHECKPOINTS else below
+        if turn.stem == (key[0] if key[0] in prefixes else _NO_PREFIX):
+            path.unlink(missing_ok=True)
 
 
 def _describe(run: dg.DagsterRun) -> str:

@@ -32,8 +32,14 @@ def wait_until(condition, seconds, what):
 class Server:
     """A Dagster UI on 127.0.0.1 with a home of its own."""
 
-    def __init__(self, port):
+    def __init__(self, port, process):
         self.url = f"http://127.0.0.1:{port}"
+        self.process = process
+
+    def kill(self):
+        """Kill the server and all that it has started, runs included, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def answers(self):
         try:
@@ -54,7 +60,7 @@ class Server:
 
 @contextmanager
 def run_dagster_dev(spec, storage, home):
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     shutil.copy(PROJECT / "dagster.yaml", home)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -75,14 +81,15 @@ def run_dagster_dev(spec, storage, home):
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     signal.signal(signal.SIGINT, before)
     try:
-        server = Server(port)
+        server = Server(port, process)
         wait_until(server.answers, START, f"answer from the UI, see {home / 'log'}")
         yield server
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # nothing, if it has ended
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:

@@ -159,42 +159,78 @@ query Metadata($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Ass
     ... on IntMetadataEntry { intValue } ... on PathMetadataEntry { path } } } } } }"""
 
 
-def test_a_run_that_is_terminated_in_the_ui_is_continued_by_the_next(
-    pipeline_folder, datasets, tmp_path, dagster_dev, wait_for
-):
-    checkpoint = datasets / "checkpoints/multitask_classifier/last.safetensors"
-    key = {"path": ["multitask_classifier"]}
+KEY = {"path": ["multitask_classifier"]}
+
+
+def launch(server):
+    """Train in a run of the UI, long enough to be stopped; its id."""
     epochs = {"n_epochs": 400, "checkpoint_factor": 20}
     config = json.dumps({"ops": {"multitask_classifier": {"config": epochs}}})
+    launched = server.query(LAUNCH, selection=[KEY], config=config)["launchPipelineExecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return launched["run"]["runId"]
 
-    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
 
-        def launch():
-            launched = server.query(LAUNCH, selection=[key], config=config)["launchPipelineExecution"]
-            assert launched["__typename"] == "LaunchRunSuccess", launched
-            return launched["run"]["runId"]
+def status_of(server, run):
+    return server.query(STATUS, run=run)["runOrError"]["status"]
 
-        def finish(run):
-            def ended():
-                status = server.query(STATUS, run=run)["runOrError"]["status"]
-                return status if status in {"CANCELED", "SUCCESS", "FAILURE"} else None
 
-            return wait_for(ended, SECONDS, "end of the run")
+@pytest.fixture
+def end_of(wait_for):
+    """Wait for the end of a run; its status."""
 
-        first = launch()
-        wait_for(checkpoint.exists, SECONDS, "checkpoint")
-        assert server.query(TERMINATE, run=first)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        assert finish(first) == "CANCELED"
-        assert checkpoint.exists()
-        assert not (datasets / MODEL).exists()
-        second = launch()
-        assert finish(second) == "SUCCESS"
-        found = server.query(METADATA, key=key)["assetOrError"]["assetMaterializations"][0]
+    def wait(server, run):
+        def ended():
+            status = status_of(server, run)
+            return status if status in {"CANCELED", "SUCCESS", "FAILURE"} else None
+
+        return wait_for(ended, SECONDS, "end of the run")
+
+    return wait
+
+
+def check_continued(server, run, storage):
+    """The run has continued a training from a checkpoint, and stored the model."""
+    found = server.query(METADATA, key=KEY)["assetOrError"]["assetMaterializations"][0]
     entries = {entry["label"]: entry for entry in found["metadataEntries"]}
-    assert found["runId"] == second
+    assert found["runId"] == run
     assert 80 <= entries["resumed_from_step"]["intValue"] < 1600
     assert Path(entries["checkpoint_path"]["path"]).exists()
-    assert (datasets / MODEL).exists()
+    assert (storage / MODEL).exists()
+
+
+def test_a_run_that_is_terminated_in_the_ui_is_continued_by_the_next(
+    pipeline_folder, datasets, tmp_path, dagster_dev, wait_for, end_of
+):
+    checkpoint = datasets / "checkpoints/multitask_classifier/last.safetensors"
+    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
+        first = launch(server)
+        wait_for(checkpoint.exists, SECONDS, "checkpoint")
+        assert server.query(TERMINATE, run=first)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        assert end_of(server, first) == "CANCELED"
+        assert checkpoint.exists()
+        assert not (datasets / MODEL).exists()
+        second = launch(server)
+        assert end_of(server, second) == "SUCCESS"
+        check_continued(server, second, datasets)
+
+
+def test_a_run_that_is_killed_with_its_server_is_continued_by_the_next_and_ended(
+    pipeline_folder, datasets, tmp_path, dagster_dev, wait_for, end_of
+):
+    checkpoint = datasets / "checkpoints/multitask_classifier/last.safetensors"
+    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
+        killed = [launch(server)]
+        wait_for(checkpoint.exists, SECONDS, "checkpoint")
+        killed.append(launch(server))  # takes the second of the places for runs, and waits for its turn
+        wait_for(lambda: status_of(server, killed[1]) == "STARTED", SECONDS, "start of the second run")
+        server.kill()
+    assert not (datasets / MODEL).exists()
+    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
+        run = launch(server)
+        assert end_of(server, run) == "SUCCESS"
+        check_continued(server, run, datasets)
+        assert [end_of(server, run) for run in killed] == ["FAILURE", "FAILURE"]
 
 
 if __name__ == "__main__":

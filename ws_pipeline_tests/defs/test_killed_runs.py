@@ -1,0 +1,40 @@
+"""A run that is killed with SIGKILL, at any moment, never blocks the next one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("killed_runs.py")
+N_MOMENTS, N_WRITES = 20, 10
+
+
+@pytest.mark.slow
+def test_killed_30_times_all_over_the_chain_the_next_run_ends_in_the_same_bytes(pipeline_folder, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(PROJECT / "dagster.yaml", home)
+    for shard in ("part-1", "part-2"):
+        pipeline_folder.remove_shard(shard)
+    finished = subprocess.run(
+        [sys.executable, SCRIPT, pipeline_folder.spec_path, tmp_path, str(N_MOMENTS), str(N_WRITES)],
+        env=os.environ | {"DAGSTER_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    came = json.loads(finished.stdout.splitlines()[-1])
+    assert len(came["outcomes"]) == N_MOMENTS + N_WRITES
+    for outcome in came["outcomes"]:
+        assert outcome["second"] == 0, outcome["log"]
+        assert outcome["digests"] == came["expected"]
+    killed = [outcome["first"] < 0 for outcome in came["outcomes"]]
+    assert sum(killed[:N_MOMENTS]) >= N_MOMENTS // 3
+    assert all(killed[N_MOMENTS:])
+    assert {outcome["said_last"] for outcome in came["outcomes"]} >= {"ingesting part-0 ...", "training ..."}
+    assert set(came["statuses"]) <= {"SUCCESS", "FAILURE"}
