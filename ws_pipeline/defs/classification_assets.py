@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ws_pipeline.classification.examples import SPLITS, Examples
 from ws_pipeline.defs.checks import read_good_labels
-from ws_pipeline.defs.config import end_model_run_config
+from ws_pipeline.defs.config import end_model_launch_config
 from ws_pipeline.defs.io_managers import TensorSource
 from ws_pipeline.defs.joins import check_same_examples, name_of, read_labels, read_labels_and_vote
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
@@ -106,12 +106,15 @@ def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
 
 
 def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
-    run_config_type = end_model_run_config(spec.trainer)
-    architecture = spec.model
+    key, architecture = spec.key("multitask_classifier"), spec.model
     assert architecture is not None
+    run_config = end_model_launch_config(
+        spec.trainer, spec.cardinalities, architecture, asset=key.to_user_string()
+    )
 
     @dg.asset(
-        key=spec.key("multitask_classifier"),
+        key=key,
+        config_schema=run_config.schema,
         ins={
             "train_dataset": dg.AssetIn(key=spec.key("train_dataset")),
             "valid_dataset": dg.AssetIn(key=spec.key("valid_dataset")),
@@ -123,7 +126,6 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
     )
     def multitask_classifier(
         context: dg.AssetExecutionContext,
-        config: run_config_type,  # type: ignore[valid-type]
         train_dataset: Any,
         valid_dataset: Any,
         device: ComputeDevice,
@@ -144,7 +146,7 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
                 valid_dataset,
                 classes=spec.cardinalities,
                 architecture=architecture,
-                settings=config.settings(),  # type: ignore[attr-defined]
+                settings=run_config.settings(context),
                 fields=spec.fields,
                 device=chosen,
                 checkpoint_dir=checkpoints.folder_of(context.asset_key),

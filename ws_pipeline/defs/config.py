@@ -5,13 +5,17 @@ of the pipeline.yaml, so that an empty run config runs what the file says.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
-from ws_pipeline.classification.settings import EndModelConfig
+from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
+from ws_pipeline.defs.launch_checks import LaunchConfig, Values, known_as, naming
+from ws_pipeline.defs.trainer_rules import DECIDED, check_label_model, check_trainer
 from ws_pipeline.labeling.matrix_completion import FitConfig
+from ws_pipeline.settings import parse_settings
 
 
 class LabelModelRunConfig(dg.Config, FitConfig):
@@ -24,26 +28,7 @@ class LabelModelRunConfig(dg.Config, FitConfig):
 
     def settings(self) -> FitConfig:
         """Plain settings for the library."""
-        values = self.model_dump()
-        if len(self.prec_init) == 1:
-            values["prec_init"] = self.prec_init[0]
-        return FitConfig(**values)
-
-
-#: Settings of the end model's training that the pipeline decides itself, and why.
-DECIDED = {
-    "checkpointing": "a training always keeps its state, so that an interrupted run can be continued",
-    "checkpoint_dir": "the resource 'checkpoints' says where",
-    "checkpoint_clear": "a complete training leaves no state behind, else the next run would not train",
-    "train_split": "the splits are those of the examples",
-    "valid_split": "the splits are those of the examples",
-    "test_split": "the splits are those of the examples",
-    "progress_bar": "the run's log has a line per epoch",
-    "logging": "the history is in the asset's metadata, and the run's log has a line per epoch",
-    "log_writer": "see logging",
-    "log_dir": "see logging",
-    "run_name": "see logging",
-}
+        return FitConfig(**_one_or_all(self.model_dump()))
 
 
 class EndModelRunConfig(dg.Config):
@@ -55,6 +40,54 @@ class EndModelRunConfig(dg.Config):
 
 
 C = TypeVar("C", bound=dg.Config)
+
+
+def label_model_launch_config(settings: FitConfig, *, asset: str) -> LaunchConfig[FitConfig]:
+    """Run config of a label model, checked at the launch.
+
+    Parameters
+    ----------
+    settings
+        The defaults.
+    asset
+        Name of the asset, for messages.
+    """
+    where = f"run config of asset '{asset}'"
+
+    def parse(values: Values) -> FitConfig:
+        parsed = parse_settings(FitConfig, _one_or_all(values), where=where)
+        with naming(where):
+            return check_label_model(parsed)
+
+    return LaunchConfig(label_model_run_config(settings), parse, known_as(asset))
+
+
+def end_model_launch_config(
+    settings: EndModelConfig, classes: Mapping[str, int], model: ModelConfig, *, asset: str
+) -> LaunchConfig[EndModelConfig]:
+    """Run config of the end model's training, checked at the launch.
+
+    Parameters
+    ----------
+    settings
+        The defaults.
+    classes
+        Task name to number of classes k.
+    model
+        The end model.
+    asset
+        Name of the asset, for messages.
+    """
+    where = f"run config of asset '{asset}'"
+
+    def parse(values: Values) -> EndModelConfig:
+        parsed = parse_settings(EndModelConfig, values, where=where)
+        with naming(where):
+            check_trainer(parsed, classes, model)
+        return parsed
+
+    rules = known_as(asset, dict(classes), model.model_dump(mode="json"))
+    return LaunchConfig(end_model_run_config(settings), parse, rules)
 
 
 def label_model_run_config(settings: FitConfig) -> type[LabelModelRunConfig]:
@@ -97,3 +130,9 @@ def with_defaults(
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return dict(model.model_fields)
+
+
+def _one_or_all(values: Values) -> dict[str, Any]:
+    """Values of the fit, with a precision that is given for all LFs as a number."""
+    precisions = values["prec_init"]
+    return {**values, "prec_init": precisions[0] if len(precisions) == 1 else precisions}

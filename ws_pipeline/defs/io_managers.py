@@ -23,6 +23,7 @@ import pyarrow as pa
 from pydantic import Field
 from upath import UPath
 
+from ws_pipeline.defs.folders import check_folder
 from ws_pipeline.errors import FileFormatError, InvalidInputError
 from ws_pipeline.files import ParquetSource, read_parquet, read_tensors_format, write_parquet
 
@@ -172,8 +173,8 @@ class ParquetIOManager(dg.ConfigurableIOManagerFactory[ParquetFiles]):
     )
 
     def create_io_manager(self, context: dg.InitResourceContext) -> ParquetFiles:
-        """Build the manager that a run uses."""
-        return ParquetFiles(UPath(self.base_path, **self.storage_options))
+        """Build the manager that a run uses; refuse a folder that there is no file system for."""
+        return ParquetFiles(UPath(check_folder(self.base_path), **self.storage_options))
 
 
 #: Formats that the model IO manager can load, and what loads them.
@@ -193,8 +194,8 @@ class ModelIOManager(dg.ConfigurableIOManagerFactory[TensorFiles]):
     )
 
     def create_io_manager(self, context: dg.InitResourceContext) -> TensorFiles:
-        """Build the manager that a run uses."""
-        return TensorFiles(UPath(self.base_path, **self.storage_options), LOADERS)
+        """Build the manager that a run uses; refuse a folder that there is no file system for."""
+        return TensorFiles(UPath(check_folder(self.base_path), **self.storage_options), LOADERS)
 
 
 def _safe_name(key: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples
-from ws_pipeline.defs.config import label_model_run_config
+from ws_pipeline.defs.config import label_model_launch_config
 from ws_pipeline.defs.joins import concatenate_votes, name_of, stamp_votes
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
@@ -99,10 +99,12 @@ def _majority_vote(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
 
 def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     task_spec = spec.tasks[task]
-    run_config_type = label_model_run_config(task_spec.label_model)
+    key = spec.key(task, "label_model")
+    run_config = label_model_launch_config(task_spec.label_model, asset=key.to_user_string())
 
     @dg.asset(
-        key=spec.key(task, "label_model"),
+        key=key,
+        config_schema=run_config.schema,
         ins={"vote_counts": dg.AssetIn(key=spec.key(task, "vote_counts"))},
         deps=[spec.key("shards")],
         group_name=spec.name,
@@ -112,7 +114,6 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     )
     def label_model(
         context: dg.AssetExecutionContext,
-        config: run_config_type,  # type: ignore[valid-type]
         vote_counts: dict[str, VoteCounts],
         device: ComputeDevice,
     ) -> dg.MaterializeResult[LabelModel]:
@@ -123,7 +124,7 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
             _check_learnable(counts)
             model = LabelModel(task_spec.cardinality, verbose=False, device=chosen).fit_counts(
                 counts,
-                config.settings(),  # type: ignore[attr-defined]
+                run_config.settings(context),
                 class_balance=task_spec.class_balance,
             )
         weights = [

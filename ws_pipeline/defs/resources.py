@@ -1,4 +1,8 @@
-"""Resources: which device computes, and where trainings keep their checkpoints."""
+"""Resources: which device computes, and where trainings keep their checkpoints.
+
+What the Launchpad says about them is checked when a run is launched; whether the device is there, when the
+run begins, because only the machine that the run is on can tell.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +13,40 @@ import dagster as dg
 from pydantic import Field, field_validator
 from upath import UPath
 
+from ws_pipeline.defs.folders import check_folder
+from ws_pipeline.defs.launch_checks import CheckedShape, Values, naming
 from ws_pipeline.errors import DeviceError
 from ws_pipeline.file_lock import hold_lock, machine_locks
+from ws_pipeline.settings import parse_settings
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
+class CheckedResource(dg.ConfigurableResource[Any]):
+    """A resource of which the fields are checked when a run is launched."""
+
+    @property
+    def _config_schema(self) -> Any:
+        """What Dagster shows in the Launchpad and plans runs with, with our check added."""
+        field = super()._config_schema.as_field()
+        shape = CheckedShape(field.config_type.fields, self.check_values, type(self).__name__)
+        return dg.Field(
+            shape, default_value=field.default_value, is_required=False, description=field.description
+        )
+
+    @classmethod
+    def check_values(cls, values: Values) -> None:
+        """Refuse values that are none for the fields.
+
+        Raises
+        ------
+        SettingsError
+            The message names the resource and the field.
+        """
+        parse_settings(cls, values, where=f"run config of {cls.__name__}")
+
+
+class ComputeDevice(CheckedResource):
     """Picks the device that models are trained on."""
 
     name: str = Field(
@@ -30,6 +61,10 @@ class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
             message = f"unknown device '{name}', expected auto, cpu, cuda, cuda:N or mps"
             raise ValueError(message)
         return name
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Refuse a device that is not there when a run begins, not in the step that trains."""
+        self.resolve()
 
     def resolve(self) -> str:
         """Name of the torch device to use.
@@ -80,12 +115,19 @@ class ComputeDevice(dg.ConfigurableResource["ComputeDevice"]):
             yield device
 
 
-class Checkpoints(dg.ConfigurableResource["Checkpoints"]):
+class Checkpoints(CheckedResource):
     """Says where a training keeps the state that the next run continues from."""
 
     base_path: str = Field(
         description="Folder, or any fsspec URL, that the checkpoints are kept in, in a folder per asset."
     )
+
+    @classmethod
+    def check_values(cls, values: Values) -> None:
+        """Refuse a folder that there is no file system for."""
+        super().check_values(values)
+        with naming(f"run config of {cls.__name__}: base_path"):
+            check_folder(values["base_path"])
 
     def folder_of(self, asset_key: dg.AssetKey) -> str:
         """Folder of one asset's checkpoints."""

@@ -22,7 +22,7 @@ from ws_pipeline.defs.folders import (
     visible_files,
     why_no_shard,
 )
-from ws_pipeline.defs.trainer_rules import check_trainer
+from ws_pipeline.defs.trainer_rules import check_label_model, check_trainer
 from ws_pipeline.defs.yaml_text import parse_yaml
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
@@ -54,13 +54,8 @@ class TaskSpec(Settings):
 
     @field_validator("label_model")
     @classmethod
-    def _check_precisions(cls, label_model: FitConfig) -> FitConfig:
-        """Refuse precisions that are none; how many LFs there are, only the votes tell."""
-        found = label_model.prec_init
-        if any(not 0 < precision <= 1 for precision in (found if isinstance(found, list) else [found])):
-            message = f"prec_init must be precisions in (0, 1], got {found}"
-            raise ValueError(message)
-        return label_model
+    def _check_label_model(cls, label_model: FitConfig) -> FitConfig:
+        return check_label_model(label_model)
 
     @property
     def cardinality(self) -> int:

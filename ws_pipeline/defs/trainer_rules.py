@@ -1,7 +1,7 @@
-"""What a pipeline.yaml may say about training the end model.
+"""What a pipeline.yaml or a run config may say about fitting the label model and training the end model.
 
-The trainer refuses the same settings in the same words, but it begins when the label models are fitted;
-these rules need nothing but the file.
+The label model and the trainer refuse the same settings in the same words, but the trainer begins when the
+label models are fitted; these rules need nothing but the settings.
 """
 
 import math
@@ -9,11 +9,46 @@ from collections.abc import Iterator, Mapping
 
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
 from ws_pipeline.classification.training.metric_modes import parse_metric_mode
-from ws_pipeline.defs.config import DECIDED
 from ws_pipeline.errors import SettingsError
+from ws_pipeline.labeling.matrix_completion import FitConfig
+from ws_pipeline.optim import count_warmup_steps
 from ws_pipeline.settings import nearest
 
 _METRICS = ("loss", "accuracy", "f1_macro")
+
+#: Settings of the end model's training that the pipeline decides itself, and why.
+DECIDED = {
+    "checkpointing": "a training always keeps its state, so that an interrupted run can be continued",
+    "checkpoint_dir": "the resource 'checkpoints' says where",
+    "checkpoint_clear": "a complete training leaves no state behind, else the next run would not train",
+    "train_split": "the splits are those of the examples",
+    "valid_split": "the splits are those of the examples",
+    "test_split": "the splits are those of the examples",
+    "progress_bar": "the run's log has a line per epoch",
+    "logging": "the history is in the asset's metadata, and the run's log has a line per epoch",
+    "log_writer": "see logging",
+    "log_dir": "see logging",
+    "run_name": "see logging",
+}
+
+
+def check_label_model(settings: FitConfig) -> FitConfig:
+    """Return the settings of a label model, or refuse those that no fit could use.
+
+    How many LFs there are, only the votes tell.
+
+    Raises
+    ------
+    SettingsError
+        The message names the setting and what it is.
+    """
+    found = settings.prec_init
+    precisions = found if isinstance(found, list) else [found]
+    if not precisions or any(not 0 < precision <= 1 for precision in precisions):
+        message = f"prec_init must be precisions in (0, 1], got {found}"
+        raise SettingsError(message)
+    count_warmup_steps(settings, n_steps=settings.n_epochs)
+    return settings
 
 
 def check_trainer(trainer: EndModelConfig, classes: Mapping[str, int], model: ModelConfig) -> None:
@@ -35,6 +70,7 @@ def check_trainer(trainer: EndModelConfig, classes: Mapping[str, int], model: Mo
     """
     _check_decided(trainer)
     _check_class_weights(trainer, classes)
+    _check_lengths(trainer)
     for setting, text in _metrics(trainer):
         _check_metric(setting, parse_metric_mode(setting, text).name, classes, model)
 
@@ -46,6 +82,19 @@ def _check_decided(trainer: EndModelConfig) -> None:
     if not trainer.evaluation_freq:
         message = "evaluation_freq is 0, but checkpoints are written at evaluations; set it above 0"
         raise SettingsError(message)
+
+
+def _check_lengths(trainer: EndModelConfig) -> None:
+    """Refuse what lasts longer than the training; in units other than epochs, only the data tell."""
+    waits = {"warmup_steps": trainer.warmup_unit, "checkpoint_runway": trainer.counter_unit}
+    for setting, unit in waits.items():
+        length = getattr(trainer, setting)
+        if unit == "epochs" and length > trainer.n_epochs:
+            message = (
+                f"{setting} is {length:g} epochs, but the training has n_epochs = {trainer.n_epochs}; lower "
+                f"{setting}, or raise n_epochs"
+            )
+            raise SettingsError(message)
 
 
 def _check_class_weights(trainer: EndModelConfig, classes: Mapping[str, int]) -> None:
