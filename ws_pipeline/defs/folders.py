@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import fsspec  # type: ignore[import-untyped]
 from upath import UPath
 
+from ws_pipeline.defs.file_stamps import stamps_in
 from ws_pipeline.errors import PipelineSpecError, SettingsError
 from ws_pipeline.settings import nearest
 
@@ -33,11 +34,10 @@ def check_folder(folder: str) -> str:
     return folder
 
 
-def visible_files(folder: UPath) -> set[str]:
-    """Names of the files in a folder, without the temporary ones of a writer at work."""
-    if not folder.exists():
-        return set()
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+def visible_files(folder: UPath) -> dict[str, str]:
+    """Names of the files in a folder, without the temporary ones of a writer at work, and their stamps."""
+    stamps = stamps_in(folder, suffix=SUFFIX)
+    return {name: stamp for name, stamp in stamps.items() if not name.startswith(".")}
 
 
 def shards_among(file_names: Iterable[str]) -> set[str]:

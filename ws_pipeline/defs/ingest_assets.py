@@ -50,6 +50,7 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
         return dg.MaterializeResult(
             value=shard,
+            data_version=dg.DataVersion(source),
             metadata={
                 "source": str(path),
                 "source_fingerprint": source,
@@ -81,6 +82,7 @@ def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         matrix = votes.aligned_to(known, where=str(path))
         return dg.MaterializeResult(
             value=matrix,
+            data_version=dg.DataVersion(source),
             metadata={
                 "source": str(path),
                 "source_fingerprint": source,

@@ -2,6 +2,9 @@
 
 A run that failed is not repeated for the same files and settings.  What a tick leaves undone it says, in
 the words that the UI shows as the reason why it was skipped.
+
+A tick lists every folder once and asks the instance a number of questions that does not grow with the number
+of shards that are known.  It asks for a limited number of runs; the next ticks ask for the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +17,17 @@ from ws_pipeline.defs.shards import (
     all_shards_fingerprint,
     digest,
     ingested_shards,
+    portions,
     shard_changes,
     stale_shards,
     trained_fingerprint,
 )
-from ws_pipeline.defs.spec import PipelineSpec, skipped_files
+from ws_pipeline.defs.spec import Listing, PipelineSpec, skipped_files
 
 #: Tag of a run that a sensor asked for: what for, so that its end can be looked up.
 PURPOSE_TAG = "ws_pipeline/purpose"
 _SHOWN = 5  # of the things that a tick lists, the number that is written out
+_RUNS = 200  # that a tick asks for at most: the daemon makes a plan for each of them
 
 
 def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
@@ -36,11 +41,11 @@ def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
         "of which no file is left.",
     )
     def shard_registry(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        changes = shard_changes(spec, context.instance)
-        known = context.instance.get_dynamic_partitions(spec.shards_name)
+        files, known = spec.list_files(), context.instance.get_dynamic_partitions(spec.shards_name)
+        changes = shard_changes(spec, files, known)
         news = _in_words(changes) or [f"no new shard in {spec.folder}, {len(known)} known"]
         return dg.SensorResult(
-            skip_reason="; ".join([*news, *_left_out(spec)]),
+            skip_reason="; ".join([*news, *_left_out(spec, files)]),
             dynamic_partitions_requests=_partition_requests(spec, changes),
         )
 
@@ -65,20 +70,20 @@ def build_new_shards_sensor(
         "that cannot be ingested until its files or the pipeline.yaml are mended, or its files are deleted.",
     )
     def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        changes = shard_changes(spec, context.instance)
-        known = context.instance.get_dynamic_partitions(spec.shards_name)
+        files, known = spec.list_files(), context.instance.get_dynamic_partitions(spec.shards_name)
+        changes = shard_changes(spec, files, known)
         shards = {*known, *changes.new} - {*changes.gone}
         ingested = ingested_shards(spec, context.instance, shards)
-        requests, held = _ingest(context.instance, ingest.name, stale_shards(spec, ingested))
-        if not spec.find_shards():
+        requests, held = _ingest(context.instance, ingest.name, stale_shards(spec, files, ingested))
+        if not spec.find_shards(files):
             said = f"no complete shard in {spec.folder}"
         elif requests or held or changes.incomplete:
             said = _waits(held, changes.incomplete)
         else:
             requests, said = _retrain(context.instance, spec, retrain.name, ingested)
         return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else "; ".join([*_in_words(changes), said, *_left_out(spec)]),
+            run_requests=requests[:_RUNS],
+            skip_reason=None if requests else "; ".join([*_in_words(changes), said, *_left_out(spec, files)]),
             dynamic_partitions_requests=_partition_requests(spec, changes),
         )
 
@@ -89,9 +94,11 @@ def _ingest(
     instance: dg.DagsterInstance, job_name: str, stale: Mapping[str, str]
 ) -> tuple[list[dg.RunRequest], dict[str, dg.DagsterRun]]:
     """Runs to request for stale shards; and of the other shards the run that goes on or has failed."""
+    purposes = {shard: f"ingest:{shard}:{found}" for shard, found in stale.items()}
+    last = _last_runs(instance, job_name, list(purposes.values()))
     runs = {
-        shard: _run_once(instance, job_name, f"ingest:{shard}:{found}", partition_key=shard)
-        for shard, found in stale.items()
+        shard: _once(job_name, purpose, last.get(purpose), partition_key=shard)
+        for shard, purpose in purposes.items()
     }
     requests = [run for run in runs.values() if isinstance(run, dg.RunRequest)]
     return requests, {shard: run for shard, run in runs.items() if isinstance(run, dg.DagsterRun)}
@@ -111,25 +118,25 @@ def _retrain(
 ) -> tuple[list[dg.RunRequest], str]:
     """Request a run, or say why there is none to request."""
     shards = all_shards_fingerprint(ingested)
-    running = _last_run(instance, job_name)
+    running = next(iter(instance.get_runs(dg.RunsFilter(job_name=job_name), limit=1)), None)
     if running and not running.is_finished:
         return [], f"{_fate(running)}; what has changed since it began is trained on afterwards"
     if trained_fingerprint(spec, instance) == shards:
         return [], f"all {len(ingested)} shards are ingested and trained on"
-    run = _run_once(instance, job_name, f"retrain:{digest(shards, spec.model_dump(mode='json'))}")
+    purpose = f"retrain:{digest(shards, spec.model_dump(mode='json'))}"
+    run = _once(job_name, purpose, _last_runs(instance, job_name, [purpose]).get(purpose))
     if isinstance(run, dg.RunRequest):
         return [run], ""
     return [], f"{_fate(run)}: look at its log, mend the files or the pipeline.yaml, or start the job again"
 
 
-def _run_once(
-    instance: dg.DagsterInstance, job_name: str, purpose: str, partition_key: str | None = None
+def _once(
+    job_name: str, purpose: str, last: dg.DagsterRun | None, partition_key: str | None = None
 ) -> dg.RunRequest | dg.DagsterRun:
-    """The request of a run, or the run that was started for the same purpose and goes on or has failed.
+    """The request of a run, or the last run for the same purpose if it goes on or has failed.
 
     One that succeeded, but whose results were replaced since, is repeated.
     """
-    last = _last_run(instance, job_name, {PURPOSE_TAG: purpose})
     if last and not last.is_success:
         return last
     return dg.RunRequest(
@@ -141,11 +148,16 @@ def _run_once(
     )
 
 
-def _last_run(
-    instance: dg.DagsterInstance, job_name: str, tags: Mapping[str, str] | None = None
-) -> dg.DagsterRun | None:
-    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, tags=tags), limit=1)
-    return runs[0] if runs else None
+def _last_runs(
+    instance: dg.DagsterInstance, job_name: str, purposes: Sequence[str]
+) -> dict[str, dg.DagsterRun]:
+    """The last run for each of the purposes that there was any run for."""
+    last: dict[str, dg.DagsterRun] = {}
+    for some in portions(purposes):
+        # the newest is first
+        for run in instance.get_runs(dg.RunsFilter(job_name=job_name, tags={PURPOSE_TAG: list(some)})):
+            last.setdefault(run.tags[PURPOSE_TAG], run)
+    return last
 
 
 def _fate(run: dg.DagsterRun) -> str:
@@ -158,7 +170,7 @@ def _fate(run: dg.DagsterRun) -> str:
 def _partition_requests(
     spec: PipelineSpec, changes: ShardChanges
 ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
-    add = [spec.shards.build_add_request(changes.new)] if changes.new else []
+    add = [spec.shards.build_add_request(shards) for shards in portions(changes.new)]
     delete = [spec.shards.build_delete_request(changes.gone)] if changes.gone else []
     return [*add, *delete]
 
@@ -171,9 +183,9 @@ def _in_words(changes: ShardChanges) -> list[str]:
     ]
 
 
-def _left_out(spec: PipelineSpec) -> list[str]:
+def _left_out(spec: PipelineSpec, files: Listing) -> list[str]:
     """What is in the folders without being part of a shard."""
-    skipped = [f"{file} ({reason})" for file, reason in skipped_files(spec).items()]
+    skipped = [f"{file} ({reason})" for file, reason in skipped_files(spec, files).items()]
     return [f"left out: {_listed(skipped)}"] if skipped else []
 
 

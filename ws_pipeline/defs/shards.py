@@ -2,20 +2,22 @@
 
 A shard is ingested again when its files change, or what the pipeline.yaml says about reading them: the
 tasks with their numbers of classes, and the feature columns.  What was ingested and trained on is read
-from the materializations themselves, each of which records a fingerprint of what it was made from.
+from the materializations themselves, each of which has a fingerprint of what it was made from as its data
+version, so that one query gives it for all shards.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dagster as dg
-from upath import UPath
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs.file_stamps import stamp_of
 from ws_pipeline.defs.folders import SUFFIX
-from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.spec import Listing, PipelineSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.vote_counts import VoteCounts
@@ -39,19 +41,28 @@ class ShardChanges(NamedTuple):
     gone: list[str]
 
 
-def shard_changes(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardChanges:
+def shard_changes(spec: PipelineSpec, files: Listing, known: Collection[str]) -> ShardChanges:
     """Compare the files with the partitions.
 
     Without any complete shard nothing has changed: a folder that cannot be reached for a moment looks
     the same as one that was emptied.
+
+    Parameters
+    ----------
+    spec
+        The pipeline.
+    files
+        What is in its folders, see :meth:`PipelineSpec.list_files`.
+    known
+        The partitions.
     """
-    known, complete = instance.get_dynamic_partitions(spec.shards_name), spec.find_shards()
+    complete, partitions = spec.find_shards(files), set(known)
     if not complete:
         return ShardChanges([], {}, [])
-    missing = _missing_files(spec, sorted(set(known) - set(complete)))
-    gone = [shard for shard, files in missing.items() if len(files) == len(spec.places)]
-    incomplete = {shard: files for shard, files in missing.items() if shard not in gone}
-    return ShardChanges([shard for shard in complete if shard not in known], incomplete, gone)
+    missing = {shard: _missing_files(files, shard) for shard in sorted(partitions - set(complete))}
+    gone = [shard for shard, names in missing.items() if len(names) == len(files)]
+    incomplete = {shard: names for shard, names in missing.items() if len(names) < len(files)}
+    return ShardChanges([shard for shard in complete if shard not in partitions], incomplete, gone)
 
 
 def register_shards(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardChanges:
@@ -59,12 +70,17 @@ def register_shards(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardCh
 
     What was ingested of a removed shard stays in the storage, and counts again if its files come back.
     """
-    changes = shard_changes(spec, instance)
-    if changes.new:
-        instance.add_dynamic_partitions(spec.shards_name, changes.new)
+    changes = shard_changes(spec, spec.list_files(), instance.get_dynamic_partitions(spec.shards_name))
+    for shards in portions(changes.new):
+        instance.add_dynamic_partitions(spec.shards_name, shards)
     for shard in changes.gone:
         instance.delete_dynamic_partition(spec.shards_name, shard)
     return changes
+
+
+def portions(shards: Sequence[str], size: int = 1000) -> Iterator[Sequence[str]]:
+    """The shards in lists of a size that a database takes as values of one query."""
+    return (shards[start : start + size] for start in range(0, len(shards), size))
 
 
 def digest(*values: Any) -> str:
@@ -72,53 +88,64 @@ def digest(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def fingerprint(path: UPath, *settings: Any) -> str:
+def fingerprint(stamp: str, reading: str) -> str:
     """Short text that changes when a file changes, or a setting that it is read with.
 
-    It is made from the file's size, times or ETag, not its bytes.
+    Parameters
+    ----------
+    stamp
+        Of the file, see :mod:`ws_pipeline.defs.file_stamps`.
+    reading
+        Digest of the settings.
     """
-    return digest(str(path.fs.ukey(path.path)), *settings)
+    return hashlib.sha256(f"{stamp} {reading}".encode()).hexdigest()[:16]
+
+
+def _examples_reading(spec: PipelineSpec) -> str:
+    return digest(spec.cardinalities, spec.columns)
+
+
+def _votes_reading(spec: PipelineSpec, task: str) -> str:
+    return digest(spec.tasks[task].cardinality)
 
 
 def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
     """What the examples of a shard are ingested from: the file, all tasks and the feature columns."""
-    return fingerprint(spec.examples_path(shard), spec.cardinalities, spec.columns)
+    return fingerprint(stamp_of(spec.examples_path(shard)), _examples_reading(spec))
 
 
 def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
     """What the votes of a shard on a task are ingested from: the file and the number of classes."""
-    return fingerprint(spec.votes_path(task, shard), spec.tasks[task].cardinality)
+    return fingerprint(stamp_of(spec.votes_path(task, shard)), _votes_reading(spec, task))
 
 
-def shard_fingerprint(spec: PipelineSpec, shard: str) -> str:
-    """What a shard would be ingested from now: its examples, then the votes on every task."""
-    parts = [
-        examples_fingerprint(spec, shard),
-        *(votes_fingerprint(spec, task, shard) for task in spec.tasks),
-    ]
-    return "-".join(parts)
-
-
-def ingested_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance, shard: str) -> str:
-    """What :func:`shard_fingerprint` was when the shard was ingested last, part by part.
-
-    Parts that were never ingested are '?'.
-    """
-    keys = [spec.key("examples"), *(spec.key(task, "label_matrix") for task in spec.tasks)]
-    records = [_last_materialization(instance, key, shard) for key in keys]
-    return "-".join(_recorded(record, "source_fingerprint") or "?" for record in records)
+def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]) -> dict[str, str]:
+    """What each of the shards would be ingested from now: its examples, then the votes on every task."""
+    readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
+    parts = list(zip((files[place] for place in spec.places), readings, strict=True))
+    return {
+        shard: "-".join(fingerprint(stamps[shard + SUFFIX], reading) for stamps, reading in parts)
+        for shard in shards
+    }
 
 
 def ingested_shards(
     spec: PipelineSpec, instance: dg.DagsterInstance, shards: Iterable[str]
 ) -> dict[str, str]:
-    """The fingerprint of each shard as it was ingested last, see :func:`ingested_fingerprint`."""
-    return {shard: ingested_fingerprint(spec, instance, shard) for shard in sorted(shards)}
+    """What :func:`shard_fingerprints` was when each shard was ingested last, part by part.
+
+    Parts that were never ingested are '?'.  Those that were ingested before the fingerprint was the data
+    version have another one, so that they count as changed.
+    """
+    keys = [spec.key("examples"), *(spec.key(task, "label_matrix") for task in spec.tasks)]
+    versions = [_data_versions(instance, key) for key in keys]
+    return {shard: "-".join(of_part.get(shard, "?") for of_part in versions) for shard in sorted(shards)}
 
 
-def stale_shards(spec: PipelineSpec, ingested: Mapping[str, str]) -> dict[str, str]:
+def stale_shards(spec: PipelineSpec, files: Listing, ingested: Mapping[str, str]) -> dict[str, str]:
     """Those of the shards that are not ingested as they are now, with the fingerprint that they have now."""
-    now = {shard: shard_fingerprint(spec, shard) for shard in spec.find_shards() if shard in ingested}
+    there = [shard for shard in spec.find_shards(files) if shard in ingested]
+    now = shard_fingerprints(spec, files, there)
     return {shard: found for shard, found in now.items() if ingested[shard] != found}
 
 
@@ -142,20 +169,25 @@ def trained_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance) -> str
     return _recorded(shards, "shards_fingerprint")
 
 
-def shard_warnings(spec: PipelineSpec, instance: dg.DagsterInstance, shards: Iterable[str]) -> list[str]:
+def shard_warnings(
+    spec: PipelineSpec, instance: dg.DagsterInstance, ingested: Mapping[str, str]
+) -> list[str]:
     """What to know about shards whose files are no longer as they were ingested.
 
     Training reads what was ingested, so files that cannot be looked at are no reason to stop it.
     """
     try:
-        changes = shard_changes(spec, instance)
-        stale = stale_shards(spec, ingested_shards(spec, instance, shards))
+        files = spec.list_files()
     except OSError as problem:
         return [f"the files in {spec.folder} cannot be looked at ({problem})"]
+    changes = shard_changes(spec, files, instance.get_dynamic_partitions(spec.shards_name))
     return [
         *(f"shard '{shard}' has no file left in {spec.folder}" for shard in changes.gone),
         *(f"shard '{shard}' lost {', '.join(files)}" for shard, files in changes.incomplete.items()),
-        *(f"files or settings of shard '{shard}' changed since it was ingested" for shard in stale),
+        *(
+            f"files or settings of shard '{shard}' changed since it was ingested"
+            for shard in stale_shards(spec, files, ingested)
+        ),
     ]
 
 
@@ -212,23 +244,20 @@ def _classes(cardinalities: Mapping[str, int]) -> str:
     return ", ".join(f"'{task}' with {k} classes" for task, k in cardinalities.items())
 
 
-def _missing_files(spec: PipelineSpec, shards: list[str]) -> dict[str, list[str]]:
-    """Shard to its files that are not there.
-
-    The folders are listed, because file systems answer 'no' to a question about one file when they
-    cannot be reached, but raise when asked for a list.
-    """
-    there = {f"{place}/{path.name}" for place in spec.places for path in (spec.folder / place).iterdir()}
-    files = {shard: [f"{place}/{shard}{SUFFIX}" for place in spec.places] for shard in shards}
-    return {shard: [name for name in names if name not in there] for shard, names in files.items()}
+def _missing_files(files: Listing, shard: str) -> list[str]:
+    return [f"{place}/{shard}{SUFFIX}" for place, names in files.items() if shard + SUFFIX not in names]
 
 
-def _last_materialization(
-    instance: dg.DagsterInstance, key: dg.AssetKey, shard: str | None = None
-) -> dg.EventLogRecord | None:
-    partitions = None if shard is None else [shard]
-    asked = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
-    records = instance.fetch_materializations(asked, limit=1).records
+def _data_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str]:
+    """Partition to the data version of its last materialization, in one query."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
+    )
+    return {shard: of_shard[DATA_VERSION_TAG] for shard, of_shard in tags.items()}
+
+
+def _last_materialization(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    records = instance.fetch_materializations(key, limit=1).records
     return records[0] if records else None
 
 

@@ -5,6 +5,7 @@ project's repository documents both.  Start reading at :class:`PipelineSpec`.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,9 @@ from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.settings import Settings, nearest, parse_settings
+
+Listing = Mapping[str, Mapping[str, str]]
+"""Folder to the names of its files, and these to what changes when a file does."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -242,14 +246,25 @@ class PipelineSpec(Settings):
         """The folders that hold one file of every shard, below ``folder``."""
         return ["examples", *(f"votes/{task}" for task in self.tasks)]
 
-    def find_shards(self) -> list[str]:
-        """Names of the shards whose files are all there, sorted."""
-        files = [visible_files(self.folder / place) for place in self.places]
-        return sorted(set.intersection(*(shards_among(names) for names in files)))
+    def list_files(self) -> Listing:
+        """The files that are there now: each of ``places`` to its files' names, and these to their stamps."""
+        return {place: visible_files(self.folder / place) for place in self.places}
+
+    def find_shards(self, files: Listing | None = None) -> list[str]:
+        """Names of the shards whose files are all there, sorted; from a listing, by default a new one."""
+        files = self.list_files() if files is None else files
+        return sorted(set.intersection(*(shards_among(names) for names in files.values())))
 
 
-def skipped_files(spec: PipelineSpec) -> dict[str, str]:
+def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str, str]:
     """Files in the pipeline's folders that are no part of a shard.
+
+    Parameters
+    ----------
+    spec
+        The pipeline.
+    files
+        What is in its folders.  Default: they are listed.
 
     Returns
     -------
@@ -258,10 +273,10 @@ def skipped_files(spec: PipelineSpec) -> dict[str, str]:
         under the first of its files.  Files whose names start with a dot are those of other programs.
     """
     skipped = {}
-    files = {place: visible_files(spec.folder / place) for place in spec.places}
+    files = spec.list_files() if files is None else files
     shards = set.union(*(shards_among(names) for names in files.values()))
     for place, names in files.items():
-        for name in names - {shard + SUFFIX for shard in shards}:
+        for name in names.keys() - {shard + SUFFIX for shard in shards}:
             skipped[f"{place}/{name}"] = why_no_shard(name)
     for name in (shard + SUFFIX for shard in shards):
         there = [place for place, names in files.items() if name in names]

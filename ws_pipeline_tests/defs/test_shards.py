@@ -7,7 +7,7 @@ from ws_pipeline.defs.shards import (
     examples_fingerprint,
     ingested_shards,
     register_shards,
-    shard_fingerprint,
+    shard_fingerprints,
     trained_fingerprint,
     votes_fingerprint,
 )
@@ -44,6 +44,10 @@ def ingest_all(spec, storage, instance):
         run(spec, storage, instance, "ingest", shard)
 
 
+def fingerprint_now(spec, shard):
+    return shard_fingerprints(spec, spec.list_files(), [shard])[shard]
+
+
 def vote_otherwise(columns):
     columns["lf_0"] = [0] * len(columns["lf_0"])
 
@@ -56,7 +60,7 @@ def test_a_fingerprint_is_of_the_file_and_of_what_it_is_read_with(pipeline_folde
     spec = load_spec(pipeline_folder.spec_path)
     examples, shape = examples_fingerprint(spec, "part-0"), votes_fingerprint(spec, "shape", "part-0")
     parity = votes_fingerprint(spec, "parity", "part-0")
-    assert shard_fingerprint(spec, "part-0") == f"{examples}-{parity}-{shape}"
+    assert fingerprint_now(spec, "part-0") == f"{examples}-{parity}-{shape}"
     more = edit(pipeline_folder, "- star", "- star\n    - moon")
     assert votes_fingerprint(more, "shape", "part-0") != shape
     assert votes_fingerprint(more, "parity", "part-0") == parity
@@ -69,8 +73,8 @@ def test_a_fingerprint_is_of_the_file_and_of_what_it_is_read_with(pipeline_folde
 
 
 def test_settings_that_no_file_is_read_with_leave_the_fingerprints_alone(pipeline_folder):
-    before = shard_fingerprint(load_spec(pipeline_folder.spec_path), "part-0")
-    assert shard_fingerprint(edit(pipeline_folder, "n_epochs: 3", "n_epochs: 4"), "part-0") == before
+    before = fingerprint_now(load_spec(pipeline_folder.spec_path), "part-0")
+    assert fingerprint_now(edit(pipeline_folder, "n_epochs: 3", "n_epochs: 4"), "part-0") == before
 
 
 def test_partitions_follow_the_files(pipeline_folder, instance):
@@ -178,7 +182,7 @@ def test_files_that_cannot_be_looked_at_stop_no_training(pipeline_folder, storag
         message = "no such host"
         raise OSError(message)
 
-    monkeypatch.setattr(type(spec), "find_shards", fail)
+    monkeypatch.setattr(type(spec), "list_files", fail)
     result = run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
     expected = f"the files in {pipeline_folder.root} cannot be looked at (no such host); training goes on"
     assert any(line.startswith(expected) for line in log_of(instance, result))

@@ -7,7 +7,7 @@ import yaml
 from fsspec.registry import known_implementations
 
 from ws_pipeline.classification.settings import HeadConfig, ModelConfig
-from ws_pipeline.defs.shards import shard_fingerprint
+from ws_pipeline.defs.shards import examples_fingerprint, shard_fingerprints, votes_fingerprint
 from ws_pipeline.defs.spec import AutomationSpec, PipelineSpec, TaskSpec, load_spec, skipped_files
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.files import read_parquet, write_parquet
@@ -145,7 +145,9 @@ def test_a_shard_may_have_any_name_that_partitions_and_files_may_have(tmp_path, 
     assert skipped_files(spec) == {}
     for shard in ODD_NAMES:
         assert read_parquet(spec.examples_path(shard))["name"].to_pylist() == [shard]
-        assert shard_fingerprint(spec, shard)
+        of_votes = [votes_fingerprint(spec, task, shard) for task in TASKS]
+        found = shard_fingerprints(spec, spec.list_files(), [shard])
+        assert found == {shard: "-".join([examples_fingerprint(spec, shard), *of_votes])}
     static = dg.StaticPartitionsDefinition(ODD_NAMES)  # refuses names that dynamic partitions take unseen
     assert static.get_partition_keys() == ODD_NAMES
 
