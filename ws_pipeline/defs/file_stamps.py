@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -113,7 +113,9 @@ def _remote_stamp(fs: Any, entry: Mapping[str, Any]) -> str:
 
 def _version(entry: Mapping[str, Any]) -> str | None:
     found = next((entry[key] for key in _VERSION_KEYS if entry.get(key) is not None), None)
-    return found.isoformat() if isinstance(found, datetime) else None if found is None else str(found)
+    if isinstance(found, datetime):  # a listing may have seconds where a file alone has this
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return None if found is None else str(found)
 
 
 def _of_all(stamps: Mapping[str, str]) -> str:

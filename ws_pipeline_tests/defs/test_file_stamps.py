@@ -1,18 +1,19 @@
-"""A listing says of every file what changes when the file does; the same as when the file is asked for alone."""
+"""A listing says of every file what changes when the file does, and the same as the file says alone."""
 
-import os
 import shutil
 
+import fsspec
 import pytest
-from fsspec import register_implementation
+import upath.registry
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
+from upath.implementations.memory import MemoryPath
 
 from ws_pipeline.defs.file_stamps import stamp_of, stamps_in
 
 
 class CachingFileSystem(MemoryFileSystem):
-    """A file system that repeats its first listing, as those of object stores do, and counts what it is asked."""
+    """A file system that repeats its first listing, as object stores do, and counts the questions."""
 
     protocol = "cachedlist"
     store = {}  # noqa: RUF012
@@ -43,7 +44,8 @@ class CachingFileSystem(MemoryFileSystem):
         return entry
 
 
-register_implementation("cachedlist", CachingFileSystem, clobber=True)
+fsspec.register_implementation("cachedlist", CachingFileSystem, clobber=True)
+upath.registry.register_implementation("cachedlist", MemoryPath, clobber=True)
 
 
 @pytest.fixture(params=["local", "memory", "cachedlist", "cachedlist with ETag"])
@@ -53,11 +55,16 @@ def folder(request, tmp_path):
         return
     protocol, _, etags = request.param.partition(" ")
     base = UPath(f"{protocol}://here")
-    base.fs.store.clear()
+    empty(base.fs)
     CachingFileSystem.etags = bool(etags)
     CachingFileSystem.listings.clear()
     yield base
-    base.fs.store.clear()
+    empty(base.fs)
+
+
+def empty(fs):
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
 
 
 def write(path, content=b"1"):
@@ -143,7 +150,7 @@ def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_another(tmp
     file.write_text("1")
     shutil.copy2(file, other)
     before = stamp_of(UPath(file))
-    os.replace(other, file)
+    other.replace(file)
     assert stamp_of(UPath(file)) != before
 
 
