@@ -1,16 +1,20 @@
 """Sensors: keep the partitions as the files are; ingest new and changed shards, then retrain.
 
-A run that failed is not repeated for the same files and settings.  What a tick leaves undone it says, in
-the words that the UI shows as the reason why it was skipped.
+A run that failed is not repeated for the same files and settings; one that was killed is, up to three times.
+What a tick leaves undone it says, in the words that the UI shows as the reason why it was skipped.
 
 A tick lists every folder once and asks the instance a number of questions that does not grow with the number
 of shards that are known.  It asks for a limited number of runs; the next ticks ask for the others.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
+from ws_pipeline.defs.dead_runs import end_dead_runs
 from ws_pipeline.defs.jobs import AssetJob
 from ws_pipeline.defs.shards import (
     ShardChanges,
@@ -27,6 +31,15 @@ from ws_pipeline.defs.spec import Listing, PipelineSpec, skipped_files
 #: Tag of a run that a sensor asked for: what for, so that its end can be looked up.
 PURPOSE_TAG = "ws_pipeline/purpose"
 _SHOWN = 5  # of the things that a tick lists, the number that is written out
+_ATTEMPTS = 3  # to execute a run that is killed
+_OWN_FAULT = {
+    reason.value
+    for reason in (
+        RunFailureReason.STEP_FAILURE,
+        RunFailureReason.RUN_EXCEPTION,
+        RunFailureReason.JOB_INITIALIZATION_FAILURE,
+    )
+}
 _RUNS = 200  # that a tick asks for at most: the daemon makes a plan for each of them
 
 
@@ -41,6 +54,7 @@ def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
         "of which no file is left.",
     )
     def shard_registry(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        end_dead_runs(context.instance)
         files, known = spec.list_files(), context.instance.get_dynamic_partitions(spec.shards_name)
         changes = shard_changes(spec, files, known)
         news = _in_words(changes) or [f"no new shard in {spec.folder}, {len(known)} known"]
@@ -70,6 +84,7 @@ def build_new_shards_sensor(
         "that cannot be ingested until its files or the pipeline.yaml are mended, or its files are deleted.",
     )
     def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        end_dead_runs(context.instance)
         files, known = spec.list_files(), context.instance.get_dynamic_partitions(spec.shards_name)
         changes = shard_changes(spec, files, known)
         shards = {*known, *changes.new} - {*changes.gone}
@@ -95,9 +110,9 @@ def _ingest(
 ) -> tuple[list[dg.RunRequest], dict[str, dg.DagsterRun]]:
     """Runs to request for stale shards; and of the other shards the run that goes on or has failed."""
     purposes = {shard: f"ingest:{shard}:{found}" for shard, found in stale.items()}
-    last = _last_runs(instance, job_name, list(purposes.values()))
+    found = _runs_for(instance, job_name, list(purposes.values()))
     runs = {
-        shard: _once(job_name, purpose, last.get(purpose), partition_key=shard)
+        shard: _once(job_name, purpose, found[purpose], partition_key=shard)
         for shard, purpose in purposes.items()
     }
     requests = [run for run in runs.values() if isinstance(run, dg.RunRequest)]
@@ -124,20 +139,23 @@ def _retrain(
     if trained_fingerprint(spec, instance) == shards:
         return [], f"all {len(ingested)} shards are ingested and trained on"
     purpose = f"retrain:{digest(shards, spec.model_dump(mode='json'))}"
-    run = _once(job_name, purpose, _last_runs(instance, job_name, [purpose]).get(purpose))
+    run = _once(job_name, purpose, _runs_for(instance, job_name, [purpose])[purpose])
     if isinstance(run, dg.RunRequest):
         return [run], ""
     return [], f"{_fate(run)}: look at its log, mend the files or the pipeline.yaml, or start the job again"
 
 
 def _once(
-    job_name: str, purpose: str, last: dg.DagsterRun | None, partition_key: str | None = None
+    job_name: str, purpose: str, runs: Sequence[dg.DagsterRun], partition_key: str | None = None
 ) -> dg.RunRequest | dg.DagsterRun:
-    """The request of a run, or the last run for the same purpose if it goes on or has failed.
+    """The request of a run, or the last of the runs for the same purpose if it goes on or has failed.
 
-    One that succeeded, but whose results were replaced since, is repeated.
+    One that succeeded, but whose results were replaced since, is repeated.  So is one that was killed, but a
+    run that is killed each time, because it needs too much memory, comes to an end.
     """
-    if last and not last.is_success:
+    last = runs[0] if runs else None
+    killed = list(takewhile(_was_killed, runs))
+    if last and not last.is_success and not 0 < len(killed) < _ATTEMPTS:
         return last
     return dg.RunRequest(
         job_name=job_name,
@@ -148,21 +166,30 @@ def _once(
     )
 
 
-def _last_runs(
+def _runs_for(
     instance: dg.DagsterInstance, job_name: str, purposes: Sequence[str]
-) -> dict[str, dg.DagsterRun]:
-    """The last run for each of the purposes that there was any run for."""
-    last: dict[str, dg.DagsterRun] = {}
+) -> dict[str, list[dg.DagsterRun]]:
+    """The runs for each of the purposes, the newest first."""
+    runs: dict[str, list[dg.DagsterRun]] = {purpose: [] for purpose in purposes}
     for some in portions(purposes):
-        # the newest is first
         for run in instance.get_runs(dg.RunsFilter(job_name=job_name, tags={PURPOSE_TAG: list(some)})):
-            last.setdefault(run.tags[PURPOSE_TAG], run)
-    return last
+            runs[run.tags[PURPOSE_TAG]].append(run)
+    return runs
+
+
+def _was_killed(run: dg.DagsterRun) -> bool:
+    """Whether a run ended because its process did, and not because of what it did."""
+    return (
+        run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(RUN_FAILURE_REASON_TAG) not in _OWN_FAULT
+    )
 
 
 def _fate(run: dg.DagsterRun) -> str:
     """What became of a run, with the part of its id that the UI shows."""
-    ends = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was canceled"}
+    ends = {
+        dg.DagsterRunStatus.FAILURE: "was killed" if _was_killed(run) else "failed",
+        dg.DagsterRunStatus.CANCELED: "was canceled",
+    }
     end = ends.get(run.status, f"is {run.status.value.lower().replace('_', ' ')}")
     return f"{run.job_name} {end} (run {run.run_id[:8]})"
 

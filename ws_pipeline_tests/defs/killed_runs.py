@@ -3,7 +3,7 @@
 Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, and how many runs
 to kill at a moment, and how many while they write a file.
 
-The parent imports everything once and forks, so that a run costs no imports.  The kills are spread over the
+The parent imports what the first run has imported and forks, so that a run costs no imports.  The kills are spread over the
 whole chain: the first is near its start, the last near its end.  After each kill the same command runs again,
 to its end.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -24,12 +25,8 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd  # noqa: F401  the children use them
-import sklearn.metrics  # noqa: F401
-import torch  # noqa: F401
 
 from ws_pipeline.defs import run
-from ws_pipeline.labeling import lf_analysis  # noqa: F401
 
 SECONDS = 300  # until a run that is not killed has to be through
 
@@ -47,6 +44,7 @@ def start(spec, folder, deadly_write=None):
     try:
         status = run.main([str(spec), "--storage", str(folder / "storage"), "--device", "cpu"])
     finally:
+        (folder / "modules").write_text("\n".join(sys.modules))
         sys.stdout.flush()
         os._exit(status)
 
@@ -118,6 +116,9 @@ def main(spec, folder, n_moments, n_writes):
         shutil.rmtree(folder / "storage")
     status, seconds, expected = run_to_its_end(spec, folder)
     assert status == 0, (folder / "log").read_text()
+    for module in (folder / "modules").read_text().splitlines():
+        with contextlib.suppress(ImportError):  # some are made by other modules, and cannot be imported
+            importlib.import_module(module)
     total = int((folder / "writes").read_text())
     rng = random.Random(7)  # noqa: S311
     moments = [(number + rng.random()) / n_moments * seconds for number in range(n_moments)]
