@@ -3,9 +3,9 @@
 Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, and how many runs
 to kill at a moment, and how many while they write a file.
 
-The parent imports what the first run has imported and forks, so that a run costs no imports.  The kills are spread over the
-whole chain: the first is near its start, the last near its end.  After each kill the same command runs again,
-to its end.
+The parent imports what the first run has imported and forks, so that a run costs no imports.  The kills are
+spread over the whole chain: the first is near its start, the last near its end.  After each kill the same
+command runs again, to its end.
 """
 
 from __future__ import annotations
