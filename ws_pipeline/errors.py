@@ -14,6 +14,7 @@
     │   ├── ExamplesError                   features, splits or gold labels
     │   ├── DatasetError                    fields or labels of a DictDataset
     │   ├── TaskGraphError                  tasks, operations and modules that do not fit
+    │   │   └── UnknownNameError (KeyError)  ... a task, operation or field that is not there
     │   ├── MetricError                     a metric that is unknown or cannot be computed
     │   │   └── UndefinedMetricError        ... because of the gold labels, such as those of one class only
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
@@ -24,7 +25,9 @@
     WsPipelineWarning (UserWarning)
     ├── SilentLFWarning                     a labeling function that never votes
     ├── ConvergenceWarning                  the fit stopped before the loss settled
-    └── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
+    ├── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
+    ├── SharedModuleWarning                 two tasks bring two modules of one name; the first is used
+    └── UnmatchedLabelsWarning              labels without a task, or a task without labels
 """
 
 from __future__ import annotations
@@ -78,6 +81,13 @@ class TaskGraphError(InvalidInputError):
     """Tasks whose operations or modules contradict each other."""
 
 
+class UnknownNameError(TaskGraphError, KeyError):
+    """There is no task, operation or field of that name."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # KeyError would put the message in quotes
+
+
 class MetricError(InvalidInputError):
     """A metric that is unknown or not defined for these labels."""
 
@@ -116,3 +126,11 @@ class ConvergenceWarning(WsPipelineWarning):
 
 class DegenerateWeightsWarning(WsPipelineWarning):
     """All labeling functions got the same weight because mu was clamped too hard."""
+
+
+class SharedModuleWarning(WsPipelineWarning):
+    """Two tasks bring two modules of one name; both use the first one."""
+
+
+class UnmatchedLabelsWarning(WsPipelineWarning):
+    """Labels that no task of the classifier is for, or a task that no train dataset has labels of."""

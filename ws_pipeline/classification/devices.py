@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -71,6 +72,30 @@ def move_to_device(value: Any, device: torch.device) -> Any:
             return moved
         return type(value)(*moved) if hasattr(value, "_fields") else tuple(moved)
     return value
+
+
+def build_replicas(modules: Iterable[nn.Module], device: torch.device) -> list[nn.DataParallel[nn.Module]]:
+    """Over several GPUs, wrap each module in what is to be called instead of it.
+
+    The wrappers stay out of the module pool, so that no parameter is ever named after them.
+
+    Returns
+    -------
+    list
+        One wrapper per module that is not wrapped already; none on a machine without several GPUs.
+    """
+    n_gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    if n_gpus < 2:
+        return []
+    first = device.index or 0
+    gpus = [first, *(number for number in range(n_gpus) if number != first)]
+    bare = [module for module in modules if not isinstance(module, nn.DataParallel)]
+    return [nn.DataParallel(module, device_ids=gpus) for module in bare]
+
+
+def replica_of(module: nn.Module, replicas: Sequence[nn.DataParallel[nn.Module]]) -> nn.Module:
+    """Find what runs a module on several GPUs; the module itself, if it was put into the pool later."""
+    return next((replica for replica in replicas if replica.module is module), module)
 
 
 def _is_there(device: torch.device) -> bool:

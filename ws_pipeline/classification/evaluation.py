@@ -16,9 +16,18 @@ from torch import Tensor, nn
 
 from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.analysis.predictions import hard_labels
+from ws_pipeline.classification.data import DictDataset
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation_losses import Losses, LossKey, ScoreKey
-from ws_pipeline.errors import DatasetError, MetricError, UndefinedMetricError, WsPipelineWarning
+from ws_pipeline.classification.graph import output_of
+from ws_pipeline.errors import (
+    DatasetError,
+    MetricError,
+    UndefinedMetricError,
+    UnmatchedLabelsWarning,
+    WsPipelineWarning,
+)
+from ws_pipeline.settings import nearest
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
@@ -62,7 +71,7 @@ def predict_labels(
         for X_batch, Y_batch in dataloader.ordered_batches(with_labels=losses is not None):
             outputs = model(X_batch, task_of.values())
             for label, task, prob, gold in heads:
-                logits = outputs[task.op_sequence[-1].name]
+                logits = output_of(task, outputs)
                 prob.append(task.output_func(logits))
                 if label in Y_batch and not own_rows:
                     gold.append(Y_batch[label])
@@ -129,6 +138,24 @@ class _Column:
         self._waiting.clear()
 
 
+def warn_of_unknown_labels(
+    model: MultitaskClassifier, dataset: DictDataset, remap_labels: RemapLabels | None = None
+) -> None:
+    """Warn of labels that no task is for, unless ``remap_labels`` says so itself.
+
+    Warns
+    -----
+    UnmatchedLabelsWarning
+        The labels are left out.
+    """
+    unknown = dataset.Y_dict.keys() - model.tasks.keys() - (remap_labels or {}).keys()
+    if unknown:
+        names = [name for name in dataset.Y_dict if name in unknown]
+        hint = nearest(names[0], list(model.tasks)) if model.tasks else "the classifier has no task"
+        message = f"{dataset!r} has labels of no task, which are left out: {', '.join(names)}; {hint}"
+        warnings.warn(message, UnmatchedLabelsWarning, stacklevel=3)
+
+
 def score_loaders(
     model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader], remap_labels: RemapLabels | None
 ) -> dict[ScoreKey, float]:
@@ -145,7 +172,11 @@ def score_loaders(
     -----
     WsPipelineWarning
         The labels give a metric no value; it is nan.
+    UnmatchedLabelsWarning
+        There is no task for some of the labels.
     """
+    for dataloader in dataloaders:
+        warn_of_unknown_labels(model, dataloader.dataset, remap_labels)
     return _score_all(model, dataloaders, remap_labels, None)
 
 

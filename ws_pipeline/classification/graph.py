@@ -1,138 +1,210 @@
-"""The union of several tasks' graphs: one pool of modules, each operation once.
+"""What a forward pass computes: the operations of several tasks, equal ones once.
 
-Modules and operations are shared by name.  A name that means two different things in two tasks is
-refused: silently taking the first would train the wrong head.  Operations of one name that differ in
-what they read are refused only when their tasks are computed together.
+Two operations are equal if they have one name, call one module and read the same, down to the input.
+Operations of one name that are not equal are computed apart, each for its own task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from torch import nn
-
-from ws_pipeline.classification.task import Operation, Source, Task
-from ws_pipeline.errors import TaskGraphError
+from ws_pipeline.classification.task import INPUT, Operation, Task, check_operations
+from ws_pipeline.errors import UnknownNameError
 from ws_pipeline.settings import nearest
 
+Key = str | tuple[str, str]
+"""Where an output is kept: its operation's name or, where tasks differ in that, task and name."""
 
-def merge_tasks(tasks: Sequence[Task]) -> tuple[dict[str, Task], nn.ModuleDict]:
-    """Join tasks.
 
-    Returns
-    -------
-    tuple
-        The tasks by name, and all their modules by name.
+class Outputs(dict[Any, Any]):
+    """Outputs by operation name; of operations that tasks have apart, by ``(task, operation name)``.
+
+    Reading a name that means something else in each task is an error that names the tasks.
+    """
+
+    def __missing__(self, name: Any) -> Any:
+        apart = [key for key in self if isinstance(key, tuple) and key[1] == name]
+        if not apart:
+            raise KeyError(name)
+        message = (
+            f"operation '{name}' is not the same in tasks {', '.join(task for task, _ in apart)}; read the "
+            f"output of one of them, such as outputs[{apart[0]!r}]"
+        )
+        raise UnknownNameError(message)
+
+
+class TaskOutputs(dict[str, Any]):
+    """What one task has computed so far, by operation name; for a module that reads all of it."""
+
+    def __init__(self, outputs: Mapping[str, Any], where: str) -> None:
+        super().__init__(outputs)
+        self._where = where
+
+    def __missing__(self, name: str) -> Any:
+        message = (
+            f"{self._where} reads '{name}', which its task does not compute before it, "
+            f"{nearest(str(name), list(self))}; put that operation into the task's op_sequence"
+        )
+        raise UnknownNameError(message)
+
+
+class Step(NamedTuple):
+    """One operation of a plan.
+
+    Parameters
+    ----------
+    operation
+        What to call.
+    reads
+        Where its arguments are, each with the field to take of it; None: all of it.
+    sees
+        For an operation without inputs, where the outputs that it gets are, by name.
+    keys
+        Where its output is kept.
+    """
+
+    operation: Operation
+    reads: tuple[tuple[Key, str | int | None], ...]
+    sees: dict[str, Key]
+    keys: tuple[Key, ...]
+
+
+class Plan(NamedTuple):
+    """Steps in an order that can be run, and the operations that they were made for."""
+
+    steps: list[Step]
+    made_for: list[tuple[str, str, tuple[Any, ...]]]
+
+
+def describe_operations(tasks: Iterable[Task]) -> list[tuple[str, str, tuple[Any, ...]]]:
+    """List what decides a plan, to see whether it still holds."""
+    return [
+        (operation.name, operation.module_name, operation.inputs)
+        for task in tasks
+        for operation in task.op_sequence
+    ]
+
+
+def choose_tasks(tasks: Mapping[str, Task], task_names: Iterable[str]) -> list[Task]:
+    """Find the named tasks, in the classifier's order.
 
     Raises
     ------
-    TaskGraphError
-        There is no task, one is something else, two have one name, or a module's name, or the module
-        of an operation's name, means two different things.
+    UnknownNameError
+        There is no such task.
     """
-    by_name: dict[str, Task] = {}
-    pool = nn.ModuleDict()
-    for task in tasks:
-        join_task(by_name, pool, task)
-    if not by_name:
-        message = "a classifier needs at least one task"
-        raise TaskGraphError(message)
-    return by_name, pool
-
-
-def join_task(tasks: dict[str, Task], pool: nn.ModuleDict, task: Task) -> None:
-    """Add one task to ``tasks`` and its modules to ``pool``; both stay as they were if it is refused.
-
-    Raises
-    ------
-    TaskGraphError
-        As :func:`merge_tasks`.
-    """
-    if not isinstance(task, Task):
-        message = f"expected a Task, found {type(task).__name__}"
-        raise TaskGraphError(message)
-    if task.name in tasks:
-        message = f"two tasks are called '{task.name}'; give one another name"
-        raise TaskGraphError(message)
-    _check_modules(tasks, pool, task)
-    _check_operations([*tasks.values(), task], lambda first, second: first.module_name == second.module_name)
-    tasks[task.name] = task
-    pool.update(dict(task.module_pool.items()))
-
-
-def _check_modules(tasks: Mapping[str, Task], pool: nn.ModuleDict, task: Task) -> None:
-    for name, module in task.module_pool.items():
-        if name in pool and pool[name] is not module:
-            owner = next(other.name for other in tasks.values() if name in other.module_pool)
-            message = (
-                f"tasks '{owner}' and '{task.name}' have two different modules called '{name}'; "
-                "put the same object into both pools to share it, or give one another name"
-            )
-            raise TaskGraphError(message)
-
-
-def _check_operations(tasks: Iterable[Task], agree: Callable[[Operation, Operation], bool]) -> None:
-    seen: dict[str, tuple[Operation, str]] = {}
-    for task in tasks:
-        for operation in task.op_sequence:
-            first, owner = seen.setdefault(operation.name, (operation, task.name))
-            if not agree(first, operation):
-                message = (
-                    f"tasks '{owner}' and '{task.name}' have two different operations called "
-                    f"'{operation.name}': {first!r} and {operation!r}; give one another name"
-                )
-                raise TaskGraphError(message)
-
-
-def plan_operations(tasks: Mapping[str, Task], task_names: Iterable[str]) -> list[Operation]:
-    """List the operations that the named tasks need, each once, in an order that can be run.
-
-    Raises
-    ------
-    TaskGraphError
-        There is no such task, or two of them have operations of one name that read different things.
-    """
-    plan: dict[str, Operation] = {}
     wanted = set(task_names)
     unknown = wanted - tasks.keys()
     if unknown:
         name = min(unknown)
         message = f"there is no task '{name}', {nearest(name, list(tasks))}"
-        raise TaskGraphError(message)
-    chosen = [task for task in tasks.values() if task.name in wanted]
-    _check_operations(chosen, lambda first, second: first.inputs == second.inputs)
-    for task in chosen:
-        for operation in task.op_sequence:
-            plan.setdefault(operation.name, operation)
-    return list(plan.values())
+        raise UnknownNameError(message)
+    return [task for task in tasks.values() if task.name in wanted]
 
 
-def run_operation(operation: Operation, module: Any, outputs: Mapping[str, Any]) -> Any:
-    """Call a module on what the operation reads from ``outputs``.
+def plan_operations(tasks: Sequence[Task], modules: Iterable[str]) -> Plan:
+    """List the operations that tasks need, equal ones once.
+
+    Parameters
+    ----------
+    tasks
+        The tasks to compute.
+    modules
+        Names of the modules that there are.
 
     Raises
     ------
     TaskGraphError
+        An operation names a module that is not there, or reads what is not computed before it.
+    """
+    numbers: dict[Any, int] = {}
+    by_task: dict[str, dict[str, int]] = {}
+    for task in tasks:
+        check_operations(task.name, task.op_sequence, list(modules))
+        by_task[task.name] = _number_operations(task.op_sequence, numbers)
+    keys = _choose_keys(by_task)
+    steps: dict[int, Step] = {}
+    for task in tasks:
+        found = by_task[task.name]
+        sees: dict[str, Key] = {INPUT: INPUT}
+        for operation in task.op_sequence:
+            number = found[operation.name]
+            reads = tuple((sees[name], field) for name, field in map(_parts, operation.inputs))
+            steps.setdefault(number, Step(operation, reads, {} if reads else dict(sees), keys[number]))
+            sees[operation.name] = keys[number][0]
+    return Plan(list(steps.values()), describe_operations(tasks))
+
+
+def _number_operations(
+    operations: Iterable[Operation], numbers: dict[tuple[Any, ...], int]
+) -> dict[str, int]:
+    """Number the operations of a task by name; equal ones, also of other tasks, have one number."""
+    found = {INPUT: -1}
+    for operation in operations:
+        reads = tuple((found[name], field) for name, field in map(_parts, operation.inputs))
+        sees = () if reads else tuple(found.items())
+        meaning = (operation.name, operation.module_name, reads, sees)
+        found[operation.name] = numbers.setdefault(meaning, len(numbers))
+    return found
+
+
+def _choose_keys(by_task: Mapping[str, Mapping[str, int]]) -> dict[int, tuple[Key, ...]]:
+    """Say where the output of each number is kept: by name, if no task has another one of that name."""
+    numbers_of: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for task, found in by_task.items():
+        for name, number in found.items():
+            numbers_of[name][number].append(task)
+    keys: dict[int, tuple[Key, ...]] = {}
+    for name, owners in numbers_of.items():
+        for number, names in owners.items():
+            keys[number] = (name,) if len(owners) == 1 else tuple((task, name) for task in names)
+    return keys
+
+
+def run_step(step: Step, module: Any, outputs: dict[Any, Any]) -> None:
+    """Call a module on what the step reads from ``outputs``, and keep what it gives there.
+
+    Raises
+    ------
+    UnknownNameError
         A field that the operation reads is not there.  Errors of the module itself pass through,
         with a note that names the operation.
     """
-    arguments = [_read(operation, source, outputs) for source in operation.inputs] or [outputs]
+    operation, reads, sees, keys = step
+    arguments = [
+        outputs[key] if field is None else _read_field(operation, outputs[key], key, field)
+        for key, field in reads
+    ]
+    if not reads:
+        where = f"operation '{operation.name}'"
+        arguments = [TaskOutputs({name: outputs[key] for name, key in sees.items()}, where)]
     try:
-        return module(*arguments)
+        output = module(*arguments)
     except Exception as error:
         error.add_note(f"in operation '{operation.name}', module '{operation.module_name}'")
         raise
+    for key in keys:
+        outputs[key] = output
 
 
-def _read(operation: Operation, source: Source, outputs: Mapping[str, Any]) -> Any:
-    if isinstance(source, str):
-        return outputs[source]
-    name, field = source
-    output = outputs[name]
+def output_of(task: Task, outputs: Mapping[Any, Any]) -> Any:
+    """What the last operation of a task gave, its logits."""
+    name = task.op_sequence[-1].name
+    own = (task.name, name)
+    return outputs[own] if own in outputs else outputs[name]
+
+
+def _parts(source: Any) -> tuple[str, str | int | None]:
+    return (source, None) if isinstance(source, str) else source
+
+
+def _read_field(operation: Operation, output: Any, key: Key, field: str | int) -> Any:
     try:
         return output[field]
     except (KeyError, IndexError, TypeError) as missing:
+        name = key if isinstance(key, str) else key[1]
         found = f"fields {', '.join(map(str, output))}" if isinstance(output, Mapping) else type(output)
         message = f"operation '{operation.name}' reads field '{field}' of '{name}', which has {found}"
-        raise TaskGraphError(message) from missing
+        raise UnknownNameError(message) from missing

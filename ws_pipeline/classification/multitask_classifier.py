@@ -9,8 +9,7 @@ Legend: n = examples, k = classes of a task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
@@ -19,13 +18,34 @@ from torch import Tensor, nn
 from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.classification.data import Labels
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.devices import first_parameter, move_to_device, resolve_device
-from ws_pipeline.classification.evaluation import RemapLabels, predict_labels, score_loaders, to_array
-from ws_pipeline.classification.graph import join_task, merge_tasks, plan_operations, run_operation
+from ws_pipeline.classification.devices import (
+    build_replicas,
+    first_parameter,
+    move_to_device,
+    replica_of,
+    resolve_device,
+)
+from ws_pipeline.classification.evaluation import (
+    RemapLabels,
+    predict_labels,
+    score_loaders,
+    to_array,
+)
+from ws_pipeline.classification.graph import (
+    Outputs,
+    Plan,
+    choose_tasks,
+    describe_operations,
+    output_of,
+    plan_operations,
+    run_step,
+)
+from ws_pipeline.classification.module_pool import join_tasks
 from ws_pipeline.classification.settings import ClassifierConfig
 from ws_pipeline.classification.task import INPUT, Operation, Task, check_class_weights
+from ws_pipeline.classification.task_fields import OperationSequences, TaskFields
 from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
-from ws_pipeline.errors import FileFormatError, TaskGraphError
+from ws_pipeline.errors import FileFormatError, UnknownNameError
 from ws_pipeline.files import FileFormat, PathLike
 from ws_pipeline.settings import nearest, parse_settings
 
@@ -41,7 +61,10 @@ class MultitaskClassifier(nn.Module):
     Parameters
     ----------
     tasks
-        The tasks.  Modules of one name must be one object, operations of one name must agree.
+        The tasks; more can be added later (:meth:`add_task`).  They share the modules of one name:
+        of two different objects the first one is used by both tasks, and a warning says so.
+        Operations of one name that call different modules or read different inputs are computed for
+        each task apart.
     name
         Name of the classifier.  Default: the name of the class.
     **kwargs
@@ -56,15 +79,22 @@ class MultitaskClassifier(nn.Module):
         The tasks by name.
     module_pool
         All modules by name.
-    task_names, op_sequences, loss_funcs, output_funcs, scorers
-        What the tasks have, by task name.
+    task_names
+        Names of the tasks.
+    op_sequences, loss_funcs, output_funcs, scorers
+        What the tasks have, by task name; what is written there is the task's from then on.
 
     Raises
     ------
     TaskGraphError
-        The tasks contradict each other.
+        Two tasks have one name, or two modules of one name differ in their classes or shapes.
     DeviceError
         The device is not there.
+
+    Warns
+    -----
+    SharedModuleWarning
+        Two tasks bring two different modules of one name.
     """
 
     def __init__(self, tasks: Sequence[Task], name: str | None = None, **kwargs: Any) -> None:
@@ -73,11 +103,13 @@ class MultitaskClassifier(nn.Module):
             kwargs["device"] = str(kwargs["device"])
         self.config = parse_settings(ClassifierConfig, kwargs)
         self.name = name or type(self).__name__
-        self.tasks, self.module_pool = merge_tasks(tasks)
+        self.tasks: dict[str, Task] = {}
+        self.module_pool = nn.ModuleDict()
+        join_tasks(self.tasks, self.module_pool, tasks)
         self._first_device = resolve_device(self.config.device)
         self.to(self._first_device)
-        self._replicas = self._build_replicas()
-        self._plans: dict[frozenset[str], list[Operation]] = {}
+        self._replicas = self._replicate()
+        self._plans: dict[frozenset[str], Plan] = {}
 
     def add_task(self, task: Task) -> None:
         """Add a task, and move its modules to the classifier's device.
@@ -85,37 +117,43 @@ class MultitaskClassifier(nn.Module):
         Raises
         ------
         TaskGraphError
-            The task contradicts those that are there; the classifier is then as it was.
+            There is a task of that name, or a module of the same name that differs in its classes or
+            shapes; the classifier is then as it was.
+
+        Warns
+        -----
+        SharedModuleWarning
+            There is another module of the same name, which the task uses from now on.
         """
         device = self.device
-        join_task(self.tasks, self.module_pool, task)
+        join_tasks(self.tasks, self.module_pool, [task])
         self.to(device)
-        self._replicas = self._build_replicas()
+        self._replicas = self._replicate()
 
     @property
-    def task_names(self) -> set[str]:
+    def task_names(self) -> frozenset[str]:
         """Names of the tasks."""
-        return set(self.tasks)
+        return frozenset(self.tasks)
 
     @property
-    def op_sequences(self) -> Mapping[str, list[Operation]]:
-        """Operations by task name, for reading; change the tasks instead."""
-        return MappingProxyType({name: task.op_sequence for name, task in self.tasks.items()})
+    def op_sequences(self) -> MutableMapping[str, list[Operation]]:
+        """Operations by task name."""
+        return OperationSequences(self.tasks, self.module_pool)
 
     @property
-    def loss_funcs(self) -> Mapping[str, Callable[..., Tensor]]:
-        """Loss functions by task name, for reading."""
-        return MappingProxyType({name: task.loss_func for name, task in self.tasks.items()})
+    def loss_funcs(self) -> MutableMapping[str, Callable[..., Tensor]]:
+        """Loss functions by task name."""
+        return TaskFields(self.tasks, "loss_func")
 
     @property
-    def output_funcs(self) -> Mapping[str, Callable[..., Tensor]]:
-        """Functions that turn logits into probabilities, by task name, for reading."""
-        return MappingProxyType({name: task.output_func for name, task in self.tasks.items()})
+    def output_funcs(self) -> MutableMapping[str, Callable[..., Tensor]]:
+        """Functions that turn logits into probabilities, by task name."""
+        return TaskFields(self.tasks, "output_func")
 
     @property
-    def scorers(self) -> Mapping[str, Scorer]:
-        """Scorers by task name, for reading."""
-        return MappingProxyType({name: task.scorer for name, task in self.tasks.items()})
+    def scorers(self) -> MutableMapping[str, Scorer]:
+        """Scorers by task name."""
+        return TaskFields(self.tasks, "scorer")
 
     @property
     def device(self) -> torch.device:
@@ -123,8 +161,12 @@ class MultitaskClassifier(nn.Module):
         first = first_parameter(self)
         return self._first_device if first is None else first.device
 
-    def forward(self, X_dict: Mapping[str, Any], task_names: Iterable[str]) -> dict[str, Any]:
-        """Compute every operation that the named tasks need, once.
+    def _replicate(self) -> list[nn.DataParallel[nn.Module]]:
+        modules = self.module_pool.values() if self.config.dataparallel else ()
+        return build_replicas(modules, self._first_device)
+
+    def forward(self, X_dict: Mapping[str, Any], task_names: Iterable[str]) -> Outputs:
+        """Compute the operations that the named tasks need, equal ones once.
 
         Parameters
         ----------
@@ -136,25 +178,31 @@ class MultitaskClassifier(nn.Module):
         Returns
         -------
         dict
-            Outputs by operation name; "_input_" holds the fields.
+            Outputs by operation name; "_input_" holds the fields.  Where operations of one name are
+            not the same in all these tasks, their outputs are under ``(task name, operation name)``.
 
         Raises
         ------
-        TaskGraphError
+        UnknownNameError
             A task or a field that is read is not there.
         """
+        outputs = Outputs({INPUT: move_to_device(X_dict, self.device)})
+        pool, replicas = self.module_pool, self._replicas
+        for step in self._plan(task_names).steps:
+            module = pool[step.operation.module_name]
+            if replicas:
+                module = replica_of(module, replicas)
+            run_step(step, module, outputs)
+        return outputs
+
+    def _plan(self, task_names: Iterable[str]) -> Plan:
+        """What to compute for these tasks; made again when their operations have changed."""
         wanted = frozenset(task_names)
         plan = self._plans.get(wanted)
-        if plan is None:
-            plan = self._plans[wanted] = plan_operations(self.tasks, wanted)
-        outputs: dict[str, Any] = {INPUT: move_to_device(X_dict, self.device)}
-        pool, replicas = self.module_pool, self._replicas
-        for operation in plan:
-            module = pool[operation.module_name]
-            if replicas:
-                module = _replica_of(module, replicas)
-            outputs[operation.name] = run_operation(operation, module, outputs)
-        return outputs
+        tasks = choose_tasks(self.tasks, wanted)
+        if plan is None or plan.made_for != describe_operations(tasks):
+            plan = self._plans[wanted] = plan_operations(tasks, self.module_pool)
+        return plan
 
     def calculate_loss(
         self,
@@ -194,7 +242,7 @@ class MultitaskClassifier(nn.Module):
         for name in names:
             task = self.tasks[name]
             loss, count = task.labelled_loss(
-                outputs[task.op_sequence[-1].name],
+                output_of(task, outputs),
                 Y_dict[name],
                 class_weights.get(name) if class_weights else None,
                 complete=isinstance(Y_dict, Labels) and Y_dict.is_complete(name),
@@ -240,7 +288,7 @@ class MultitaskClassifier(nn.Module):
 
         Raises
         ------
-        TaskGraphError
+        UnknownNameError
             ``remap_labels`` names a task that is not there.
         DatasetError
             The loader gives no batch.
@@ -309,6 +357,8 @@ class MultitaskClassifier(nn.Module):
         -----
         WsPipelineWarning
             The labels give a metric no value, such as f1 without a positive one; it is nan.
+        UnmatchedLabelsWarning
+            There is no task for some of the labels.
         """
         scores = score_loaders(self, dataloaders, remap_labels)
         if not as_dataframe:
@@ -356,25 +406,7 @@ class MultitaskClassifier(nn.Module):
         for label, task in (remap_labels or {}).items():
             if task is not None and task not in self.tasks:
                 message = f"remap_labels: there is no task '{task}', {nearest(task, list(self.tasks))}"
-                raise TaskGraphError(message)
+                raise UnknownNameError(message)
             if label in task_of:
                 task_of[label] = task
         return {label: task for label, task in task_of.items() if task is not None and task in self.tasks}
-
-    def _build_replicas(self) -> list[nn.DataParallel[nn.Module]]:
-        """Over several GPUs, what to call instead of each module.
-
-        The wrappers stay out of the module pool, so that no parameter is ever named after them.
-        """
-        n_gpus = torch.cuda.device_count() if self._first_device.type == "cuda" else 0
-        if not self.config.dataparallel or n_gpus < 2:
-            return []
-        first = self._first_device.index or 0
-        gpus = [first, *(number for number in range(n_gpus) if number != first)]
-        modules = [module for module in self.module_pool.values() if not isinstance(module, nn.DataParallel)]
-        return [nn.DataParallel(module, device_ids=gpus) for module in modules]
-
-
-def _replica_of(module: nn.Module, replicas: Sequence[nn.DataParallel[nn.Module]]) -> nn.Module:
-    """What runs a module on several GPUs; the module itself, when it was put into the pool later."""
-    return next((replica for replica in replicas if replica.module is module), module)

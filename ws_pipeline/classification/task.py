@@ -66,7 +66,9 @@ class Task:
     name
         Name of the task; labels of this name train it.
     module_pool
-        Modules by name.  Tasks share a module by having the same object under the same name.
+        Modules by name.  Tasks of one classifier share the modules of one name: they put the same
+        object into their pools; of two objects the first one is used, see
+        :class:`~ws_pipeline.classification.MultitaskClassifier`.
     op_sequence
         The operations in the order they run; the last one gives the logits.
     scorer
@@ -103,7 +105,7 @@ class Task:
         self.loss_func: Callable[..., Tensor] = loss_func if loss_func is not None else F.cross_entropy
         self.output_func: Callable[..., Tensor] = output_func if output_func is not None else _softmax
         self.loss_weight = _check_loss_weight(name, loss_weight)
-        self._check_operations()
+        check_operations(name, self.op_sequence, list(self.module_pool))
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {self.op_sequence!r})"
@@ -170,32 +172,49 @@ class Task:
             for parameter in parameters
         )
 
-    def _check_operations(self) -> None:
-        where = f"task '{self.name}'"
-        if not self.op_sequence:
-            message = f"{where} needs at least one operation"
+
+def check_operations(task: str, operations: Sequence[Operation], modules: Sequence[str]) -> None:
+    """Check that the operations of a task can be run in their order.
+
+    Parameters
+    ----------
+    task
+        Name of the task.
+    operations
+        The operations.
+    modules
+        Names of the modules that there are.
+
+    Raises
+    ------
+    TaskGraphError
+        There is no operation, two have one name, one names a module that is not there, or reads what
+        is not computed before it.
+    """
+    where = f"task '{task}'"
+    if not operations:
+        message = f"{where} needs at least one operation"
+        raise TaskGraphError(message)
+    computed = [INPUT]
+    for operation in operations:
+        if operation.name in computed:
+            message = f"{where}: two operations are called '{operation.name}'; give one another name"
             raise TaskGraphError(message)
-        computed = [INPUT]
-        for operation in self.op_sequence:
-            if operation.name in computed:
-                message = f"{where}: two operations are called '{operation.name}'; give one another name"
-                raise TaskGraphError(message)
-            if operation.module_name not in self.module_pool:
-                hint = nearest(operation.module_name, list(self.module_pool))
+        if operation.module_name not in modules:
+            message = (
+                f"{where}: operation '{operation.name}' names module '{operation.module_name}', "
+                f"which is not in the pool, {nearest(operation.module_name, list(modules))}"
+            )
+            raise TaskGraphError(message)
+        for source in operation.inputs:
+            read = source if isinstance(source, str) else source[0]
+            if read not in computed:
                 message = (
-                    f"{where}: operation '{operation.name}' names module '{operation.module_name}', "
-                    f"which is not in the pool, {hint}"
+                    f"{where}: operation '{operation.name}' reads '{read}', which is not computed before "
+                    f"it, {nearest(read, computed)}"
                 )
                 raise TaskGraphError(message)
-            for source in operation.inputs:
-                read = source if isinstance(source, str) else source[0]
-                if read not in computed:
-                    message = (
-                        f"{where}: operation '{operation.name}' reads '{read}', which is not computed before "
-                        f"it, {nearest(read, computed)}"
-                    )
-                    raise TaskGraphError(message)
-            computed.append(operation.name)
+        computed.append(operation.name)
 
 
 def to_module_dict(where: str, modules: Mapping[str, nn.Module]) -> nn.ModuleDict:

@@ -101,6 +101,7 @@ def test_outputs_and_losses(both):
     assert model.task_names == expected.task_names
 
 
+@pytest.mark.filterwarnings("ignore::ws_pipeline.errors.UnmatchedLabelsWarning")
 @pytest.mark.parametrize("remap", [{}, {"b": None}, {"c": "a"}])
 def test_predictions_and_scores(both, remap):
     """Gold labels are hard here: Snorkel does not score probabilities."""

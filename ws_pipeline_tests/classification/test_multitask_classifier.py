@@ -18,7 +18,15 @@ from ws_pipeline.classification import (
     cross_entropy_with_probs,
 )
 from ws_pipeline.classification import task as task_module
-from ws_pipeline.errors import DatasetError, DeviceError, MetricError, SettingsError, TaskGraphError
+from ws_pipeline.errors import (
+    DatasetError,
+    DeviceError,
+    MetricError,
+    SettingsError,
+    TaskGraphError,
+    UnknownNameError,
+    UnmatchedLabelsWarning,
+)
 
 
 def test_loss_and_gradient_equal_a_hand_written_two_head_model(model, dataset):
@@ -266,10 +274,17 @@ def test_remap_labels(model, dataset):
     assert set(model.predict(loader)["probs"]) == {"three"}
     results = model.predict(loader, remap_labels={"slice": "three", "three": None, "absent": "two"})
     assert set(results["probs"]) == set(results["golds"]) == {"slice"}
-    assert set(model.score([loader], remap_labels={"slice": "three"})) == {
+    expected = {
         f"{label}/toy/test/{metric}" for label in ("three", "slice") for metric in ("accuracy", "f1_macro")
     }
-    with pytest.raises(TaskGraphError, match="remap_labels: there is no task 'tree', did you mean 'three'"):
+    assert set(model.score([loader], remap_labels={"slice": "three", "extra": None})) == expected
+    with pytest.warns(
+        UnmatchedLabelsWarning,
+        match=r"Y=\[three, slice, extra\]\) has labels of no task, "
+        "which are left out: extra; known are: three, two",
+    ):
+        assert set(model.score([loader], remap_labels={"slice": "three"})) == expected
+    with pytest.raises(UnknownNameError, match="remap_labels: there is no task 'tree', did you mean 'three'"):
         model.predict(loader, remap_labels={"slice": "tree"})
 
 
@@ -319,7 +334,7 @@ def test_a_metric_that_is_not_defined_says_for_which_labels(dataset):
     ops = [Operation("body", [("_input_", "features")])]
     task = Task("three", {"body": nn.Linear(4, 3)}, ops, scorer=Scorer(metrics=["f1"]))
     with pytest.raises(MetricError, match="'f1' is for classes 0 and 1") as caught:
-        MultitaskClassifier([task], device=-1).score([DictDataLoader(dataset, batch_size=60)])
+        MultitaskClassifier([task], device=-1).score([DictDataLoader(dataset)], remap_labels={"two": None})
     assert caught.value.__notes__[0].startswith("when scoring 'three' of DictDataset('toy', 'train'")
 
 

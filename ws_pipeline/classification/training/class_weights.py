@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ws_pipeline.classification.data_loader import DictDataLoader
 from ws_pipeline.classification.evaluation import evaluation_mode
+from ws_pipeline.classification.graph import output_of
 from ws_pipeline.errors import DatasetError, TaskGraphError
 from ws_pipeline.settings import nearest
 
@@ -83,5 +84,5 @@ def _n_classes(model: MultitaskClassifier, loader: DictDataLoader, task: str) ->
         return labels.shape[1]
     fields, _ = next(iter(loader.ordered_batches()))
     with torch.no_grad(), evaluation_mode(model):
-        logits = model(fields, [task])[model.tasks[task].op_sequence[-1].name]
+        logits = output_of(model.tasks[task], model(fields, [task]))
     return int(logits.shape[-1])

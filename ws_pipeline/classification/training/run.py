@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +14,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ws_pipeline.classification.data import DictDataset
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.evaluation import check_places
-from ws_pipeline.classification.graph import plan_operations
+from ws_pipeline.classification.evaluation import check_places, warn_of_unknown_labels
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
 from ws_pipeline.classification.training.state import SamplerStates, TrainingState
 from ws_pipeline.classification.training.updates import Updater
-from ws_pipeline.errors import DatasetError, TaskGraphError
+from ws_pipeline.errors import DatasetError, TaskGraphError, UnmatchedLabelsWarning
 
 
 class Stopwatch:
@@ -126,10 +127,14 @@ def choose_loaders(
     Raises
     ------
     DatasetError
-        There is no loader of the train split, a split is unknown, a train loader gives no batch or
-        has no labelled row of any task, or two valid loaders have the same labels, name and split.
-    TaskGraphError
-        Tasks that a loader has labels of cannot be computed together.
+        There is no loader of the train split, a split is unknown, a train loader gives no batch, none
+        has a labelled row of any task, or two valid loaders have the same labels, name and split.
+
+    Warns
+    -----
+    UnmatchedLabelsWarning
+        A dataset has labels of no task, a train loader has no labelled row and is left out, or no
+        train loader has a labelled row of a task, which is then not trained.
     """
     known = (config.train_split, config.valid_split, config.test_split)
     for loader in dataloaders:
@@ -142,23 +147,54 @@ def choose_loaders(
         found = ", ".join(loader.dataset.split for loader in dataloaders) or "no loader"
         message = f"there is no loader of the train split '{config.train_split}', found {found}"
         raise DatasetError(message)
+    train = _loaders_with_labels(model, train)
     for loader in train:
-        _check_train_loader(model, loader)
+        if len(loader) == 0:
+            message = (
+                f"{loader.dataset!r}: the loader gives no batch; lower batch_size or leave drop_last off"
+            )
+            raise DatasetError(message)
     check_places(model, valid)
     for loader in [*train, *valid]:
-        plan_operations(model.tasks, model.labels_to_tasks(loader.dataset.Y_dict).values())
+        warn_of_unknown_labels(model, loader.dataset)
     return train, valid
 
 
-def _check_train_loader(model: MultitaskClassifier, loader: DictDataLoader) -> None:
-    labels = loader.dataset.Y_dict
-    task_of = model.labels_to_tasks(labels)
-    if not task_of:
-        message = f"{loader.dataset!r} has no labels of the tasks {', '.join(model.tasks)}"
-        raise DatasetError(message)
-    if not any(bool((labels[label] != -1).any()) for label in task_of):
-        message = f"{loader.dataset!r} has no labelled row: all labels of {', '.join(task_of)} are -1"
-        raise DatasetError(message)
-    if len(loader) == 0:
-        message = f"{loader.dataset!r}: the loader gives no batch; lower batch_size or leave drop_last off"
-        raise DatasetError(message)
+def _loaders_with_labels(model: MultitaskClassifier, train: Sequence[DictDataLoader]) -> list[DictDataLoader]:
+    """The loaders that can train a task; warns of those that cannot, and of tasks that none can train."""
+    useful, useless, trained = [], [], set()
+    for loader in train:
+        tasks = _labelled_tasks(model, loader.dataset)
+        trained |= tasks
+        if tasks:
+            useful.append(loader)
+        else:
+            useless.append(_why_useless(model, loader.dataset))
+    if not useful:
+        raise DatasetError("; ".join(useless))
+    for reason in useless:
+        warnings.warn(f"{reason}; it is left out", UnmatchedLabelsWarning, stacklevel=2)
+    untrained = [name for name in model.tasks if name not in trained]
+    if untrained:
+        message = (
+            f"no train dataset has a labelled row of {', '.join(untrained)}, so these tasks are not trained; "
+            "modules that no other task calls stay as they are"
+        )
+        warnings.warn(message, UnmatchedLabelsWarning, stacklevel=2)
+    return useful
+
+
+def _labelled_tasks(model: MultitaskClassifier, dataset: DictDataset) -> set[str]:
+    """Names of the tasks that at least one row has a label of."""
+    labels = dataset.Y_dict
+    tasks = model.labels_to_tasks(labels)
+    return {task for label, task in tasks.items() if bool((labels[label] != -1).any())}
+
+
+def _why_useless(model: MultitaskClassifier, dataset: DictDataset) -> str:
+    known = model.labels_to_tasks(dataset.Y_dict)
+    if known:
+        return f"{dataset!r} has no labelled row: all labels of {', '.join(known)} are -1"
+    if model.tasks:
+        return f"{dataset!r} has no labels of the tasks {', '.join(model.tasks)}"
+    return f"{dataset!r} cannot train a classifier without tasks; add one with add_task"

@@ -20,8 +20,15 @@ from ws_pipeline.classification import (
     Task,
     Trainer,
     collate_dicts,
+    label_cross_entropy,
 )
-from ws_pipeline.errors import DatasetError, SettingsError, TaskGraphError, TrainingError
+from ws_pipeline.errors import (
+    DatasetError,
+    SettingsError,
+    TaskGraphError,
+    TrainingError,
+    UnmatchedLabelsWarning,
+)
 
 
 def fit(model, *datasets, batch_size=16, shuffle=True, **settings) -> Trainer:
@@ -89,6 +96,7 @@ def test_epochs_are_shuffled_differently(dataset):
     body = nn.Linear(4, 3)
     body.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][0].tolist()))
     task = Task("three", {"body": body}, [Operation("body", [("_input_", "features")])])
+    del dataset.Y_dict["two"]
     fit(MultitaskClassifier([task], device=-1), dataset, n_epochs=2, batch_size=60)
     assert seen[0] != seen[1]
 
@@ -164,7 +172,8 @@ def test_partially_labelled_tasks(make_model, make_dataset, optimizer):
     only_two = DictDataset(
         "left", "train", full.X_dict, {"two": full.Y_dict["two"], "three": torch.full((60,), -1)}
     )
-    record = fit(model, only_two, optimizer=optimizer).history_[0]
+    with pytest.warns(UnmatchedLabelsWarning, match="no train dataset has a labelled row of three, so these"):
+        record = fit(model, only_two, optimizer=optimizer).history_[0]
     assert "three/left/train/loss" not in record
     after = state(model)
     changed = {name for name in before if before[name] != after[name]}
@@ -363,19 +372,81 @@ def test_tasks_with_a_dataset_each_share_a_trunk_that_reads_two_fields():
     assert last["square/squares/valid/accuracy"] > 0.9
 
 
-def test_valid_data_that_no_forward_pass_can_compute_shows_before_training():
-    body = nn.Linear(4, 2)
+def unlabelled(make_dataset, name: str, tasks: list[str]) -> DictDataset:
+    data = make_dataset(name=name)
+    return DictDataset(name, "train", data.X_dict, {task: torch.full((60,), -1) for task in tasks})
+
+
+def test_a_dataset_that_trains_no_task_is_left_out_and_named(make_model, make_dataset):
+    """The others train as if it were not there."""
+    expected = fit(make_model(), make_dataset()).history_
+    for extra, reason in (
+        (unlabelled(make_dataset, "gaps", ["two"]), r"'gaps', .* no labelled row: all labels of two are -1"),
+        (unlabelled(make_dataset, "other", ["four"]), r"'other', .* has no labels of the tasks three, two"),
+    ):
+        with pytest.warns(UnmatchedLabelsWarning, match=rf"{reason}; it is left out"):
+            assert fit(make_model(), make_dataset(), extra).history_ == expected
+    with pytest.raises(DatasetError, match=r"'gaps', .* are -1; .*'other', .* has no labels of"):
+        fit(
+            make_model(),
+            unlabelled(make_dataset, "gaps", ["two"]),
+            unlabelled(make_dataset, "other", ["four"]),
+        )
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_labels_without_a_task_are_left_out_and_named(make_model, make_dataset, split):
+    expected = fit(make_model(), make_dataset(), make_dataset(split="valid")).history_
+    extra = make_dataset(split=split)
+    extra.Y_dict["tow"] = torch.zeros(60, dtype=torch.int64)
+    message = rf"'{split}', .* has labels of no task, which are left out: tow; did you mean 'two'\?"
+    with pytest.warns(UnmatchedLabelsWarning, match=message):
+        found = fit(make_model(), extra, make_dataset(split="valid" if split == "train" else "train"))
+    assert found.history_ == expected
+
+
+def test_fields_that_no_task_reads_change_nothing(make_model, make_dataset):
+    expected = fit(make_model(), make_dataset()).history_
+    wider = make_dataset()
+    wider.X_dict |= {"text": ["a"] * 60, "more": torch.ones(60, 3)}
+    assert fit(make_model(), wider).history_ == expected
+
+
+def test_a_classifier_without_tasks_is_told_to_get_some(dataset):
+    with pytest.raises(DatasetError, match="cannot train a classifier without tasks; add one with add_task"):
+        fit(MultitaskClassifier([], device=-1), dataset)
+
+
+def heads_of_one_name(names: dict[str, str]) -> MultitaskClassifier:
+    """Two heads on two trunks; ``names`` gives the operations of both tasks their names."""
+    torch.manual_seed(0)
+    pool = {"body": nn.Linear(4, 8), "three_head": nn.Linear(8, 3), "two_head": nn.Linear(8, 2)}
     tasks = [
-        Task(name, {"body": body}, [Operation("body", [("_input_", field)])])
-        for name, field in (("t", "x"), ("u", "z"))
+        Task(
+            name,
+            {"body": pool["body"], f"{name}_head": pool[f"{name}_head"]},
+            [
+                Operation("body", [("_input_", field)], name=names[field]),
+                Operation(f"{name}_head", [names[field]], name=names[name]),
+            ],
+            loss_func=label_cross_entropy,
+        )
+        for name, field in (("three", "features"), ("two", "negative"))
     ]
-    fields = {"x": torch.ones(8, 4), "z": torch.ones(8, 4)}
-    labels = {"t": torch.zeros(8, dtype=torch.int64), "u": torch.zeros(8, dtype=torch.int64)}
-    loaders = [
-        DictDataLoader(DictDataset("d", "train", fields, {"t": labels["t"]}), batch_size=4),
-        DictDataLoader(DictDataset("d", "valid", fields, labels), batch_size=4),
-    ]
-    before = body.weight.tolist()
-    with pytest.raises(TaskGraphError, match="two different operations called 'body'"):
-        Trainer(progress_bar=False).fit(MultitaskClassifier(tasks, device=-1), loaders)
-    assert body.weight.tolist() == before
+    return MultitaskClassifier(tasks, device=-1)
+
+
+def test_tasks_with_other_operations_of_one_name_train_as_if_the_names_were_different(make_dataset):
+    """One loader has the labels of both, so they are computed in one forward pass."""
+    same = {"features": "body", "negative": "body", "three": "head", "two": "head"}
+    trained = []
+    for names in (same, {name: name for name in same}):
+        model, data = heads_of_one_name(names), [make_dataset(), make_dataset(split="valid", seed=1)]
+        for part in data:
+            part.X_dict["negative"] = -part.X_dict["features"]
+        trainer = fit(model, *data, n_epochs=3)
+        loaders = [DictDataLoader(part, batch_size=16) for part in data]
+        probs = model.predict(loaders[0])["probs"]
+        trained.append((state(model), trainer.history_, model.score(loaders), probs["two"].tolist()))
+    assert trained[0] == trained[1]
+    assert {"three/toy/valid/accuracy", "two/toy/valid/accuracy"} <= set(trained[0][2])

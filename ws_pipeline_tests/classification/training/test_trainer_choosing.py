@@ -392,6 +392,7 @@ def test_class_weights_that_do_not_fit(make_model, dataset, settings, error, mes
         one_step(make_model(), dataset, **settings)
 
 
+@pytest.mark.filterwarnings("ignore::ws_pipeline.errors.UnmatchedLabelsWarning")
 def test_balancing_needs_labels(make_model, dataset):
     only = DictDataset("d", "train", dataset.X_dict, {"two": dataset.Y_dict["two"]})
     with pytest.raises(DatasetError, match="no train dataset has labels of task 'three'"):
