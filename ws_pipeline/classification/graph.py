@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ws_pipeline.classification.task import INPUT, Operation, Task, check_operations
+from ws_pipeline.classification.task import INPUT, Operation, Source, Task, check_operations
 from ws_pipeline.errors import UnknownNameError
 from ws_pipeline.settings import nearest
 
@@ -72,19 +72,25 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Steps in an order that can be run, and the operations that they were made for."""
+    """Steps in an order that can be run, and what they were made for, as it was then."""
 
     steps: list[Step]
-    made_for: list[tuple[str, str, tuple[Any, ...]]]
+    tasks: list[tuple[Task, list[Operation]]]
+    operations: list[tuple[Operation, str, str, Sequence[Source]]]
 
-
-def describe_operations(tasks: Iterable[Task]) -> list[tuple[str, str, tuple[Any, ...]]]:
-    """List what decides a plan, to see whether it still holds."""
-    return [
-        (operation.name, operation.module_name, operation.inputs)
-        for task in tasks
-        for operation in task.op_sequence
-    ]
+    def is_current(self, tasks: Mapping[str, Task]) -> bool:
+        """Say whether tasks and operations are still what the plan was made for; asked at every step."""
+        for task, op_sequence in self.tasks:
+            if task.op_sequence != op_sequence or tasks.get(task.name) is not task:
+                return False
+        for operation, name, module_name, inputs in self.operations:
+            if (
+                operation.inputs is not inputs
+                or operation.module_name != module_name
+                or operation.name != name
+            ):
+                return False
+        return True
 
 
 def choose_tasks(tasks: Mapping[str, Task], task_names: Iterable[str]) -> list[Task]:
@@ -134,7 +140,11 @@ def plan_operations(tasks: Sequence[Task], modules: Iterable[str]) -> Plan:
             reads = tuple((sees[name], field) for name, field in map(_parts, operation.inputs))
             steps.setdefault(number, Step(operation, reads, {} if reads else dict(sees), keys[number]))
             sees[operation.name] = keys[number][0]
-    return Plan(list(steps.values()), describe_operations(tasks))
+    return Plan(
+        list(steps.values()),
+        [(task, list(task.op_sequence)) for task in tasks],
+        [(op, op.name, op.module_name, op.inputs) for task in tasks for op in task.op_sequence],
+    )
 
 
 def _number_operations(

@@ -35,7 +35,6 @@ from ws_pipeline.classification.graph import (
     Outputs,
     Plan,
     choose_tasks,
-    describe_operations,
     output_of,
     plan_operations,
     run_step,
@@ -199,8 +198,8 @@ class MultitaskClassifier(nn.Module):
         """What to compute for these tasks; made again when their operations have changed."""
         wanted = frozenset(task_names)
         plan = self._plans.get(wanted)
-        tasks = choose_tasks(self.tasks, wanted)
-        if plan is None or plan.made_for != describe_operations(tasks):
+        if plan is None or not plan.is_current(self.tasks):
+            tasks = choose_tasks(self.tasks, wanted)
             plan = self._plans[wanted] = plan_operations(tasks, self.module_pool)
         return plan
 
