@@ -1,10 +1,14 @@
 """Every error and warning that ws_pipeline raises on purpose.
 
+Those that users of Snorkel catch are also of the builtin type that Snorkel raises there.  An error that
+comes from a user's own function is also of that error's type (:func:`error_like`).
+
 ::
 
     WsPipelineError
     ├── InvalidInputError (ValueError)      the caller can mend it; the message says how
     │   ├── SettingsError                   a setting is unknown or out of range
+    │   │   ├── SettingTypeError (TypeError)    ... or of the wrong type: what an argument would be
     │   │   └── PipelineSpecError           ... in a pipeline.yaml
     │   ├── ExampleIdError                  example ids that are null, repeated or in two shards
     │   ├── LabelMatrixError                votes or LF names
@@ -13,8 +17,10 @@
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
     │   ├── ExamplesError                   features, splits or gold labels
     │   ├── DatasetError                    fields or labels of a DictDataset
+    │   │   └── NoDatasetError (AssertionError)  something else in the place of a DictDataset
     │   ├── TaskGraphError                  tasks, operations and modules that do not fit
     │   │   └── UnknownNameError (KeyError)  ... a task, operation or field that is not there
+    │   ├── OperationError                  a module fails in a forward pass
     │   ├── MetricError                     a metric that is unknown or cannot be computed
     │   │   └── UndefinedMetricError        ... because of the gold labels, such as those of one class only
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
@@ -32,6 +38,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 
 class WsPipelineError(Exception):
     """Base of all errors of this package."""
@@ -43,6 +51,10 @@ class InvalidInputError(WsPipelineError, ValueError):
 
 class SettingsError(InvalidInputError):
     """A setting is unknown, of the wrong type or out of range."""
+
+
+class SettingTypeError(SettingsError, TypeError):
+    """A setting is unknown or of the wrong type, as an unexpected keyword argument or a text would be."""
 
 
 class PipelineSpecError(SettingsError):
@@ -77,6 +89,10 @@ class DatasetError(InvalidInputError):
     """Fields or labels of a dataset that do not fit together."""
 
 
+class NoDatasetError(DatasetError, AssertionError):
+    """Something else was given where a DictDataset is needed."""
+
+
 class TaskGraphError(InvalidInputError):
     """Tasks whose operations or modules contradict each other."""
 
@@ -86,6 +102,10 @@ class UnknownNameError(TaskGraphError, KeyError):
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # KeyError would put the message in quotes
+
+
+class OperationError(InvalidInputError):
+    """A module failed in a forward pass; the message names the operation."""
 
 
 class MetricError(InvalidInputError):
@@ -110,6 +130,60 @@ class DeviceError(WsPipelineError, RuntimeError):
 
 class TrainingError(WsPipelineError, RuntimeError):
     """Training stopped because the loss is not finite, or grows without bound."""
+
+
+E = TypeVar("E", bound=WsPipelineError)
+
+
+def error_like(kind: type[E], message: str, cause: Exception) -> E:
+    """Make an error that is also of the type of the foreign error behind it.
+
+    A function of the user's own may fail in any way; code that catches its error where it is called
+    still does when our error takes its place.
+
+    Parameters
+    ----------
+    kind
+        The class of the error.
+    message
+        Its message.
+    cause
+        The error behind it, whose attributes are taken over.
+
+    Returns
+    -------
+    kind
+        Of ``kind`` alone where Python cannot join the two types.
+    """
+    try:
+        error: E = _joined(kind, type(cause))(message)
+    except TypeError:
+        return kind(message)
+    error.__dict__.update({name: value for name, value in vars(cause).items() if name != "__notes__"})
+    return error
+
+
+def _joined(kind: Any, other: Any) -> Any:
+    """The class of errors of both types; ``kind`` if it is of the other one already."""
+    if issubclass(kind, other):
+        return kind
+
+    def new(cls: Any, *arguments: Any) -> Any:
+        return other.__new__(cls, *arguments)
+
+    def reduce(error: Any) -> Any:
+        return _restore, (kind, other, str(error), vars(error))
+
+    members = {"__new__": new, "__reduce__": reduce, "__module__": kind.__module__, "__doc__": kind.__doc__}
+    plain = {"__init__": Exception.__init__, "__str__": Exception.__str__}
+    return type(kind.__name__, (kind, other), members | plain)
+
+
+def _restore(kind: Any, other: Any, message: str, attributes: dict[str, Any]) -> Any:
+    """Make an error again in another process."""
+    error = _joined(kind, other)(message)
+    error.__dict__.update(attributes)
+    return error
 
 
 class WsPipelineWarning(UserWarning):

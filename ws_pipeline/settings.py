@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ws_pipeline.errors import SettingsError
+from ws_pipeline.errors import SettingsError, SettingTypeError
 
 
 class Settings(BaseModel):
@@ -50,12 +50,15 @@ def parse_settings(
     ------
     SettingsError
         (or ``error``) with one line per offending field: its path, what was expected, what was
-        found and, for an unknown field, the nearest known one.
+        found and, for an unknown field, the nearest known one.  A SettingTypeError, which is a
+        TypeError too, if a field is unknown or of the wrong type, unless ``error`` is another class.
     """
     try:
         return settings_type.model_validate(values)
     except ValidationError as invalid:
         lines = [_describe(problem, settings_type) for problem in invalid.errors()]
+        if error is SettingsError and any(_is_of_wrong_type(problem["type"]) for problem in invalid.errors()):
+            error = SettingTypeError
         raise error(f"{where or settings_type.__name__}: " + "; ".join(lines)) from None
 
 
@@ -63,6 +66,11 @@ def nearest(name: str, known: list[str]) -> str:
     """Say which known names come nearest to ``name``, as the end of an error message."""
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(sorted(known))}"
+
+
+def _is_of_wrong_type(problem_type: str) -> bool:
+    """Whether a plain function would raise a TypeError for it."""
+    return problem_type == "extra_forbidden" or problem_type.endswith(("_type", "_parsing"))
 
 
 def _describe(problem: Any, settings_type: type[BaseModel]) -> str:

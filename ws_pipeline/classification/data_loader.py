@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ws_pipeline.classification.data import Batch, DictDataset, Item, Labels, LazyItems, collate_dicts
 from ws_pipeline.classification.seeding import own_random_numbers
-from ws_pipeline.errors import DatasetError
+from ws_pipeline.errors import DatasetError, NoDatasetError
 
 
 class DictDataLoader(DataLoader[Item]):
@@ -38,8 +38,10 @@ class DictDataLoader(DataLoader[Item]):
 
     Raises
     ------
+    NoDatasetError
+        ``dataset`` is no :class:`DictDataset`.
     DatasetError
-        ``dataset`` is no :class:`DictDataset`, or ``batch_size`` is None.
+        ``batch_size`` is None.
     """
 
     dataset: DictDataset
@@ -49,7 +51,7 @@ class DictDataLoader(DataLoader[Item]):
     ) -> None:
         if not isinstance(dataset, DictDataset):
             message = f"DictDataLoader reads a DictDataset, found {type(dataset).__name__}"
-            raise DatasetError(message)
+            raise NoDatasetError(message)
         if collate_fn is None and _reads_items(dataset):
             collate_fn = collate_dicts
         self._item_collate = collate_fn

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ws_pipeline.classification.task import INPUT, Operation, Source, Task, check_operations
-from ws_pipeline.errors import UnknownNameError
+from ws_pipeline.errors import OperationError, UnknownNameError, WsPipelineError, error_like
 from ws_pipeline.settings import nearest
 
 Key = str | tuple[str, str]
@@ -179,8 +179,9 @@ def run_step(step: Step, module: Any, outputs: dict[Any, Any]) -> None:
     Raises
     ------
     UnknownNameError
-        A field that the operation reads is not there.  Errors of the module itself pass through,
-        with a note that names the operation.
+        A field that the operation reads is not there.
+    OperationError
+        The module fails; it is also of the type of the module's own error.
     """
     operation, reads, sees, keys = step
     arguments = [
@@ -193,8 +194,12 @@ def run_step(step: Step, module: Any, outputs: dict[Any, Any]) -> None:
     try:
         output = module(*arguments)
     except Exception as error:
-        error.add_note(f"in operation '{operation.name}', module '{operation.module_name}'")
-        raise
+        where = f"in operation '{operation.name}', module '{operation.module_name}'"
+        if isinstance(error, WsPipelineError):
+            error.add_note(where)
+            raise
+        message = f"{where}: {type(error).__name__}: {error}"
+        raise error_like(OperationError, message, error) from error
     for key in keys:
         outputs[key] = output
 

@@ -184,6 +184,8 @@ class MultitaskClassifier(nn.Module):
         ------
         UnknownNameError
             A task or a field that is read is not there.
+        OperationError
+            A module fails; it is also of the type of the module's own error.
         """
         outputs = Outputs({INPUT: move_to_device(X_dict, self.device)})
         pool, replicas = self.module_pool, self._replicas

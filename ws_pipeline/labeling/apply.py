@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 from tqdm import tqdm
 
-from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.errors import LabelingFunctionError, error_like
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, votes_dtype
 from ws_pipeline.labeling.lf import LabelingFunction, check_vote
 
@@ -200,8 +200,8 @@ class LFApplier(BaseLFApplier):
         Raises
         ------
         LabelingFunctionError
-            An LF failed or returned no vote; names the LF and the position of the data point, and has
-            the LF's own error as its cause.
+            An LF failed or returned no vote; names the LF and the position of the data point, has the
+            LF's own error as its cause, and is also of its type.
         """
         if hasattr(data_points, "iloc") and hasattr(data_points, "columns"):
             message = "LFApplier got a DataFrame, whose iteration gives column names; use PandasLFApplier"
@@ -214,7 +214,8 @@ class LFApplier(BaseLFApplier):
 def _failure(name: str, where: str, error: Exception) -> LabelingFunctionError:
     own = isinstance(error, LabelingFunctionError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
-    return LabelingFunctionError(
+    message = (
         f"LF '{name}' failed on {where}: {reason}; mend it, or pass fault_tolerant=True to count its "
         "faults as abstains"
     )
+    return error_like(LabelingFunctionError, message, error)

@@ -23,7 +23,7 @@ from ws_pipeline.classification.settings import CheckpointerConfig
 from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
 from ws_pipeline.classification.training.fingerprint import fingerprint_of
 from ws_pipeline.classification.training.metric_modes import MetricMode, parse_metric_mode
-from ws_pipeline.errors import FileFormatError, SettingsError, TrainingError
+from ws_pipeline.errors import FileFormatError, SettingsError, SettingTypeError, TrainingError
 from ws_pipeline.files import FileFormat
 from ws_pipeline.settings import parse_settings
 
@@ -94,7 +94,7 @@ class Checkpointer:
         self.config = parse_settings(CheckpointerConfig, kwargs)
         if self.config.checkpoint_dir is None:
             message = "a checkpointer needs a checkpoint_dir"
-            raise SettingsError(message)
+            raise SettingTypeError(message)
         self.checkpoint_unit = counter_unit
         self.checkpoint_dir = self.config.checkpoint_dir
         self.checkpoint_clear = self.config.checkpoint_clear
