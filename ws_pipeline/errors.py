@@ -12,6 +12,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   │   └── PipelineSpecError           ... in a pipeline.yaml
     │   ├── ExampleIdError                  example ids that are null, repeated or in two shards
     │   ├── LabelMatrixError                votes or LF names
+    │   │   └── VoteTypeError (TypeError)       ... votes that are no numbers
     │   ├── LabelingFunctionError           a labeling function that fails, or returns no vote
     │   ├── VoteCountsError                 counts that do not belong together
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
@@ -67,6 +68,10 @@ class ExampleIdError(InvalidInputError):
 
 class LabelMatrixError(InvalidInputError):
     """A label matrix with wrong votes or LF names."""
+
+
+class VoteTypeError(LabelMatrixError, TypeError):
+    """Votes that are no numbers, such as names of classes."""
 
 
 class LabelingFunctionError(InvalidInputError):
@@ -164,9 +169,11 @@ def error_like(kind: type[E], message: str, cause: Exception) -> E:
 
 
 def _joined(kind: Any, other: Any) -> Any:
-    """The class of errors of both types; ``kind`` if it is of the other one already."""
+    """The class of errors of both types: one of them if it is of the other type already."""
     if issubclass(kind, other):
         return kind
+    if issubclass(other, kind):
+        return other
 
     def new(cls: Any, *arguments: Any) -> Any:
         return other.__new__(cls, *arguments)

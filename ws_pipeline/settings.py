@@ -70,7 +70,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _is_of_wrong_type(problem_type: str) -> bool:
     """Whether a plain function would raise a TypeError for it."""
-    return problem_type == "extra_forbidden" or problem_type.endswith(("_type", "_parsing"))
+    return problem_type == "extra_forbidden" or problem_type.endswith(("_type", "_parsing", "_from_float"))
 
 
 def _describe(problem: Any, settings_type: type[BaseModel]) -> str:

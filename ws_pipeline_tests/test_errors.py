@@ -66,6 +66,8 @@ def test_an_error_like_another_is_caught_as_both(cause):
 def test_our_own_type_needs_no_second_one():
     for cause in (ValueError("x"), Exception("x"), LabelingFunctionError("x")):
         assert type(error_like(LabelingFunctionError, MESSAGE, cause)) is LabelingFunctionError
+    narrower = errors.VoteTypeError("x")
+    assert type(error_like(errors.LabelMatrixError, MESSAGE, narrower)) is errors.VoteTypeError
 
 
 def test_notes_stay_with_the_cause():

@@ -107,8 +107,17 @@ LABELING = {
             [1], progress_bar=False
         ),
     ),
+    "LF returns a text": (
+        TypeError,
+        lambda lib: lib.labeling.LFApplier([lf(lib, lambda _: "spam")]).apply([1], progress_bar=False),
+    ),
+    "LF returns None": (
+        TypeError,
+        lambda lib: lib.labeling.LFApplier([lf(lib, lambda _: None)]).apply([1], progress_bar=False),
+    ),
     "summary of other LFs": (ValueError, lambda lib: lib.labeling.LFAnalysis(L, [lf(lib)])),
     "LabelModel: unknown setting": (TypeError, lambda lib: lib.model.LabelModel(cardinality=2, divice="cpu")),
+    "fit: votes are text": (TypeError, lambda lib: fit(lib, L.astype(str))),
     "fit: n_epochs is text": (TypeError, lambda lib: fit(lib, n_epochs="ten")),
     "fit: lr is text": (TypeError, lambda lib: fit(lib, lr="fast")),
     "fit: prec_init is text": (TypeError, lambda lib: fit(lib, prec_init="high")),
@@ -145,6 +154,12 @@ ANALYSIS = {
     "Scorer: no labels": (
         ValueError,
         lambda lib: lib.analysis.Scorer(metrics=["accuracy"]).score(np.array([]), np.array([]), np.array([])),
+    ),
+    "slice of another length": (
+        ValueError,
+        lambda lib: lib.analysis.Scorer(metrics=["accuracy"]).score_slices(
+            np.rec.fromarrays([GOLD[:2]], names=["short"]), GOLD, PREDS, np.full((4, 2), 0.5)
+        ),
     ),
     "buckets of other lengths": (ValueError, lambda lib: lib.analysis.get_label_buckets(GOLD, PREDS[:3])),
     "bucket of another length": (
@@ -220,6 +235,8 @@ CLASSIFICATION = {
     "Trainer: unknown setting": (ValueError, lambda lib: train(lib, n_epoch=3)),
     "Trainer: unknown nested setting": (ValueError, lambda lib: train(lib, optimizer_config={"beta": 1})),
     "Trainer: n_epochs is text": (TypeError, lambda lib: train(lib, n_epochs="ten")),
+    "Trainer: n_epochs is a fraction": (TypeError, lambda lib: train(lib, n_epochs=1.5)),
+    "Trainer: lr is None": (TypeError, lambda lib: train(lib, lr=None)),
     "Trainer: lr is text": (TypeError, lambda lib: train(lib, lr="fast")),
     "Trainer: unknown optimizer": (ValueError, lambda lib: train(lib, optimizer="adagrad")),
     "Trainer: unknown scheduler": (ValueError, lambda lib: train(lib, lr_scheduler="cosine")),

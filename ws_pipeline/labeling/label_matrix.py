@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError, VoteTypeError
 from ws_pipeline.example_ids import (
     ID_COLUMN,
     Ids,
@@ -300,7 +300,7 @@ def as_vote_array(votes: Any) -> npt.NDArray[Any]:
             f"votes must be integers (-1 = abstain), got dtype {array.dtype}; "
             "convert with L.astype(int) after mapping class names to 0..k-1"
         )
-        raise LabelMatrixError(message)
+        raise VoteTypeError(message)
     return array
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.errors import LabelingFunctionError, error_like
 from ws_pipeline.labeling.label_matrix import ABSTAIN
 
 MAX_VOTE = np.iinfo(np.int16).max - 1  # the highest class of the largest cardinality
@@ -161,6 +161,8 @@ def check_vote(name: str, result: Any) -> int:
     vote = result if type(result) is int else _as_integer(result)
     if vote is None or not ABSTAIN <= vote <= MAX_VOTE:
         message = f"LF '{name}' returned {result!r}, expected a class from 0 to {MAX_VOTE}, or -1 to abstain"
+        if vote is None and not hasattr(result, "__float__"):  # None, a text: what comparing it would raise
+            raise error_like(LabelingFunctionError, message, TypeError())
         raise LabelingFunctionError(message)
     return vote
 
