@@ -66,9 +66,9 @@ class Task:
     name
         Name of the task; labels of this name train it.
     module_pool
-        Modules by name.  Tasks of one classifier share the modules of one name: they put the same
-        object into their pools; of two objects the first one is used, see
-        :class:`~ws_pipeline.classification.MultitaskClassifier`.
+        Modules by name; a ModuleDict is kept, not copied.  Tasks of one classifier share the modules
+        of one name: they put the same object into their pools; of two objects the first one is used,
+        see :class:`~ws_pipeline.classification.MultitaskClassifier`.
     op_sequence
         The operations in the order they run; the last one gives the logits.
     scorer
@@ -99,7 +99,7 @@ class Task:
         loss_weight: float = 1.0,
     ) -> None:
         self.name = name
-        self.module_pool = to_module_dict(f"task '{name}'", dict(module_pool.items()))
+        self.module_pool = to_module_dict(f"task '{name}'", module_pool)
         self.op_sequence = list(op_sequence)
         self.scorer = scorer if scorer is not None else Scorer(metrics=["accuracy"])
         self.loss_func: Callable[..., Tensor] = loss_func if loss_func is not None else F.cross_entropy
@@ -217,8 +217,10 @@ def check_operations(task: str, operations: Sequence[Operation], modules: Sequen
         computed.append(operation.name)
 
 
-def to_module_dict(where: str, modules: Mapping[str, nn.Module]) -> nn.ModuleDict:
-    """Hold modules by name; torch refuses a few names, such as those with a dot."""
+def to_module_dict(where: str, modules: nn.ModuleDict | Mapping[str, nn.Module]) -> nn.ModuleDict:
+    """Hold modules by name, a ModuleDict as it is; torch refuses a few names, such as those with a dot."""
+    if isinstance(modules, nn.ModuleDict):
+        return modules
     pool = nn.ModuleDict()
     for name, module in modules.items():
         try:

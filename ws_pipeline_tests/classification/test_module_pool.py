@@ -11,10 +11,15 @@ from torch import nn
 from ws_pipeline.classification import (
     DictDataLoader,
     DictDataset,
+    EndModel,
+    EndModelConfig,
+    ModelConfig,
     MultitaskClassifier,
     Operation,
     Task,
     Trainer,
+    label_cross_entropy,
+    train_end_model,
 )
 from ws_pipeline.errors import SharedModuleWarning, TaskGraphError, UnmatchedLabelsWarning
 
@@ -222,6 +227,42 @@ def test_a_warning_that_is_an_error_changes_nothing():
 def test_what_is_no_task_is_named():
     with pytest.raises(TaskGraphError, match="expected a Task, found Linear"):
         classifier(linear())
+
+
+def test_a_pool_that_two_tasks_have_may_grow_until_they_are_joined():
+    """As helpers do that add a head to one pool for each of several tasks."""
+    pool, tasks = nn.ModuleDict({"body": linear()}), []
+    for name in ("t", "u"):
+        pool[name] = linear()
+        tasks.append(Task(name, pool, [Operation("body", IN), Operation(name, ["body"])]))
+    assert tasks[0].module_pool is pool
+    assert list(classifier(*tasks).module_pool) == ["body", "t", "u"]
+
+
+def two_trunks(*, n_features, classes, **_settings):
+    """What a pipeline.yaml may name: each task has a trunk of its own, under the same name."""
+    return [
+        Task(
+            name,
+            {"trunk": linear(n_features["features"], 4), f"{name}_head": linear(4, k)},
+            [Operation("trunk", [("_input_", "features")]), Operation(f"{name}_head", ["trunk"])],
+            loss_func=label_cross_entropy,
+        )
+        for name, k in classes.items()
+    ]
+
+
+def test_an_end_model_of_such_tasks_is_saved_and_read(tmp_path, make_dataset):
+    architecture = ModelConfig(build_tasks=f"{__name__}:two_trunks")
+    classes, settings = {"three": 3, "two": 2}, EndModelConfig(n_epochs=2)
+    with pytest.warns(SharedModuleWarning, match="task 'three' and task 'two' .* called 'trunk'; both use"):
+        model = train_end_model(make_dataset(), classes=classes, architecture=architecture, settings=settings)
+    model.save(tmp_path / "model")
+    with pytest.warns(SharedModuleWarning, match="task 'three' and task 'two' .* called 'trunk'; both use"):
+        read = EndModel.load(tmp_path / "model", architecture=architecture)
+    features = make_dataset(seed=1).X_dict["features"].numpy()
+    for task_name, expected in model.predict_proba(features).items():
+        assert (read.predict_proba(features)[task_name] == expected).all()
 
 
 def test_a_module_put_into_the_pool_by_hand_is_shared_by_later_tasks():
