@@ -1,8 +1,8 @@
 """A short text for every file of a folder that changes when the file does.
 
-It is made of what a listing of the folder says (size and times, or the ETag), so that a folder costs one
-question, however many files it has.  A folder that is read as one file, such as Spark writes, has the text of
-all the files in it.
+It is made of what a listing of the folder says (size and times, or the ETag), so that a folder costs a
+question or two, however many files it has.  A folder that is read as one file, such as Spark writes, has
+the text of all the files in it.
 """
 
 import hashlib
@@ -45,16 +45,7 @@ def stamps_in(folder: UPath, *, suffix: str) -> dict[str, str]:
     """
     if isinstance(folder.fs, LocalFileSystem):
         return _local_stamps(folder.path, suffix)
-    folder.fs.invalidate_cache(folder.path)  # else some file systems repeat their first answer for ever
-    try:
-        entries = folder.fs.ls(folder.path, detail=True)
-    except FileNotFoundError:
-        return {}
-    named = {PurePosixPath(entry["name"]).name: entry for entry in entries if not _is_same(entry, folder)}
-    return {
-        name: _remote_stamp(folder.fs, entry) if _is_read(name, suffix, entry["type"] == "directory") else ""
-        for name, entry in named.items()
-    }
+    return _remote_stamps(folder.fs, folder.path, suffix)
 
 
 def stamp_of(path: UPath) -> str:
@@ -67,8 +58,7 @@ def stamp_of(path: UPath) -> str:
     """
     if isinstance(path.fs, LocalFileSystem):
         return _local_stamp(path.path, Path(path.path).stat())
-    path.fs.invalidate_cache(path.path)
-    return _remote_stamp(path.fs, path.fs.info(path.path))
+    return _stamp_alone(path.fs, path.path)
 
 
 def _local_stamps(folder: str, suffix: str = "") -> dict[str, str]:
@@ -96,19 +86,41 @@ def _local_stamp(path: str, found: os.stat_result) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
 
 
+def _remote_stamps(fs: Any, folder: str, suffix: str) -> dict[str, str]:
+    fs.invalidate_cache(folder)  # else some file systems repeat their first answer for ever
+    try:
+        entries = [entry for entry in fs.ls(folder, detail=True) if not _is_same(entry["name"], folder)]
+    except FileNotFoundError:
+        return {}
+    files = [entry for entry in entries if entry["type"] != "directory"]
+    read = [entry for entry in entries if _is_read(entry["name"], suffix, entry["type"] == "directory")]
+    if files and _remote_stamp(fs, files[0]) != _stamp_alone(fs, files[0]["name"]):
+        # a listing that says something else than a file alone is no help
+        stamps = {entry["name"]: _stamp_alone(fs, entry["name"]) for entry in read}
+    else:
+        stamps = {entry["name"]: _remote_stamp(fs, entry) for entry in read}
+    return {PurePosixPath(entry["name"]).name: stamps.get(entry["name"], "") for entry in entries}
+
+
+def _stamp_alone(fs: Any, name: str) -> str:
+    fs.invalidate_cache(name)
+    return _remote_stamp(fs, fs.info(name))
+
+
 def _remote_stamp(fs: Any, entry: Mapping[str, Any]) -> str:
     if entry["type"] == "directory":
-        fs.invalidate_cache(entry["name"])
-        inside = fs.find(entry["name"], detail=True)
-        return _of_all(
-            {
-                str(inner): _remote_stamp(fs, found)
-                for name, found in inside.items()
-                if not _is_left_out(inner := _below(name, entry["name"]))
-            }
-        )
-    version = _version(entry) or _version(fs.info(entry["name"]))
+        return _of_all(dict(_inside(fs, entry["name"])))
+    version = _version(entry)
     return f"{entry['size']}-{version}" if version else str(fs.ukey(entry["name"]))
+
+
+def _inside(fs: Any, folder: str) -> Iterator[tuple[str, str]]:
+    """The files below a folder that is read as one, and their stamps."""
+    fs.invalidate_cache(folder)
+    for name, entry in fs.find(folder, detail=True).items():
+        inner = PurePosixPath(name).relative_to(PurePosixPath(folder))
+        if not any(part.startswith(_NOT_READ) for part in inner.parts):
+            yield str(inner), _remote_stamp(fs, entry)
 
 
 def _version(entry: Mapping[str, Any]) -> str | None:
@@ -127,14 +139,6 @@ def _is_read(name: str, suffix: str, is_folder: bool) -> bool:
     return not is_folder or name.endswith(suffix)
 
 
-def _below(name: str, folder: str) -> PurePosixPath:
-    return PurePosixPath(name).relative_to(PurePosixPath(folder))
-
-
-def _is_left_out(inner: PurePosixPath) -> bool:
-    return any(part.startswith(_NOT_READ) for part in inner.parts)
-
-
-def _is_same(entry: Mapping[str, Any], folder: UPath) -> bool:
+def _is_same(name: str, folder: str) -> bool:
     """Whether an entry of a listing is the folder itself, as object stores have it."""
-    return PurePosixPath(entry["name"]) == PurePosixPath(folder.path)
+    return PurePosixPath(name) == PurePosixPath(folder)

@@ -20,6 +20,7 @@ class CachingFileSystem(MemoryFileSystem):
     pseudo_dirs = [""]  # noqa: RUF012
     listings = {}  # noqa: RUF012
     etags = False
+    lists_times = True
     asked = 0
 
     def invalidate_cache(self, path=None):
@@ -37,6 +38,9 @@ class CachingFileSystem(MemoryFileSystem):
     def info(self, path, **kwargs):
         type(self).asked += 1
         return self._with_etag(super().info(path, **kwargs))
+
+    def _listed(self, entry):
+        return entry if self.lists_times else {**entry, "created": "2026-11-25"}
 
     def _with_etag(self, entry):
         if self.etags and entry["type"] == "file":
@@ -142,7 +146,19 @@ def test_a_folder_is_asked_for_once_whatever_is_in_it():
         write(folder / f"{number}.parquet")
     before = CachingFileSystem.asked
     assert len(stamps_in(folder, suffix=".parquet")) == 100
-    assert CachingFileSystem.asked - before == 1
+    assert CachingFileSystem.asked - before == 2  # a listing, and one file whether it says the same
+
+
+def test_a_listing_that_says_less_than_a_file_alone_is_not_believed(monkeypatch):
+    monkeypatch.setattr(CachingFileSystem, "lists_times", False)
+    folder = UPath("cachedlist://days")
+    for name in ("a.parquet", "b.parquet"):
+        write(folder / name)
+    before = stamps_in(folder, suffix=".parquet")
+    write(folder / "b.parquet", b"2")
+    after = stamps_in(folder, suffix=".parquet")
+    assert before["a.parquet"] == after["a.parquet"] == stamp_of(folder / "a.parquet")
+    assert before["b.parquet"] != after["b.parquet"] == stamp_of(folder / "b.parquet")
 
 
 def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_another(tmp_path):

@@ -1,8 +1,13 @@
+import shutil
+
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy
 
+from ws_pipeline.defs.file_stamps import stamps_in
 from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.shards import shard_fingerprints
 from ws_pipeline.defs.spec import load_spec
 
 
@@ -290,6 +295,94 @@ def test_a_tick_lists_only_some_of_the_files_that_it_leaves_out(pipeline_folder,
     last = said(tick(definitions, instance, "shard_registry"))
     assert "examples/note-4.txt (its name does not end in '.parquet'), 2 more" in last
     assert "note-5" not in last
+
+
+@pytest.fixture
+def questions():
+    """Counts what the databases are asked, and the folders that are listed."""
+    asked = []
+
+    def ask(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    def list_folder(folder, *, suffix):
+        asked.append(str(folder))
+        return stamps_in(folder, suffix=suffix)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", ask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ws_pipeline.defs.folders.stamps_in", list_folder)
+        yield asked
+    sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", ask)
+
+
+def add_shards(pipeline_folder, numbers):
+    for number in numbers:
+        for file in pipeline_folder.root.rglob("part-0.parquet"):
+            shutil.copy(file, file.with_name(f"more-{number}.parquet"))
+
+
+def ingest_without_a_run(pipeline_folder, instance, *, with_version=True):
+    """Record that all shards are ingested as they are; as it was long ago, without data versions."""
+    spec = load_spec(pipeline_folder.spec_path)
+    shards = spec.find_shards()
+    instance.add_dynamic_partitions(spec.shards_name, shards)
+    keys = [spec.key("examples"), *(spec.key(task, "label_matrix") for task in spec.tasks)]
+    for shard, found in shard_fingerprints(spec, spec.list_files(), shards).items():
+        for key, part in zip(keys, found.split("-"), strict=True):
+            tags = {"dagster/data_version": part if with_version else "0"}
+            metadata = {"source_fingerprint": part}
+            made = dg.AssetMaterialization(key, partition=shard, tags=tags, metadata=metadata)
+            instance.report_runless_asset_event(made)
+
+
+@pytest.mark.parametrize("name", ["shard_registry", "new_shards"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_tick_asks_no_more_questions_when_there_are_more_shards(
+    pipeline_folder, definitions, instance, questions, name, known
+):
+    numbers = []
+    for shards in (range(2), range(2, 20)):
+        add_shards(pipeline_folder, shards)
+        if known:
+            ingest_without_a_run(pipeline_folder, instance)
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        questions.clear()
+        definitions.resolve_sensor_def(name)(context)
+        numbers.append(len(questions))
+    assert numbers[0] == numbers[1]
+    listed = [asked for asked in questions if asked.startswith(str(pipeline_folder.root))]
+    assert sorted(listed) == [
+        str(pipeline_folder.root / place) for place in ("examples", "votes/parity", "votes/shape")
+    ]
+
+
+def test_new_partitions_are_added_in_one_call(pipeline_folder, definitions, instance):
+    add_shards(pipeline_folder, range(20))
+    for name in ("shard_registry", "new_shards"):
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        (request,) = definitions.resolve_sensor_def(name)(context).dynamic_partitions_requests
+        assert len(request.partition_keys) == 23
+
+
+def test_a_tick_asks_for_a_limited_number_of_runs_and_the_next_for_the_others(
+    definitions, instance, monkeypatch
+):
+    monkeypatch.setattr("ws_pipeline.defs.sensors._RUNS", 2)
+    first = tick(definitions, instance, "new_shards")
+    assert requested(first) == ALL[:2]
+    start(definitions, instance, "ingest", first.run_requests[0].tags)
+    execute(definitions, instance, first.run_requests[1])
+    assert requested(tick(definitions, instance, "new_shards")) == ALL[2:]
+
+
+def test_what_was_ingested_before_fingerprints_were_data_versions_is_ingested_once_more(
+    pipeline_folder, definitions, instance
+):
+    ingest_without_a_run(pipeline_folder, instance, with_version=False)
+    done, last = execute_all(definitions, instance)
+    assert done == [*ALL, RETRAIN]
+    assert last == "all 3 shards are ingested and trained on"
 
 
 def test_the_schedule_retrains_weekly(definitions):
