@@ -40,7 +40,7 @@ _OWN_FAULT = {
         RunFailureReason.JOB_INITIALIZATION_FAILURE,
     )
 }
-_RUNS = 200  # that a tick asks for at most: the daemon makes a plan for each of them
+_RUNS = 100  # that a tick asks for at most: the daemon plans and queues each of them before it goes on
 
 
 def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
