@@ -26,17 +26,9 @@ class LabelModelRunConfig(dg.Config, FitConfig):
         [0.7], description="Assumed precision of the LFs at the start: one value for all, or one per LF."
     )
 
-    def settings(self) -> FitConfig:
-        """Plain settings for the library."""
-        return FitConfig(**_one_or_all(self.model_dump()))
-
 
 class EndModelRunConfig(dg.Config):
     """How the end model is trained."""
-
-    def settings(self) -> EndModelConfig:
-        """Plain settings for the library."""
-        return EndModelConfig(**self.model_dump())
 
 
 C = TypeVar("C", bound=dg.Config)

@@ -1,9 +1,17 @@
 import dagster as dg
 import pytest
 
-from ws_pipeline.classification.settings import EndModelConfig
-from ws_pipeline.defs.config import DECIDED, end_model_run_config, label_model_run_config
+from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
+from ws_pipeline.defs.config import (
+    end_model_launch_config,
+    end_model_run_config,
+    label_model_launch_config,
+    label_model_run_config,
+)
+from ws_pipeline.defs.trainer_rules import DECIDED
 from ws_pipeline.labeling import FitConfig
+
+CLASSES = {"spam": 2, "topic": 3}
 
 
 def test_the_launchpad_shows_the_defaults_of_the_pipeline():
@@ -22,16 +30,29 @@ def make_asset(config_type):
     return model
 
 
+def settings_of_a_run(launch, **given):
+    """What an asset gets that is materialized with a run config."""
+    seen = []
+
+    def model(context: dg.AssetExecutionContext) -> None:
+        seen.append(launch.settings(context))
+
+    asset = dg.asset(model, config_schema=launch.schema)
+    dg.materialize([asset], run_config={"ops": {"model": {"config": given}}})
+    return seen[0]
+
+
 @pytest.mark.parametrize(
     "settings", [FitConfig(seed=3, prec_init=0.6), FitConfig(prec_init=[0.6, 0.7, 0.8], mu_eps=0.02)]
 )
 def test_an_empty_run_config_gives_the_settings_of_the_pipeline(settings):
-    assert label_model_run_config(settings)().settings() == settings
+    assert settings_of_a_run(label_model_launch_config(settings, asset="model")) == settings
 
 
 def test_the_end_models_settings_survive_the_launchpad():
     settings = EndModelConfig(n_epochs=3, batch_size=7, optimizer="adamax", grad_clip=None)
-    assert end_model_run_config(settings)().settings() == settings
+    launch = end_model_launch_config(settings, CLASSES, ModelConfig(), asset="model")
+    assert settings_of_a_run(launch) == settings
 
 
 def test_the_launchpad_hides_what_the_pipeline_decides_and_shows_all_else():
@@ -56,24 +77,12 @@ def test_every_setting_of_the_end_model_passes_through_the_launchpad():
         "grad_clip": None,
         "evaluation_freq": 0.5,
     }
-    seen = []
-
-    def model(config: end_model_run_config(EndModelConfig())) -> None:  # type: ignore[valid-type]
-        seen.append(config.settings())
-
-    dg.materialize([dg.asset(model)], run_config={"ops": {"model": {"config": given}}})
-    assert seen == [EndModelConfig(**given)]
+    launch = end_model_launch_config(EndModelConfig(), CLASSES, ModelConfig(), asset="model")
+    assert settings_of_a_run(launch, **given) == EndModelConfig(**given)
 
 
 def test_run_config_overrides_the_pipeline_and_refuses_typos():
-    seen = []
-    config_type = label_model_run_config(FitConfig(n_epochs=7))
-
-    def model(config: config_type) -> None:  # type: ignore[valid-type]
-        seen.append(config.settings())
-
-    asset = dg.asset(model)
-    dg.materialize([asset], run_config={"ops": {"model": {"config": {"optimizer": "adam"}}}})
-    assert seen == [FitConfig(n_epochs=7, optimizer="adam")]
+    launch = label_model_launch_config(FitConfig(n_epochs=7), asset="model")
+    assert settings_of_a_run(launch, optimizer="adam") == FitConfig(n_epochs=7, optimizer="adam")
     with pytest.raises(dg.DagsterInvalidConfigError, match='unexpected config entry "optimiser"'):
-        dg.materialize([asset], run_config={"ops": {"model": {"config": {"optimiser": "adam"}}}})
+        settings_of_a_run(launch, optimiser="adam")
