@@ -16,20 +16,10 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from upath import UPath
 
-#: What file systems call the version of a file, or when it was written; the first that is there counts.
-_VERSION_KEYS = (
-    *("ETag", "etag", "e_tag", "generation", "md5Hash", "content_md5", "checksum", "sha"),
-    *(
-        "LastModified",
-        "last_modified",
-        "mtime",
-        "updated",
-        "modified",
-        "modify",
-        "modificationTime",
-        "created",
-    ),
-)
+#: What file systems call the version of a file, and when it was written; the first that is there counts.
+_VERSIONS = ("ETag", "etag", "e_tag", "generation", "md5Hash", "content_md5", "checksum", "sha")
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "modify", "modificationTime")
+_VERSION_KEYS = (*_VERSIONS, *_TIMES, "created")
 _NOT_READ = (".", "_")  # how files and folders begin that are no part of a folder's data
 
 

@@ -4,7 +4,8 @@ A run that failed is not repeated for the same files and settings; one that was 
 What a tick leaves undone it says, in the words that the UI shows as the reason why it was skipped.
 
 A tick lists every folder once and asks the instance a number of questions that does not grow with the number
-of shards that are known.  It asks for a limited number of runs; the next ticks ask for the others.
+of shards that are known.  A limited number of its runs wait at a time, so that others get their turn; the
+next ticks ask for more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ _OWN_FAULT = {
         RunFailureReason.JOB_INITIALIZATION_FAILURE,
     )
 }
-_RUNS = 100  # that a tick asks for at most: the daemon plans and queues each of them before it goes on
+_RUNS = 100  # that wait or go on at most; the daemon plans and queues each of them before it goes on
 
 
 def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
@@ -93,11 +94,12 @@ def build_new_shards_sensor(
         if not spec.find_shards(files):
             said = f"no complete shard in {spec.folder}"
         elif requests or held or changes.incomplete:
-            said = _waits(held, changes.incomplete)
+            said = _waits(held, changes.incomplete, later=len(requests))
+            requests = requests[: _room(held)]
         else:
             requests, said = _retrain(context.instance, spec, retrain.name, ingested)
         return dg.SensorResult(
-            run_requests=requests[:_RUNS],
+            run_requests=requests,
             skip_reason=None if requests else "; ".join([*_in_words(changes), said, *_left_out(spec, files)]),
             dynamic_partitions_requests=_partition_requests(spec, changes),
         )
@@ -119,13 +121,19 @@ def _ingest(
     return requests, {shard: run for shard, run in runs.items() if isinstance(run, dg.DagsterRun)}
 
 
-def _waits(held: Mapping[str, dg.DagsterRun], incomplete: Mapping[str, list[str]]) -> str:
+def _room(held: Mapping[str, dg.DagsterRun]) -> int:
+    """How many more runs may wait or go on."""
+    return max(0, _RUNS - sum(not run.is_finished for run in held.values()))
+
+
+def _waits(held: Mapping[str, dg.DagsterRun], incomplete: Mapping[str, list[str]], later: int) -> str:
     """Which shards retraining waits for, why, and what can be done."""
     waits = [f"shard '{shard}', whose {_fate(run)}" for shard, run in held.items()]
     waits += [f"shard '{shard}', which lost {', '.join(files)}" for shard, files in incomplete.items()]
     stuck = incomplete or any(run.is_finished for run in held.values())
     steps = "mend the files or the pipeline.yaml, start the job again, or delete the files to go on without"
-    return f"retraining waits for {_listed(waits)}" + (f": {steps}" if stuck else "")
+    others = f", and for {later} shard(s) whose turn is later" if later else ""
+    return f"retraining waits for {_listed(waits)}{others}" + (f": {steps}" if stuck else "")
 
 
 def _retrain(

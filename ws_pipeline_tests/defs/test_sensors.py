@@ -365,14 +365,17 @@ def test_new_partitions_are_added_in_one_call(pipeline_folder, definitions, inst
         assert len(request.partition_keys) == 23
 
 
-def test_a_tick_asks_for_a_limited_number_of_runs_and_the_next_for_the_others(
-    definitions, instance, monkeypatch
-):
+def test_a_limited_number_of_runs_is_waited_for_at_a_time(definitions, instance, monkeypatch):
     monkeypatch.setattr("ws_pipeline.defs.sensors._RUNS", 2)
     first = tick(definitions, instance, "new_shards")
     assert requested(first) == ALL[:2]
-    start(definitions, instance, "ingest", first.run_requests[0].tags)
-    execute(definitions, instance, first.run_requests[1])
+    runs = [start(definitions, instance, "ingest", request.tags) for request in first.run_requests]
+    waits = said(tick(definitions, instance, "new_shards"))
+    assert waits == (
+        f"retraining waits for shard 'part-0', whose ingest is started (run {runs[0].run_id[:8]}), shard "
+        f"'part-1', whose ingest is started (run {runs[1].run_id[:8]}), and for 1 shard(s) whose turn is later"
+    )
+    instance.report_run_canceled(runs[0])
     assert requested(tick(definitions, instance, "new_shards")) == ALL[2:]
 
 
