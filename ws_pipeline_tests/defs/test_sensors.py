@@ -372,8 +372,9 @@ def test_a_limited_number_of_runs_is_waited_for_at_a_time(definitions, instance,
     runs = [start(definitions, instance, "ingest", request.tags) for request in first.run_requests]
     waits = said(tick(definitions, instance, "new_shards"))
     assert waits == (
-        f"retraining waits for shard 'part-0', whose ingest is started (run {runs[0].run_id[:8]}), shard "
-        f"'part-1', whose ingest is started (run {runs[1].run_id[:8]}), and for 1 shard(s) whose turn is later"
+        f"retraining waits for shard 'part-0', whose ingest is started (run {runs[0].run_id[:8]}), "
+        f"shard 'part-1', whose ingest is started (run {runs[1].run_id[:8]}), "
+        "and for 1 shard(s) whose turn is later"
     )
     instance.report_run_canceled(runs[0])
     assert requested(tick(definitions, instance, "new_shards")) == ALL[2:]
