@@ -30,6 +30,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
 
     WsPipelineWarning (UserWarning)
+    ├── LeftOutColumnWarning                columns of an examples file that are no features
     ├── SilentLFWarning                     a labeling function that never votes
     ├── ConvergenceWarning                  the fit stopped before the loss settled
     ├── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
@@ -195,6 +196,10 @@ def _restore(kind: Any, other: Any, message: str, attributes: dict[str, Any]) ->
 
 class WsPipelineWarning(UserWarning):
     """Base of all warnings of this package."""
+
+
+class LeftOutColumnWarning(WsPipelineWarning):
+    """Columns of a table of examples hold something else than numbers, so that no model is fed with them."""
 
 
 class SilentLFWarning(WsPipelineWarning):

@@ -1,12 +1,17 @@
 """Example ids: the key by which votes, features and gold labels of an example find each other.
 
 Both halves of the package read ids through this module, so that an id is valid in one exactly when
-it is valid in the other: an int64 or a string, never null, unique in the whole pipeline.
+it is valid in the other: an int64 or a string, never null, unique in the whole pipeline.  Strings that
+readers take for the same, because they differ only in their Unicode form or in blanks around them, are
+refused, since programs differ in which of them they write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +19,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ws_pipeline.arrow_types import holds_nothing, holds_text, plain_values
 from ws_pipeline.errors import ExampleIdError
 
 ID_COLUMN = "example_id"
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)*")
+_SPELL_ALIKE = "write every id in one way: in the Unicode form NFC, without blanks around it"
 
 Ids = npt.NDArray[Any]
 
@@ -24,18 +32,19 @@ Ids = npt.NDArray[Any]
 def ids_from_table(table: pa.Table, *, where: str) -> Ids:
     """Read column ``example_id`` of an Arrow table as int64 or str objects ``[n]``.
 
+    Text may be stored in any type, integers also as decimals without a fraction.  Of a table without rows
+    the type does not matter.
+
     Raises
     ------
     ExampleIdError
-        No such column, another type, a null, or an id that is there twice.
+        No such column, another type, a null, an id that is there twice, or two ids that differ only in
+        their Unicode form or in blanks around them.
     """
     if ID_COLUMN not in table.column_names:
         message = f"{where}: no column '{ID_COLUMN}', found {table.column_names}"
         raise ExampleIdError(message)
-    column = table.column(ID_COLUMN)
-    if not (pa.types.is_integer(column.type) or is_string(column.type)):
-        message = f"{where}: column '{ID_COLUMN}' has type {column.type}, expected int64 or string"
-        raise ExampleIdError(message)
+    column = _id_column(table.column(ID_COLUMN), where)
     if column.null_count:
         row = pc.index(pc.is_null(column), pa.scalar(value=True)).as_py()
         message = (
@@ -48,7 +57,30 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
         first = counts.filter(pc.greater(counts.field("counts"), 1))[0]
         _refuse_repetition(first["values"].as_py(), first["counts"].as_py(), len(column) - len(counts), where)
     ids: Ids = column.to_numpy()
-    return ids.astype(object) if is_string(column.type) else _as_int64(ids, where)
+    if not holds_text(column.type):
+        return _as_int64(ids, where)
+    _refuse_two_spellings(column, where)
+    return ids.astype(object)
+
+
+def _id_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """The ids as integers or as large_string."""
+    plain = plain_values(column)
+    if not len(plain) and holds_nothing(plain.type):
+        return plain.cast(pa.int64())
+    if pa.types.is_decimal(plain.type):
+        try:
+            return plain.cast(pa.int64())
+        except pa.ArrowInvalid as fraction:
+            message = (
+                f"{where}: column '{ID_COLUMN}' has type {column.type} and holds a number that is no int64; "
+                "use whole numbers, or strings"
+            )
+            raise ExampleIdError(message) from fraction
+    if not (pa.types.is_integer(plain.type) or holds_text(plain.type)):
+        message = f"{where}: column '{ID_COLUMN}' has type {column.type}, expected int64 or string"
+        raise ExampleIdError(message)
+    return plain
 
 
 def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
@@ -57,7 +89,8 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
     Raises
     ------
     ExampleIdError
-        Not one-dimensional, neither integers nor strings, a null, or an id that is there twice.
+        Not one-dimensional, neither integers nor strings, a null, an id that is there twice, or two ids
+        that differ only in their Unicode form or in blanks around them.
     """
     ids = np.array(example_ids)
     if ids.ndim != 1:
@@ -65,7 +98,7 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
         raise ExampleIdError(message)
     if ids.dtype.kind in "iu" or ids.size == 0:
         ids = _as_int64(ids, where)
-    elif ids.dtype.kind == "U" or (ids.dtype.kind == "O" and all(isinstance(value, str) for value in ids)):
+    elif ids.dtype.kind in "UT" or (ids.dtype.kind == "O" and all(isinstance(value, str) for value in ids)):
         ids = ids.astype(object)
     else:
         message = f"{where} must be integers or strings without nulls, got dtype {ids.dtype}"
@@ -74,7 +107,15 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
     if len(values) < len(ids):
         often = np.flatnonzero(counts > 1)[0]
         _refuse_repetition(values[often], counts[often], len(ids) - len(values), where)
+    if _is_text(ids):
+        _refuse_two_spellings(pa.array(ids, pa.large_string()), where)
     return ids
+
+
+def concatenate_ids(parts: Sequence[Ids]) -> Ids:
+    """Join ids of several shards to ``[n]``; a shard without any may have either kind of ids."""
+    filled = [ids for ids in parts if len(ids)]
+    return np.concatenate(filled) if filled else np.empty(0, dtype=np.int64)
 
 
 def ids_to_array(ids: Ids) -> pa.Array:
@@ -88,7 +129,8 @@ def check_disjoint(ids_by_shard: Mapping[str, Ids]) -> None:
     Raises
     ------
     ExampleIdError
-        Names the id and both shards; or the shards mix integers and strings.
+        Names the id and both shards; or the shards mix integers and strings.  Ids that differ only in
+        their Unicode form or in blanks around them count as the same.
     """
     names = list(ids_by_shard)
     arrays = [ids for ids in ids_by_shard.values() if len(ids)]
@@ -99,25 +141,66 @@ def check_disjoint(ids_by_shard: Mapping[str, Ids]) -> None:
         return
     ids = np.concatenate(arrays)
     owner = np.repeat(np.arange(len(names)), [len(ids_by_shard[name]) for name in names])
-    order = np.argsort(ids, kind="stable")
-    twice = np.flatnonzero(ids[order][1:] == ids[order][:-1])
-    if len(twice):
-        first, second = order[twice[0]], order[twice[0] + 1]
+    found = _first_repetition(ids)
+    if found is not None:
+        first, second, times = found
         message = (
             f"example {ids[first]} is in shard '{names[owner[first]]}' and in shard '{names[owner[second]]}' "
-            f"({len(twice)} such ids); every example belongs to one shard"
+            f"({times} such ids); every example belongs to one shard"
+        )
+        raise ExampleIdError(message)
+    if _is_text(ids):
+        shards = [f"shard '{names[number]}'" for number in owner]
+        _refuse_two_spellings(pa.array(ids, pa.large_string()), "example ids of the shards", shards)
+
+
+def check_same_spelling(ids: Ids, known: Ids, *, where: str) -> None:
+    """Refuse ids that are not among the known ones, but are when spelled otherwise.
+
+    Parameters
+    ----------
+    ids
+        ``[n]`` ids that have to be known, such as those of votes.
+    known
+        ``[n']`` ids of the examples.
+    where
+        Where ``ids`` are from; opens the error message.
+
+    Raises
+    ------
+    ExampleIdError
+        Names the first such id, how it is known, and what to do.
+    """
+    if not (_is_text(ids) and _is_text(known)):
+        return
+    given, others = pa.array(ids, pa.large_string()), pa.array(known, pa.large_string())
+    unknown = given.filter(pc.invert(pc.is_in(given, value_set=others)))
+    matches = pc.index_in(_usual_spelling(unknown), value_set=_usual_spelling(others))
+    respelled = np.flatnonzero(matches.is_valid().to_numpy(zero_copy_only=False))
+    if len(respelled):
+        row = int(respelled[0])
+        first, second = unknown[row].as_py(), others[matches[row].as_py()].as_py()
+        message = (
+            f"{where}: example {first!a} is {second!a} in the examples file; they differ only in "
+            f"{_difference(first, second)} ({len(respelled)} such ids); {_SPELL_ALIKE}"
         )
         raise ExampleIdError(message)
 
 
-def is_string(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def is_pandas_index(column_name: str) -> bool:
-    """Whether a column is the unnamed index that ``DataFrame.to_parquet`` writes; it holds row numbers."""
-    return column_name.startswith("__index_level_")
+    """Whether a column is by its name an index that pandas wrote or read, which holds row numbers.
+
+    ``DataFrame.to_parquet`` writes an unnamed index as ``__index_level_0__``, and ``read_csv`` reads one that
+    ``to_csv`` wrote as ``Unnamed: 0``.
+    """
+    return _INDEX.fullmatch(column_name) is not None
+
+
+def pandas_indexes(schema: pa.Schema) -> set[str]:
+    """Columns of a table that are an index of pandas, by their names or by what pandas wrote of them."""
+    content = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    named = {name for name in content.get("index_columns", []) if isinstance(name, str)}
+    return {name for name in schema.names if name in named or is_pandas_index(name)}
 
 
 def _as_int64(ids: Ids, where: str) -> Ids:
@@ -133,3 +216,49 @@ def _refuse_repetition(value: Any, times: int, total: int, where: str) -> None:
         f"{where}: example ids must be unique, {total} are repetitions, the first: {value} ({times} times)"
     )
     raise ExampleIdError(message)
+
+
+def _usual_spelling(ids: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
+
+
+def _refuse_two_spellings(ids: pa.Array, where: str, of: Sequence[str] | None = None) -> None:
+    """Refuse unique ids of which two are the same in the usual spelling; ``of`` says where each is from."""
+    usual = _usual_spelling(ids)
+    if usual.equals(ids):
+        return
+    found = _first_repetition(usual.to_numpy(zero_copy_only=False))
+    if found is None:
+        return
+    one, other, times = found
+    first, second = ids[one].as_py(), ids[other].as_py()
+    names = [ascii(first), ascii(second)]
+    if of is not None:
+        names = [f"{name} of {of[row]}" for name, row in zip(names, (one, other), strict=True)]
+    message = (
+        f"{where}: {names[0]} and {names[1]} differ only in {_difference(first, second)} "
+        f"({times} such ids); {_SPELL_ALIKE}"
+    )
+    raise ExampleIdError(message)
+
+
+def _difference(first: str, second: str) -> str:
+    """In what two ids differ that have the same usual spelling."""
+    if first.strip() == second.strip():
+        return "blanks around them"
+    if unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second):
+        return "their Unicode form"
+    return "their Unicode form and blanks around them"
+
+
+def _first_repetition(values: Ids) -> tuple[int, int, int] | None:
+    """Two rows with the same value, and how many rows repeat one; None: all values differ."""
+    order = np.argsort(values, kind="stable")
+    twice = np.flatnonzero(values[order][1:] == values[order][:-1])
+    if not len(twice):
+        return None
+    return int(order[twice[0]]), int(order[twice[0] + 1]), len(twice)
+
+
+def _is_text(ids: Ids) -> bool:
+    return ids.dtype.kind == "O" and len(ids) > 0

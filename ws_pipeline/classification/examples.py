@@ -15,23 +15,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.errors import ExamplesError
-from ws_pipeline.example_ids import (
-    ID_COLUMN,
-    check_disjoint,
-    ids_from_table,
-    ids_to_array,
-    is_pandas_index,
-    is_string,
+from ws_pipeline.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
+from ws_pipeline.classification.feature_columns import (
+    FeatureSet,
+    Floats,
+    LeftOut,
+    check_same_features,
+    choose_features,
+    decode_left_out,
+    encode_left_out,
+    read_feature,
 )
+from ws_pipeline.errors import ExamplesError
+from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, concatenate_ids, ids_from_table, ids_to_array
 from ws_pipeline.files import ParquetSource, PathLike, read_parquet
 
 UNKNOWN = -1
 SPLITS = ("train", "valid", "test")
 SPLIT_COLUMN = "split"
 _TASKS_KEY = b"ws_pipeline.tasks"
+_LEFT_OUT_KEY = b"ws_pipeline.left_out_columns"
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
@@ -51,6 +55,8 @@ class Examples:
         Task name to ``[n]`` int64 gold labels, -1 where unknown.
     tasks
         Task name to number of classes k.
+    left_out
+        The columns of its file that are no features, and why.
     """
 
     example_ids: npt.NDArray[Any]
@@ -58,6 +64,7 @@ class Examples:
     features: dict[str, Floats]
     gold: dict[str, Labels]
     tasks: dict[str, int]
+    left_out: tuple[LeftOut, ...] = ()
 
     def __len__(self) -> int:
         return len(self.example_ids)
@@ -87,7 +94,9 @@ class Examples:
         names = list(self.features) if columns is None else list(columns)
         missing = [name for name in names if name not in self.features]
         if missing or not names:
-            message = f"no feature column {missing or ''}; there are: {list(self.features)}"
+            wanted = f"no feature column {missing}" if missing else "there is no feature column"
+            others = f"; left out: {'; '.join(map(str, self.left_out))}" if self.left_out else ""
+            message = f"{wanted}; there are: {list(self.features)}{others}"
             raise ExamplesError(message)
         return np.concatenate([self.features[name] for name in names], axis=1)
 
@@ -107,19 +116,25 @@ class Examples:
         table
             Columns ``example_id`` (integers or strings, unique), ``split`` (train, valid or test),
             optionally one gold column per task (integers 0..k-1, null = unknown); every other
-            numeric or fixed-size-list column is a feature, other columns are left out.
+            column of numbers, or of lists of numbers whose rows have one length, is a feature, see
+            :mod:`~ws_pipeline.classification.feature_columns`.  Text and integers may be stored in any
+            Arrow type.
         tasks
             Task name to number of classes k.  Default: what :meth:`to_table` stored.
         where
             Name of the source; opens every error message.
         feature_columns
-            Names of the feature columns to read, among them lists of no fixed size whose rows all have
-            one length, as pandas writes arrays.  Default: all.
+            Names of the feature columns to read.  Default: all.
 
         Raises
         ------
         ExamplesError
             The message names the column, the example, what was expected and what was found.
+
+        Warns
+        -----
+        LeftOutColumnWarning
+            Columns that are no features; not when ``feature_columns`` are named.
         """
         if SPLIT_COLUMN not in table.column_names:
             message = f"{where}: no column '{SPLIT_COLUMN}', found {table.column_names}"
@@ -128,23 +143,19 @@ class Examples:
         if repeated:
             message = f"{where}: column names must be unique, repeated: {repeated}"
             raise ExamplesError(message)
+        metadata = table.schema.metadata or {}
         if tasks is None:
-            tasks = json.loads((table.schema.metadata or {}).get(_TASKS_KEY, b"{}"))
+            tasks = json.loads(metadata.get(_TASKS_KEY, b"{}"))
         ids = ids_from_table(table, where=where)
-        columns = feature_columns
-        if columns is None:
-            taken = {ID_COLUMN, SPLIT_COLUMN, *tasks}
-            columns = [name for name in table.column_names if name not in taken and _is_feature(table, name)]
-        missing = [name for name in columns if name not in table.column_names]
-        if missing:
-            message = f"{where}: no feature column {missing}, found {table.column_names}"
-            raise ExamplesError(message)
+        taken = {ID_COLUMN, SPLIT_COLUMN, *tasks}
+        columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
         return cls(
             example_ids=ids,
             splits=_splits(table.column(SPLIT_COLUMN), ids, where),
             features={name: _features(table.column(name), name, ids, where) for name in columns},
             gold={task: _gold(table, task, k, ids, where) for task, k in tasks.items()},
             tasks=dict(tasks),
+            left_out=left_out + decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]")),
         )
 
     @classmethod
@@ -173,11 +184,12 @@ class Examples:
             columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         for task, labels in self.gold.items():
             columns[task] = pa.array(labels, mask=labels == UNKNOWN)
-        return pa.table(columns).replace_schema_metadata({_TASKS_KEY: json.dumps(self.tasks)})
+        metadata = {_TASKS_KEY: json.dumps(self.tasks), _LEFT_OUT_KEY: encode_left_out(self.left_out)}
+        return pa.table(columns).replace_schema_metadata(metadata)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, Examples]) -> Examples:
-        """Stack shards, in the order of the mapping.
+        """Stack shards, in the order of the mapping; one without rows may have any feature columns.
 
         Raises
         ------
@@ -189,40 +201,20 @@ class Examples:
         if not shards:
             message = "no shards of examples to concatenate: ingest at least one first"
             raise ExamplesError(message)
-        check_same_features({name: shard.feature_widths for name, shard in shards.items()})
+        filled = {name: shard for name, shard in shards.items() if len(shard)}
+        check_same_features(
+            {name: FeatureSet(shard.feature_widths, shard.left_out) for name, shard in filled.items()}
+        )
         check_disjoint({name: shard.example_ids for name, shard in shards.items()})
-        parts = list(shards.values())
+        parts = list(filled.values()) or list(shards.values())[:1]
         return cls(
-            example_ids=np.concatenate([part.example_ids for part in parts]),
+            example_ids=concatenate_ids([part.example_ids for part in parts]),
             splits=np.concatenate([part.splits for part in parts]),
             features={n: np.concatenate([part.features[n] for part in parts]) for n in parts[0].features},
             gold={task: np.concatenate([part.gold[task] for part in parts]) for task in parts[0].gold},
             tasks=parts[0].tasks,
+            left_out=tuple(dict.fromkeys(column for part in parts for column in part.left_out)),
         )
-
-
-def check_same_features(widths_by_shard: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuse shards whose feature columns or their widths differ; name both shards and the columns."""
-    (first_name, first), *others = widths_by_shard.items()
-    for name, widths in others:
-        if dict(widths) != dict(first):
-            missing = [column for column in first if column not in widths]
-            extra = [column for column in widths if column not in first]
-            reshaped = [
-                f"'{column}' has {widths[column]} values instead of {first[column]}"
-                for column in first
-                if column in widths and widths[column] != first[column]
-            ]
-            differences = [
-                *([f"missing {missing}"] if missing else []),
-                *([f"extra {extra}"] if extra else []),
-                *reshaped,
-            ]
-            message = (
-                f"the features of shard '{name}' differ from those of shard '{first_name}': "
-                f"{', '.join(differences)}; compute the same features for every shard"
-            )
-            raise ExamplesError(message)
 
 
 def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
@@ -248,15 +240,18 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     if not shards:
         message = "there are no shards yet: ingest at least one first"
         raise ExamplesError(message)
-    check_same_features({name: _feature_widths(shard.schema) for name, shard in shards.items()})
-    rows, ids = [], {}
+    rows, ids, features = [], {}, {}
     for name, shard in shards.items():
-        tasks = json.loads(shard.schema.metadata[_TASKS_KEY])
+        schema = shard.schema
+        tasks = json.loads(schema.metadata[_TASKS_KEY])
         table = shard.read(columns=[ID_COLUMN, SPLIT_COLUMN, *tasks])
         ids[name] = ids_from_table(table, where=f"shard '{name}'")
         counts = {f"n_{split}": pc.sum(pc.equal(table[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
         gold = {f"n_gold_{task}": len(table) - table[task].null_count for task in tasks}
         rows.append({"shard": name, "n_examples": len(table), **counts, **gold})
+        if len(table):
+            features[name] = _feature_set(schema)
+    check_same_features(features)
     check_disjoint(ids)
     summary = pa.Table.from_pylist(rows)
     _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS})
@@ -275,17 +270,20 @@ def _check_splits(counts: Mapping[str, int]) -> None:
         raise ExamplesError(message)
 
 
-def _feature_widths(schema: pa.Schema) -> dict[str, int]:
-    """Widths of the feature columns of a stored table."""
-    return {field.name: field.type.list_size for field in schema if pa.types.is_fixed_size_list(field.type)}
+def _feature_set(schema: pa.Schema) -> FeatureSet:
+    """The features of a stored table."""
+    widths = {field.name: field.type.list_size for field in schema if pa.types.is_fixed_size_list(field.type)}
+    return FeatureSet(widths, decode_left_out(schema.metadata.get(_LEFT_OUT_KEY, b"[]")))
 
 
 def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
-    if not is_string(column.type):
+    if not len(column):
+        return np.empty(0, dtype=object)
+    if not holds_text(column.type):
         message = f"{where}: column '{SPLIT_COLUMN}' has type {column.type}, expected string"
         raise ExamplesError(message)
-    splits: npt.NDArray[Any] = column.to_numpy().astype(object)
-    wrong = ~np.isin(column.fill_null("").to_numpy().astype(str), SPLITS)
+    splits: npt.NDArray[Any] = plain_values(column).to_numpy().astype(object)
+    wrong = ~np.isin(np.where(splits == None, "", splits).astype(str), SPLITS)  # noqa: E711  of each value
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         message = (
@@ -298,7 +296,7 @@ def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.N
 
 def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> Floats:
     """``[n, width]`` float32, refused where a value is missing or not finite."""
-    values = _flatten(_feature_column(column, name, ids, where))
+    values = read_feature(column)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
@@ -310,62 +308,18 @@ def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: 
     return values
 
 
-def _feature_column(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> pa.ChunkedArray:
-    """A column of numbers or of fixed-size lists of numbers, refused where it cannot be made one."""
-    kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    holds_others = is_list or pa.types.is_fixed_size_list(kind) or pa.types.is_dictionary(kind)
-    number = kind.value_type if holds_others else kind
-    if not (_is_number(number) or pa.types.is_decimal(number)):
-        message = (
-            f"{where}: feature column '{name}' has type {kind}, expected numbers or lists of numbers; "
-            "turn it into numbers, or leave it out of the feature columns"
-        )
-        raise ExamplesError(message)
-    return _with_fixed_size(column, name, ids, where) if is_list else column
-
-
-def _with_fixed_size(
-    column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str
-) -> pa.ChunkedArray:
-    """A list column as one of fixed-size lists, refused where rows have different lengths."""
-    lengths = pc.list_value_length(column).fill_null(UNKNOWN).to_numpy()
-    known = np.unique(lengths[lengths != UNKNOWN])
-    if len(known) != 1 or not known[0]:
-        first = [f"{size} values for example {ids[np.argmax(lengths == size)]}" for size in known[:2]]
-        message = (
-            f"{where}: feature column '{name}' has type {column.type}, expected lists of one length, found "
-            f"{' and '.join(first) or 'no list'}; store it as a fixed-size list"
-        )
-        raise ExamplesError(message)
-    return column.cast(pa.list_(column.type.value_type, int(known[0])))
-
-
-def _flatten(column: pa.ChunkedArray) -> Floats:
-    """A numeric or fixed-size-list column as ``[n, width]`` float32, null as NaN."""
-    if not pa.types.is_fixed_size_list(column.type):
-        single: Floats = column.cast(pa.float32(), safe=False).to_numpy().astype(np.float32)
-        return single.reshape(-1, 1)
-    width = column.type.list_size
-    array = column.combine_chunks()
-    # flatten() skips null lists, so they are filled in row by row positions
-    values = np.full((len(array), width), np.nan, dtype=np.float32)
-    flat = array.flatten().cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    values[np.asarray(array.is_valid())] = flat.reshape(-1, width)
-    return values
-
-
 def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], where: str) -> Labels:
     """Gold labels of one task, -1 where unknown; all unknown where there is no such column."""
     if task not in table.column_names:
         return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
     column = table.column(task)
-    if pa.types.is_null(column.type):
+    if holds_nothing(column.type):
         return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+    if not holds_numbers(column.type):
         message = f"{where}: gold column '{task}' has type {column.type}, expected integers (null = unknown)"
         raise ExamplesError(message)
-    values = column.cast(pa.float64(), safe=False).fill_null(UNKNOWN).to_numpy()
+    numbers = plain_values(column)
+    values = numbers.cast(pa.float64(), safe=False).fill_null(UNKNOWN).to_numpy()
     values = np.where(np.isnan(values), UNKNOWN, values)
     wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= cardinality)
     if wrong.any():
@@ -376,17 +330,3 @@ def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], w
         )
         raise ExamplesError(message)
     return np.asarray(values, dtype=np.int64)
-
-
-def _is_feature(table: pa.Table, name: str) -> bool:
-    """Whether a column can feed a model: numbers, or fixed-size lists of numbers."""
-    if is_pandas_index(name):
-        return False
-    kind = table.schema.field(name).type
-    if pa.types.is_fixed_size_list(kind):
-        kind = kind.value_type
-    return _is_number(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

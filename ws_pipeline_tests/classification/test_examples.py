@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ws_pipeline.classification.examples import Examples, summarise_shards
-from ws_pipeline.errors import ExampleIdError, ExamplesError, FileFormatError
+from ws_pipeline.errors import ExampleIdError, ExamplesError, FileFormatError, LeftOutColumnWarning
 from ws_pipeline.files import ParquetSource, read_parquet, write_parquet
 
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=60)
@@ -109,8 +109,11 @@ def test_fixed_size_lists_of_every_kind_are_features(kind):
 
 
 @pytest.mark.parametrize("column", [["a"] * ROWS, pa.array([[1], [1, 2], [], [3]]), pa.array([b"a"] * ROWS)])
-def test_columns_that_cannot_feed_a_model_are_left_out(column):
-    assert list(read(note=column).features) == ["ink", "pixels"]
+def test_columns_that_cannot_feed_a_model_are_left_out_with_a_warning(column):
+    with pytest.warns(LeftOutColumnWarning, match=r"^e.parquet: 1 column is no feature: 'note' \("):
+        examples = read(note=column)
+    assert list(examples.features) == ["ink", "pixels"]
+    assert [left_out.column for left_out in examples.left_out] == ["note"]
 
 
 def test_the_index_that_pandas_leaves_behind_is_no_feature(tmp_path):
@@ -119,7 +122,8 @@ def test_the_index_that_pandas_leaves_behind_is_no_feature(tmp_path):
     )
     frame.to_parquet(tmp_path / "e.parquet")
     assert "__index_level_0__" in pq.read_schema(tmp_path / "e.parquet").names
-    assert list(Examples.from_parquet(tmp_path / "e.parquet", TASKS).features) == ["ink"]
+    with pytest.warns(LeftOutColumnWarning, match="'__index_level_0__' .* the index of a pandas table"):
+        assert list(Examples.from_parquet(tmp_path / "e.parquet", TASKS).features) == ["ink"]
 
 
 def test_named_feature_columns_are_read_in_their_order():
@@ -244,7 +248,7 @@ def test_the_feature_matrix_of_a_missing_column_is_refused():
 
 
 def test_examples_without_features_have_no_feature_matrix():
-    with pytest.raises(ExamplesError, match=r"no feature column ; there are: \[\]"):
+    with pytest.raises(ExamplesError, match=r"^there is no feature column; there are: \[\]$"):
         read(ink=None, pixels=None).feature_matrix()
 
 
