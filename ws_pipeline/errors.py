@@ -25,6 +25,8 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   ├── MetricError                     a metric that is unknown or cannot be computed
     │   │   └── UndefinedMetricError        ... because of the gold labels, such as those of one class only
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
+    ├── FileAccessError (OSError)           a file or folder that cannot be read or written
+    │   └── MissingFileError (FileNotFoundError)   ... because it is not there
     ├── NotFittedError (ValueError, AttributeError)   predict before fit
     ├── DeviceError (RuntimeError)          the requested device is not there
     └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
@@ -124,6 +126,14 @@ class UndefinedMetricError(MetricError):
 
 class FileFormatError(InvalidInputError):
     """A file that is damaged, not ours, or written by another format version."""
+
+
+class FileAccessError(WsPipelineError, OSError):
+    """A file or folder cannot be read or written: no permission, no space, a folder in place of a file."""
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """A file or folder is not there."""
 
 
 class NotFittedError(WsPipelineError, ValueError, AttributeError):

@@ -1,5 +1,7 @@
 """Files that are whole or not there: atomic writing, the same on disk and on object stores.
 
+A Parquet file may also be a folder of Parquet files, as Spark and other engines write a table.
+
 Local files are written to a temporary name beside the target, synced, and renamed over it.  On
 other file systems (any fsspec URL) the bytes go to a local temporary file first and are then put
 in one request, which object stores make visible only when it is complete.
@@ -13,14 +15,15 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from upath import UPath
 
-from ws_pipeline.errors import FileFormatError
+from ws_pipeline.errors import FileAccessError, FileFormatError
+from ws_pipeline.file_errors import is_of_the_system, telling_file_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +32,9 @@ _HEADER_KEY = "ws_pipeline"
 _FORMAT_KEY, _VERSION_KEY = "format", "format_version"
 _ZIP = b"PK"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+_UNFINISHED = "_temporary"  # a folder that Spark has within its output until all of it is there
+_TABLE_LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
+_MAY_BE_FOLDER = (IsADirectoryError, FileNotFoundError, PermissionError)
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
 
 T = TypeVar("T")
@@ -41,13 +47,18 @@ def atomic_write(target: PathLike) -> Iterator[BinaryIO]:
 
     Missing parent folders are made.  When the block raises, an older file at ``target`` stays as
     it was and no temporary file is left behind.
+
+    Raises
+    ------
+    FileAccessError
+        The file cannot be written, because of a full disk for instance; the message says what to do.
     """
     path = UPath(target)
     if is_local(path):
-        with _write_beside(Path(path.path)) as stream:
+        with telling_file_errors(target, "write"), _write_beside(Path(path.path)) as stream:
             yield stream
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with telling_file_errors(target, "write"), tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "content"
         with local.open("wb") as stream:
             yield stream
@@ -92,35 +103,28 @@ def is_local(path: UPath) -> bool:
 
 
 def read_parquet(path: PathLike, columns: list[str] | None = None) -> pa.Table:
-    """Read one Parquet file.
+    """Read one Parquet file, or a folder of them as one table.
+
+    Parameters
+    ----------
+    path
+        Local path or any fsspec URL.  Of a folder, all files are read in the order of their names, but those
+        whose names begin with a dot or an underscore.
+    columns
+        Names of the columns to read.  Default: all.
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
+    MissingFileError
+        There is no such file; also a FileNotFoundError.
+    FileAccessError
+        The file cannot be read.
     FileFormatError
-        The file is truncated or is not Parquet.
+        The file is truncated or is not Parquet; or the files of a folder do not make one table.
     """
     import pyarrow.parquet as pq
 
-    with _refuse_broken_parquet(path), UPath(path).open("rb") as stream:
-        return pq.read_table(stream, columns=columns)
-
-
-@contextlib.contextmanager
-def _refuse_broken_parquet(path: PathLike) -> Iterator[None]:
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as broken:
-        if isinstance(broken, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise
-        message = (
-            f"{path}: not a complete Parquet file ({_first_line(broken)}); "
-            "write the file again, to another name first and then rename it"
-        )
-        raise FileFormatError(message) from broken
+    return _one_table(path, _each_file(path, lambda stream: pq.read_table(stream, columns=columns)))
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,110 @@ class ParquetSource:
         """Names and types of its columns."""
         import pyarrow.parquet as pq
 
-        with _refuse_broken_parquet(self.path), UPath(self.path).open("rb") as stream:
-            return pq.read_schema(stream)
+        empty = _each_file(self.path, lambda stream: pq.read_schema(stream).empty_table())
+        return _one_table(self.path, empty).schema
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        import pyarrow.parquet as pq
+
+        return sum(_each_file(self.path, lambda stream: pq.read_metadata(stream).num_rows).values())
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """Read all columns, or the named ones; see :func:`read_parquet`."""
         return read_parquet(self.path, columns)
+
+
+def parts_of(folder: PathLike) -> list[UPath]:
+    """Files of a table that was written as a folder, sorted by name.
+
+    Raises
+    ------
+    FileFormatError
+        There is no file, the folder is still being written to, or it is no plain folder of Parquet files.
+    """
+    with telling_file_errors(folder, "list"):
+        entries = {path.name: path for path in UPath(folder).iterdir()}
+        parts = [entries[name] for name in sorted(entries) if not name.startswith((".", "_"))]
+        within = [path.name for path in parts if path.is_dir()]
+    problem = _why_no_parts(entries, within, n_parts=len(parts))
+    if problem is not None:
+        message = f"{folder}: a folder {problem}"
+        raise FileFormatError(message)
+    return parts
+
+
+def is_being_written(folder: UPath) -> bool:
+    """Whether a folder is one that Spark has not finished yet."""
+    return (folder / _UNFINISHED).exists()
+
+
+def _why_no_parts(names: Collection[str], within: list[str], n_parts: int) -> str | None:
+    """What a folder is if its files make no table."""
+    if _UNFINISHED in names:
+        return f"that is not complete, it has '{_UNFINISHED}'; wait for its writer, or write it again"
+    for log, kind in _TABLE_LOGS.items():
+        if log in names:
+            return f"with a {kind} table, whose log says which files count; write it as plain Parquet"
+    if within:
+        return (
+            f"with further folders such as '{within[0]}', expected Parquet files; write the table without "
+            "partitioning it by columns"
+        )
+    return None if n_parts else "without any Parquet file; write the table again, or remove the folder"
+
+
+def _each_file(path: PathLike, read: Callable[[BinaryIO], T]) -> dict[PathLike, T]:
+    """What is read of a file, or of every file of a folder, by path."""
+    try:
+        return {path: _read_file(path, read)}
+    except FileAccessError as problem:
+        # object stores have no folders, so that only a list shows whether there are files below
+        if not (isinstance(problem.__cause__, _MAY_BE_FOLDER) and UPath(path).is_dir()):
+            raise
+    return {part: _read_file(part, read) for part in parts_of(path)}
+
+
+def _read_file(path: PathLike, read: Callable[[BinaryIO], T]) -> T:
+    import pyarrow as pa
+
+    with telling_file_errors(path, "read"):
+        try:
+            with UPath(path).open("rb") as stream:
+                return read(stream)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as broken:
+            if isinstance(broken, OSError) and is_of_the_system(broken):
+                raise
+            message = (
+                f"{path}: not a complete Parquet file ({_first_line(broken)}); "
+                "write the file again, to another name first and then rename it"
+            )
+            raise FileFormatError(message) from broken
+
+
+def _one_table(path: PathLike, tables: Mapping[PathLike, pa.Table]) -> pa.Table:
+    """Stack the tables of a folder, whose columns have to be the same."""
+    import pyarrow as pa
+
+    (first_path, first), *others = tables.items()
+    if not others:
+        return first
+    for part, table in others:
+        if set(table.column_names) != set(first.column_names):
+            message = (
+                f"{path}: its files have different columns: {UPath(first_path).name} has "
+                f"{first.column_names}, {UPath(part).name} has {table.column_names}; write them with the same"
+            )
+            raise FileFormatError(message)
+    try:
+        return pa.concat_tables(tables.values(), promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as different:
+        message = (
+            f"{path}: the columns of its files have different types ({_first_line(different)}); write them "
+            "with the same"
+        )
+        raise FileFormatError(message) from different
 
 
 def write_parquet(table: pa.Table, path: PathLike) -> None:
@@ -188,14 +290,17 @@ def read_stamped(
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
+    MissingFileError
+        There is no such file; also a FileNotFoundError.
+    FileAccessError
+        The file cannot be read.
     FileFormatError
         The file is damaged, foreign, or of another format version.
     """
     from safetensors import SafetensorError
 
-    content = UPath(path).read_bytes()
+    with telling_file_errors(path, "read"):
+        content = UPath(path).read_bytes()
     try:
         tensors = load(content)
     except SafetensorError as broken:
@@ -222,7 +327,7 @@ def read_stamped(
 
 def read_tensors_format(path: PathLike) -> str | None:
     """Name of the format that a safetensors file states, None when it is not one of ours."""
-    with UPath(path).open("rb") as stream:
+    with telling_file_errors(path, "read"), UPath(path).open("rb") as stream:
         start = stream.read(8)
         length = int.from_bytes(start, "little")
         content = start + (stream.read(length) if length < _MAX_HEADER_BYTES else b"")

@@ -253,3 +253,102 @@ def test_the_format_of_a_file_is_told_without_reading_it(tmp_path):
 def test_a_foreign_file_has_no_format(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     assert read_tensors_format(tmp_path / "file") is None
+
+
+# Folders of Parquet files
+
+
+def write_folder(folder, **parts):
+    """A table as Spark writes it: a folder with its files, a checksum of each, and a mark of success."""
+    for name, table in parts.items():
+        write_parquet(table, folder / f"{name}.snappy.parquet")
+        write(folder / f".{name}.snappy.parquet.crc", b"checksum")
+    write(folder / "_SUCCESS", b"")
+    return folder
+
+
+PARTS = {"part-00001": TABLE.slice(2), "part-00000": TABLE.slice(0, 2)}
+
+
+def test_a_folder_of_parquet_files_is_one_table(folder):
+    path = write_folder(folder / "t.parquet", **PARTS)
+    source = ParquetSource(path)
+    assert read_parquet(path).equals(TABLE)
+    assert source.read(["a"]).to_pydict() == {"a": [1, 2, 3]}
+    assert (source.schema, source.n_rows) == (TABLE.schema, 3)
+
+
+def test_the_number_of_rows_of_a_file_is_told(folder):
+    write_parquet(TABLE, folder / "t.parquet")
+    assert ParquetSource(folder / "t.parquet").n_rows == 3
+
+
+def test_a_file_of_a_folder_may_have_columns_without_a_type(folder):
+    untyped = pa.table({"b": pa.nulls(1), "a": [4]})
+    path = write_folder(folder / "t.parquet", **PARTS, **{"part-00002": untyped})
+    assert read_parquet(path).to_pydict() == {"a": [1, 2, 3, 4], "b": ["x", "y", None, None]}
+    assert ParquetSource(path).schema == TABLE.schema
+
+
+def folder_refusal(path, error=FileFormatError):
+    with pytest.raises(error) as refused:
+        read_parquet(path)
+    with pytest.raises(error, match=r"t\.parquet"):
+        _ = ParquetSource(path).schema
+    return str(refused.value)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    write_folder(tmp_path / "t.parquet")
+    assert folder_refusal(tmp_path / "t.parquet") == (
+        f"{tmp_path / 't.parquet'}: a folder without any Parquet file; write the table again, or remove the "
+        "folder"
+    )
+
+
+def test_a_folder_that_is_still_written_to_is_refused(folder):
+    path = write_folder(folder / "t.parquet", **PARTS)
+    write(path / "_temporary" / "0" / "part-00002", b"half")
+    assert folder_refusal(path) == (
+        f"{path}: a folder that is not complete, it has '_temporary'; wait for its writer, or write it again"
+    )
+
+
+def test_a_partitioned_folder_is_refused(folder):
+    path = folder / "t.parquet"
+    write_parquet(TABLE, path / "split=train" / "part-00000.parquet")
+    assert folder_refusal(path) == (
+        f"{path}: a folder with further folders such as 'split=train', expected Parquet files; "
+        "write the table without partitioning it by columns"
+    )
+
+
+@pytest.mark.parametrize(("log", "kind"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])
+def test_a_table_whose_log_says_which_files_count_is_refused(log, kind, folder):
+    path = write_folder(folder / "t.parquet", **PARTS)
+    write(path / log / "0.json", b"{}")
+    assert f"{path}: a folder with a {kind} table, whose log says which files count; write" in folder_refusal(
+        path
+    )
+
+
+def test_files_of_a_folder_with_other_columns_are_refused_with_their_names(folder):
+    path = write_folder(folder / "t.parquet", **PARTS, other=pa.table({"a": [1]}))
+    assert folder_refusal(path) == (
+        f"{path}: its files have different columns: other.snappy.parquet has ['a'], "
+        "part-00000.snappy.parquet has ['a', 'b']; write them with the same"
+    )
+
+
+def test_files_of_a_folder_with_other_types_are_refused(folder):
+    path = write_folder(folder / "t.parquet", **PARTS, more=pa.table({"a": ["1"], "b": ["x"]}))
+    assert f"{path}: the columns of its files have different types (" in folder_refusal(path)
+    assert "Field a has incompatible types: string vs int64" in folder_refusal(path)
+
+
+def test_a_damaged_file_of_a_folder_is_named(folder):
+    path = write_folder(folder / "t.parquet", **PARTS)
+    write(path / "part-00001.snappy.parquet", b"half")
+    assert folder_refusal(path).startswith(
+        f"{path / 'part-00001.snappy.parquet'}: not a complete Parquet file ("
+    )
