@@ -32,10 +32,12 @@ _HEADER_KEY = "ws_pipeline"
 _FORMAT_KEY, _VERSION_KEY = "format", "format_version"
 _ZIP = b"PK"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
-_UNFINISHED = "_temporary"  # a folder that Spark has within its output until all of it is there
 _TABLE_LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 _MAY_BE_FOLDER = (IsADirectoryError, FileNotFoundError, PermissionError)
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
+
+#: A folder that Spark has within its output until all of it is there.
+UNFINISHED = "_temporary"
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str] | UPath
@@ -162,25 +164,26 @@ def parts_of(folder: PathLike) -> list[UPath]:
         There is no file, the folder is still being written to, or it is no plain folder of Parquet files.
     """
     with telling_file_errors(folder, "list"):
-        entries = {path.name: path for path in UPath(folder).iterdir()}
-        parts = [entries[name] for name in sorted(entries) if not name.startswith((".", "_"))]
+        names = [path.name for path in UPath(folder).iterdir()]
+        parts = visible_paths(UPath(folder))
         within = [path.name for path in parts if path.is_dir()]
-    problem = _why_no_parts(entries, within, n_parts=len(parts))
+    problem = _why_no_parts(names, within, n_parts=len(parts))
     if problem is not None:
         message = f"{folder}: a folder {problem}"
         raise FileFormatError(message)
     return parts
 
 
-def is_being_written(folder: UPath) -> bool:
-    """Whether a folder is one that Spark has not finished yet."""
-    return (folder / _UNFINISHED).exists()
+def visible_paths(folder: UPath) -> list[UPath]:
+    """What is in a folder, sorted by name, without names that begin with a dot or an underscore."""
+    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    return sorted(paths, key=lambda path: path.name)
 
 
 def _why_no_parts(names: Collection[str], within: list[str], n_parts: int) -> str | None:
     """What a folder is if its files make no table."""
-    if _UNFINISHED in names:
-        return f"that is not complete, it has '{_UNFINISHED}'; wait for its writer, or write it again"
+    if UNFINISHED in names:
+        return f"that is not complete, it has '{UNFINISHED}'; wait for its writer, or write it again"
     for log, kind in _TABLE_LOGS.items():
         if log in names:
             return f"with a {kind} table, whose log says which files count; write it as plain Parquet"

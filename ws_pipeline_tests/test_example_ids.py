@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from ws_pipeline.errors import ExampleIdError
-from ws_pipeline.example_ids import check_disjoint, ids_from_table, validate_ids
+from ws_pipeline.example_ids import (
+    check_disjoint,
+    check_same_spelling,
+    concatenate_ids,
+    ids_from_table,
+    is_pandas_index,
+    pandas_indexes,
+    validate_ids,
+)
 
 
 def from_column(column):
@@ -25,9 +36,23 @@ def test_integers_of_any_width_become_int64(kind):
     assert ids.dtype == np.int64
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_strings_stay_strings(kind):
-    ids = from_column(pa.array(["é", "", "10"], kind))
+TEXT = pa.array(["é", "", "10"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        TEXT,
+        TEXT.cast(pa.large_string()),
+        TEXT.cast(pa.string_view()),
+        TEXT.dictionary_encode(),
+        TEXT.cast(pa.string_view()).dictionary_encode(),
+        pc.run_end_encode(TEXT),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_strings_of_every_type_stay_strings(column):
+    ids = from_column(column)
     assert ids.tolist() == ["é", "", "10"]
     assert ids.dtype == object
 
@@ -40,6 +65,37 @@ def test_ids_in_several_chunks_are_read(ids):
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
 def test_no_ids_are_valid(kind):
     assert len(from_column(pa.array([], kind))) == 0
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([Decimal(3), Decimal(1)]),
+        pa.array([Decimal("3.00"), Decimal("1.00")]),
+        pa.array([3, 1]).dictionary_encode(),
+        pc.run_end_encode(pa.array([3, 1])),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_whole_numbers_of_every_type_become_int64(column):
+    ids = from_column(column)
+    assert (ids.tolist(), ids.dtype) == ([3, 1], np.int64)
+
+
+@pytest.mark.parametrize("number", ["1.5", "9223372036854775808"])
+def test_decimals_that_are_no_int64_are_refused(number):
+    column = pa.array([Decimal(number)])
+    with pytest.raises(ExampleIdError) as refused:
+        from_column(column)
+    assert str(refused.value) == (
+        f"shard 'x': column 'example_id' has type {column.type} and holds a number that is no int64; use "
+        "whole numbers, or strings"
+    )
+
+
+def test_no_ids_may_have_no_type():
+    ids = from_column(pa.nulls(0))
+    assert (ids.tolist(), ids.dtype) == ([], np.int64)
 
 
 def test_a_table_without_ids_is_refused_with_what_it_has():
@@ -81,6 +137,87 @@ def test_ids_beyond_int64_are_refused():
     message = "shard 'x': example id 18446744073709551615 does not fit int64, write such ids as strings"
     with pytest.raises(ExampleIdError, match=message):
         from_column(pa.array([1, 2**64 - 1], pa.uint64()))
+
+
+# Two spellings of one id
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+SPELLINGS = pytest.mark.parametrize(
+    ("first", "second", "names", "difference"),
+    [
+        (NFC, NFD, r"'caf\xe9' and 'cafe\u0301'", "their Unicode form"),
+        ("a", " a\t", r"'a' and ' a\t'", "blanks around them"),
+        (NFC, NFD + "\u00a0", r"'caf\xe9' and 'cafe\u0301\xa0'", "their Unicode form and blanks around them"),
+    ],
+)
+REMEDY = "write every id in one way: in the Unicode form NFC, without blanks around it"
+
+
+@SPELLINGS
+@pytest.mark.parametrize(
+    "read", [lambda ids: from_column(pa.array(ids)), lambda ids: validate_ids(ids, where="shard 'x'")]
+)
+def test_two_spellings_of_one_id_are_refused(read, first, second, names, difference):
+    with pytest.raises(ExampleIdError) as refused:
+        read(["z", first, "b", second])
+    assert str(refused.value) == f"shard 'x': {names} differ only in {difference} (1 such ids); {REMEDY}"
+
+
+@SPELLINGS
+def test_two_spellings_of_one_id_in_two_shards_are_refused(first, second, names, difference):
+    shards = {"mon": validate_ids(["x", first]), "tue": validate_ids([second])}
+    one, other = names.split(" and ")
+    with pytest.raises(ExampleIdError) as refused:
+        check_disjoint(shards)
+    assert str(refused.value) == (
+        f"example ids of the shards: {one} of shard 'mon' and {other} of shard 'tue' differ only in "
+        f"{difference} (1 such ids); {REMEDY}"
+    )
+
+
+@SPELLINGS
+def test_an_id_that_is_known_in_another_spelling_is_refused(first, second, names, difference):
+    known = validate_ids(["z", first, "b"])
+    one, other = names.split(" and ")
+    with pytest.raises(ExampleIdError) as refused:
+        check_same_spelling(validate_ids(["b", second, "new"]), known, where="votes.parquet")
+    assert str(refused.value) == (
+        f"votes.parquet: example {other} is {one} in the examples file; they differ only in {difference} "
+        f"(1 such ids); {REMEDY}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "known"), [([NFD, " a"], [NFD, " a", "b"]), ([1], [1]), ([1], ["1"]), ([], ["a"]), (["x"], [])]
+)
+def test_ids_that_are_known_as_they_are_or_not_at_all_pass(ids, known):
+    check_same_spelling(validate_ids(ids), validate_ids(known), where="votes.parquet")
+
+
+def test_an_unusual_spelling_stays_as_it_is():
+    assert from_column(pa.array([NFD, " a", "b"])).tolist() == [NFD, " a", "b"]
+
+
+# Indexes of pandas
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "__index_level_12__", "Unnamed: 0", "Unnamed: 0.1"])
+def test_an_index_is_known_by_its_name(name):
+    assert is_pandas_index(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["index", "Unnamed", "Unnamed: x", "x__index_level_0__", "__index_level_0__x", ""]
+)
+def test_other_names_are_no_index(name):
+    assert not is_pandas_index(name)
+
+
+def test_an_index_is_known_by_what_pandas_wrote_of_it():
+    frame = pd.DataFrame({"x": [1, 2], "Unnamed: 0": [0, 1]}, index=pd.Index([5, 7], name="row"))
+    assert pandas_indexes(pa.Schema.from_pandas(frame)) == {"row", "Unnamed: 0"}
+    assert pandas_indexes(pa.Schema.from_pandas(frame.reset_index(drop=True))) == {"Unnamed: 0"}
+    assert pandas_indexes(pa.schema([("row", pa.int64())])) == set()
 
 
 # From Python
@@ -144,6 +281,14 @@ def test_ids_from_python_beyond_int64_are_refused():
 
 
 # Across shards
+
+
+def test_ids_of_shards_are_joined_without_those_that_have_none():
+    empty = validate_ids([])
+    assert concatenate_ids([empty, validate_ids(["a"]), validate_ids(["b"])]).tolist() == ["a", "b"]
+    numbers = concatenate_ids([validate_ids([2]), np.array([], dtype=object)])
+    assert (numbers.tolist(), numbers.dtype) == ([2], np.int64)
+    assert concatenate_ids([empty]).tolist() == []
 
 
 def test_shards_without_common_ids_pass():

@@ -16,10 +16,13 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from upath import UPath
 
+from ws_pipeline.files import UNFINISHED
+
 #: What file systems call the version of a file, and when it was written; the first that is there counts.
 _VERSIONS = ("ETag", "etag", "e_tag", "generation", "md5Hash", "content_md5", "checksum", "sha")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "modify", "modificationTime")
 _VERSION_KEYS = (*_VERSIONS, *_TIMES, "created")
+BEING_WRITTEN = "being written"  # the stamp of a folder whose writer has not finished yet
 _NOT_READ = (".", "_")  # how files and folders begin that are no part of a folder's data
 
 
@@ -71,17 +74,22 @@ def _stamped(entries: Iterable[os.DirEntry[str]], suffix: str) -> Iterator[tuple
 
 def _local_stamp(path: str, found: os.stat_result) -> str:
     if stat.S_ISDIR(found.st_mode):
-        inner = {name: stamp for name, stamp in _local_stamps(path).items() if not name.startswith(_NOT_READ)}
-        return _of_all(inner)
+        inner = _local_stamps(path)
+        if UNFINISHED in inner:
+            return BEING_WRITTEN
+        return _of_all({name: stamp for name, stamp in inner.items() if not name.startswith(_NOT_READ)})
     return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
 
 
 def _remote_stamps(fs: Any, folder: str, suffix: str) -> dict[str, str]:
     fs.invalidate_cache(folder)  # else some file systems repeat their first answer for ever
     try:
-        entries = [entry for entry in fs.ls(folder, detail=True) if not _is_same(entry["name"], folder)]
+        found = fs.ls(folder, detail=True)
     except FileNotFoundError:
         return {}
+    if any(entry["type"] == "file" and _is_same(entry["name"], folder) for entry in found):
+        raise NotADirectoryError(folder)
+    entries = [entry for entry in found if not _is_same(entry["name"], folder)]
     files = [entry for entry in entries if entry["type"] != "directory"]
     read = [entry for entry in entries if _is_read(entry["name"], suffix, entry["type"] == "directory")]
     if files and _remote_stamp(fs, files[0]) != _stamp_alone(fs, files[0]["name"]):
@@ -99,18 +107,22 @@ def _stamp_alone(fs: Any, name: str) -> str:
 
 def _remote_stamp(fs: Any, entry: Mapping[str, Any]) -> str:
     if entry["type"] == "directory":
-        return _of_all(dict(_inside(fs, entry["name"])))
+        inner = dict(_inside(fs, entry["name"]))
+        if any(name.parts[0] == UNFINISHED for name in inner):
+            return BEING_WRITTEN
+        read = {
+            str(n): s for n, s in inner.items() if not any(part.startswith(_NOT_READ) for part in n.parts)
+        }
+        return _of_all(read)
     version = _version(entry)
     return f"{entry['size']}-{version}" if version else str(fs.ukey(entry["name"]))
 
 
-def _inside(fs: Any, folder: str) -> Iterator[tuple[str, str]]:
+def _inside(fs: Any, folder: str) -> Iterator[tuple[PurePosixPath, str]]:
     """The files below a folder that is read as one, and their stamps."""
     fs.invalidate_cache(folder)
     for name, entry in fs.find(folder, detail=True).items():
-        inner = PurePosixPath(name).relative_to(PurePosixPath(folder))
-        if not any(part.startswith(_NOT_READ) for part in inner.parts):
-            yield str(inner), _remote_stamp(fs, entry)
+        yield PurePosixPath(name).relative_to(PurePosixPath(folder)), _remote_stamp(fs, entry)
 
 
 def _version(entry: Mapping[str, Any]) -> str | None:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import fsspec  # type: ignore[import-untyped]
 from upath import UPath
 
-from ws_pipeline.defs.file_stamps import stamps_in
+from ws_pipeline.defs.file_stamps import BEING_WRITTEN, stamps_in
 from ws_pipeline.errors import PipelineSpecError, SettingsError
+from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.settings import nearest
 
 SUFFIX = ".parquet"
@@ -35,9 +36,20 @@ def check_folder(folder: str) -> str:
 
 
 def visible_files(folder: UPath) -> dict[str, str]:
-    """Names of the files in a folder, without the temporary ones of a writer at work, and their stamps."""
-    stamps = stamps_in(folder, suffix=SUFFIX)
-    return {name: stamp for name, stamp in stamps.items() if not name.startswith(".")}
+    """Names of the files in a folder and their stamps, without those of a writer at work.
+
+    A table that Spark writes is a folder of files; it counts as one file once it is complete.
+
+    Raises
+    ------
+    FileAccessError
+        The folder cannot be listed, or is a file.
+    """
+    with telling_file_errors(folder, "list"):
+        stamps = stamps_in(folder, suffix=SUFFIX)
+    return {
+        name: stamp for name, stamp in stamps.items() if not name.startswith(".") and stamp != BEING_WRITTEN
+    }
 
 
 def shards_among(file_names: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples, summarise_shards
+from ws_pipeline.defs.features import check_has_features, features_metadata
 from ws_pipeline.defs.joins import check_votes_fit, name_of
 from ws_pipeline.defs.shards import (
     all_shards_fingerprint,
@@ -21,7 +22,8 @@ from ws_pipeline.defs.shards import (
 )
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
-from ws_pipeline.example_ids import ids_from_table
+from ws_pipeline.defs.warnings_log import warnings_to_log
+from ws_pipeline.example_ids import check_same_spelling, ids_from_table
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.vote_counts import VoteCounts
@@ -41,13 +43,15 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         partitions_def=spec.shards,
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
     def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
         """Examples of a shard: id, split, features and, where known, gold labels."""
         path = spec.examples_path(context.partition_key)
         source = examples_fingerprint(spec, context.partition_key)
-        shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
+        with warnings_to_log(context.log):
+            shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
+        check_has_features(spec, shard, where=str(path))
         return dg.MaterializeResult(
             value=shard,
             data_version=dg.DataVersion(source),
@@ -56,6 +60,7 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
                 "source_fingerprint": source,
                 **{f"n_{split}": count for split, count in shard.split_counts().items()},
                 **{f"n_gold_{task}": int((gold >= 0).sum()) for task, gold in shard.gold.items()},
+                **features_metadata(shard),
             },
         )
 
@@ -79,6 +84,7 @@ def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         source = votes_fingerprint(spec, task, context.partition_key)
         votes = LabelMatrix.from_parquet(path, spec.tasks[task].cardinality)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
+        check_same_spelling(votes.example_ids, known, where=str(path))
         matrix = votes.aligned_to(known, where=str(path))
         return dg.MaterializeResult(
             value=matrix,

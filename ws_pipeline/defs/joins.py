@@ -16,7 +16,7 @@ import pyarrow as pa
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.errors import ExampleIdError
-from ws_pipeline.example_ids import ID_COLUMN, Ids, ids_from_table
+from ws_pipeline.example_ids import ID_COLUMN, Ids, concatenate_ids, ids_from_table
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
@@ -80,7 +80,7 @@ def check_same_examples(found: Ids, examples: Shards, *, what: str) -> None:
         Names the first id that differs, the shard that is in its place now, and what to do.
     """
     ids_by_shard = {shard: _ids_of(examples, shard) for shard in examples}
-    expected = np.concatenate(list(ids_by_shard.values()))
+    expected = concatenate_ids(list(ids_by_shard.values()))
     row = _first_difference(found, expected)
     if row is not None:
         ends = np.cumsum([len(ids) for ids in ids_by_shard.values()])

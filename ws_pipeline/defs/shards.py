@@ -235,7 +235,7 @@ def _differences(spec: PipelineSpec, source: ParquetSource, voted: dict[str, int
         found.append(f"gold labels of {_classes(stored.tasks)} instead of {_classes(spec.cardinalities)}")
     if voted != spec.cardinalities:
         found.append(f"votes on {_classes(voted)} instead of {_classes(spec.cardinalities)}")
-    if spec.columns is not None and set(stored.features) != set(spec.columns):
+    if spec.columns is not None and set(stored.features) != set(spec.columns) and source.n_rows:
         found.append(f"feature columns {list(stored.features)} instead of {spec.columns}")
     return found
 

@@ -1,4 +1,5 @@
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.defs.pipeline import build_definitions
@@ -11,8 +12,8 @@ from ws_pipeline.defs.shards import (
     trained_fingerprint,
     votes_fingerprint,
 )
-from ws_pipeline.defs.spec import load_spec
-from ws_pipeline.errors import ExamplesError
+from ws_pipeline.defs.spec import load_spec, skipped_files
+from ws_pipeline.errors import ExamplesError, FileFormatError
 
 SHARDS = ["part-0", "part-1", "part-2"]
 
@@ -75,6 +76,79 @@ def test_a_fingerprint_is_of_the_file_and_of_what_it_is_read_with(pipeline_folde
 def test_settings_that_no_file_is_read_with_leave_the_fingerprints_alone(pipeline_folder):
     before = fingerprint_now(load_spec(pipeline_folder.spec_path), "part-0")
     assert fingerprint_now(edit(pipeline_folder, "n_epochs: 3", "n_epochs: 4"), "part-0") == before
+
+
+def as_folder(file, n_files=2):
+    """Write a shard's file as Spark does: a folder of files, with checksums and a mark of success."""
+    table = pq.read_table(file)
+    file.unlink()
+    file.mkdir()
+    size = -(-len(table) // n_files)
+    for number in range(n_files):
+        pq.write_table(table.slice(number * size, size), file / f"part-{number:05}-c000.snappy.parquet")
+        (file / f".part-{number:05}-c000.snappy.parquet.crc").touch()
+    (file / "_SUCCESS").touch()
+
+
+def test_the_fingerprint_of_a_folder_is_of_the_files_in_it(pipeline_folder):
+    spec = load_spec(pipeline_folder.spec_path)
+    file = pipeline_folder.examples_file("part-0")
+    as_folder(file)
+    before = examples_fingerprint(spec, "part-0")
+    (file / "_SUCCESS").unlink()
+    assert examples_fingerprint(spec, "part-0") == before
+    pipeline_folder.edit(
+        file / "part-00001-c000.snappy.parquet", lambda columns: columns.update(parity=[0] * 60)
+    )
+    changed = examples_fingerprint(spec, "part-0")
+    assert changed != before
+    (file / "part-00000-c000.snappy.parquet").unlink()
+    assert examples_fingerprint(spec, "part-0") not in {before, changed}
+
+
+def test_a_folder_without_files_has_a_fingerprint_and_is_refused_when_it_is_read(
+    pipeline_folder, storage, instance
+):
+    spec = load_spec(pipeline_folder.spec_path)
+    file = pipeline_folder.examples_file("part-0")
+    file.unlink()
+    file.mkdir()
+    assert examples_fingerprint(spec, "part-0")
+    register_shards(spec, instance)
+    with pytest.raises(
+        FileFormatError, match=f"^{file}: a folder without any Parquet file; write the table again"
+    ):
+        run(spec, storage, instance, "ingest", "part-0")
+
+
+def test_shards_that_are_folders_are_the_same_as_files(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    register_shards(spec, instance)
+    run(spec, storage, instance, "ingest", "part-0")
+    files = [
+        storage / f"{name}/part-0.parquet"
+        for name in ("examples", "shape/label_matrix", "parity/vote_counts")
+    ]
+    before = [file.read_bytes() for file in files]
+    as_folder(pipeline_folder.examples_file("part-0"), n_files=3)
+    as_folder(pipeline_folder.votes_file("shape", "part-0"))
+    as_folder(pipeline_folder.votes_file("parity", "part-0"))
+    assert register_shards(spec, instance) == ([], {}, [])
+    run(spec, storage, instance, "ingest", "part-0")
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_folder_that_is_still_written_to_is_no_shard_yet(pipeline_folder, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    file = pipeline_folder.examples_file("part-1")
+    as_folder(file)
+    (file / "_temporary").mkdir()
+    assert register_shards(spec, instance).new == ["part-0", "part-2"]
+    assert skipped_files(spec) == {
+        "votes/parity/part-1.parquet": "the shard is not complete, missing examples/part-1.parquet"
+    }
+    (file / "_temporary").rmdir()
+    assert register_shards(spec, instance).new == ["part-1"]
 
 
 def test_partitions_follow_the_files(pipeline_folder, instance):
