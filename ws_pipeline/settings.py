@@ -31,6 +31,7 @@ def parse_settings(
     *,
     where: str | None = None,
     error: type[SettingsError] = SettingsError,
+    words: Mapping[tuple[str | int, ...], str] | None = None,
 ) -> S:
     """Validate ``values`` as ``settings_type``.
 
@@ -45,6 +46,9 @@ def parse_settings(
         Default: the name of ``settings_type``.
     error
         The class of the error to raise.
+    words
+        How values that are no text are written in their source, by the path to each; told where a text
+        is expected.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def parse_settings(
     try:
         return settings_type.model_validate(values)
     except ValidationError as invalid:
-        lines = [_describe(problem, settings_type) for problem in invalid.errors()]
+        lines = [_describe(problem, settings_type, words or {}) for problem in invalid.errors()]
         if error is SettingsError and any(_is_of_wrong_type(problem["type"]) for problem in invalid.errors()):
             error = SettingTypeError
         raise error(f"{where or settings_type.__name__}: " + "; ".join(lines)) from None
@@ -73,7 +77,9 @@ def _is_of_wrong_type(problem_type: str) -> bool:
     return problem_type == "extra_forbidden" or problem_type.endswith(("_type", "_parsing", "_from_float"))
 
 
-def _describe(problem: Any, settings_type: type[BaseModel]) -> str:
+def _describe(
+    problem: Any, settings_type: type[BaseModel], words: Mapping[tuple[str | int, ...], str]
+) -> str:
     location = [str(part) for part in problem["loc"]]
     path = ".".join(location)
     if problem["type"] == "extra_forbidden":
@@ -84,6 +90,11 @@ def _describe(problem: Any, settings_type: type[BaseModel]) -> str:
         return f"Unrecognized {kind} option '{problem['input']}', expected {problem['ctx']['expected']}"
     if problem["type"] == "missing":
         return f"missing key '{path}'"
+    if problem["type"] == "string_type" and not isinstance(problem["input"], list | dict):
+        # of a union, pydantic puts the name of the type between the keys
+        keys = tuple(part for part in problem["loc"] if "[" not in str(part))
+        found = words.get(keys, f"found {problem['input']!r}")
+        return f"{'.'.join(map(str, keys))}: expected a text, {found}; put it in quotes"
     return f"{path}: {problem['msg']}, got {problem['input']!r}"
 
 

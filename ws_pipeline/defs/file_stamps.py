@@ -108,12 +108,9 @@ def _stamp_alone(fs: Any, name: str) -> str:
 def _remote_stamp(fs: Any, entry: Mapping[str, Any]) -> str:
     if entry["type"] == "directory":
         inner = dict(_inside(fs, entry["name"]))
-        if any(name.parts[0] == UNFINISHED for name in inner):
+        if any(name.parts[:1] == (UNFINISHED,) for name in inner):
             return BEING_WRITTEN
-        read = {
-            str(n): s for n, s in inner.items() if not any(part.startswith(_NOT_READ) for part in n.parts)
-        }
-        return _of_all(read)
+        return _of_all({str(name): stamp for name, stamp in inner.items() if _is_data(name)})
     version = _version(entry)
     return f"{entry['size']}-{version}" if version else str(fs.ukey(entry["name"]))
 
@@ -139,6 +136,11 @@ def _of_all(stamps: Mapping[str, str]) -> str:
 
 def _is_read(name: str, suffix: str, is_folder: bool) -> bool:
     return not is_folder or name.endswith(suffix)
+
+
+def _is_data(inner: PurePosixPath) -> bool:
+    """Whether a file below a folder that is read as one is part of its data."""
+    return not any(part.startswith(_NOT_READ) for part in inner.parts)
 
 
 def _is_same(name: str, folder: str) -> bool:

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from upath import UPath
 
 from ws_pipeline.classification.examples import SPLIT_COLUMN
@@ -24,9 +32,10 @@ from ws_pipeline.defs.folders import (
     why_no_shard,
 )
 from ws_pipeline.defs.trainer_rules import check_label_model, check_trainer
-from ws_pipeline.defs.yaml_text import parse_yaml
+from ws_pipeline.defs.yaml_text import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
+from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.settings import Settings, nearest, parse_settings
 
@@ -296,8 +305,9 @@ def load_spec(path: str | Path) -> PipelineSpec:
         or out of range, or its value would be ignored.
     """
     file = Path(path)
+    text = _read_text(file)
     try:
-        content = parse_yaml(file.read_text(encoding="utf-8"))
+        content = parse_yaml(text)
     except PipelineSpecError as broken:
         message = f"{file}: {broken}"
         raise PipelineSpecError(message) from broken.__cause__
@@ -306,17 +316,54 @@ def load_spec(path: str | Path) -> PipelineSpec:
         raise PipelineSpecError(message)
     values: dict[str, Any] = {"name": file.parent.name} | content
     values["data"] = _resolve_folder(values.get("data"), file.parent)
-    spec = parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError)
+    words = words_for_values(text)
+    spec = parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError, words=words)
+    _refuse_booleans_for_numbers(spec, content, words, where=str(file))
     spec._file = str(file)  # noqa: SLF001  no key of the file
     return spec
 
 
-def _resolve_folder(data: Any, beside: Path) -> str:
+def _read_text(file: Path) -> str:
+    with telling_file_errors(file, "read"):
+        if file.is_dir():
+            message = f"{file}: this is a folder, expected a pipeline.yaml"
+            inside = sorted(path.name for path in file.iterdir() if path.suffix in {".yaml", ".yml"})
+            raise PipelineSpecError(message + (f"; did you mean {file / inside[0]}?" if inside else ""))
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as broken:
+            message = f"{file}: expected YAML in UTF-8, found other bytes ({broken}); save it in UTF-8"
+            raise PipelineSpecError(message) from broken
+
+
+def _refuse_booleans_for_numbers(
+    spec: PipelineSpec, content: Any, words: Mapping[YamlPath, str], *, where: str
+) -> None:
+    """Refuse words such as yes where a number is expected; they would count as 1 and 0."""
+    for path, said in words.items():
+        given, value = content, spec.__dict__
+        for key in path:
+            given, value = _at(given, key), _at(value, key)
+        if isinstance(given, bool) and isinstance(value, int | float) and not isinstance(value, bool):
+            message = f"{where}: {'.'.join(map(str, path))}: expected a number, {said}"
+            raise PipelineSpecError(message)
+
+
+def _at(values: Any, key: str | int) -> Any:
+    """An item of a dict or list, or a field of settings; None where there is none."""
+    if isinstance(values, list):
+        return values[key] if isinstance(key, int) and key < len(values) else None
+    fields = values.__dict__ if isinstance(values, BaseModel) else values
+    return fields.get(str(key)) if isinstance(fields, dict) else None
+
+
+def _resolve_folder(data: Any, beside: Path) -> Any:
     """The data folder: as given when absolute or a URL, else relative to the pipeline.yaml."""
     if data is None:
         return str(beside.resolve())
-    text = str(data)
-    return text if "://" in text or Path(text).is_absolute() else str((beside / text).resolve())
+    if not isinstance(data, str):
+        return data  # refused with all else that is no text
+    return data if "://" in data or Path(data).is_absolute() else str((beside / data).resolve())
 
 
 def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:

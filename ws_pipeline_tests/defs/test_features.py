@@ -86,8 +86,8 @@ def test_examples_that_feed_no_model_are_refused_at_ingest(pipeline_folder, inge
     with pytest.raises(ExamplesError) as refused:
         ingest()
     assert str(refused.value) == (
-        f"{file}: no column can feed the end model: 'features' (string): text, such as 'a'; write the features "
-        "as numbers, or as lists of numbers of one length, or set 'model: null' in "
+        f"{file}: no column can feed the end model: 'features' (string): text, such as 'a'; write the "
+        "features as numbers, or as lists of numbers of one length, or set 'model: null' in "
         f"{pipeline_folder.spec_path} to stop at the labels"
     )
 
