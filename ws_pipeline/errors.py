@@ -32,6 +32,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
 
     WsPipelineWarning (UserWarning)
+    ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
     ├── LeftOutColumnWarning                columns of an examples file that are no features
     ├── SilentLFWarning                     a labeling function that never votes
     ├── ConvergenceWarning                  the fit stopped before the loss settled
@@ -206,6 +207,10 @@ def _restore(kind: Any, other: Any, message: str, attributes: dict[str, Any]) ->
 
 class WsPipelineWarning(UserWarning):
     """Base of all warnings of this package."""
+
+
+class SingleRowBatchWarning(WsPipelineWarning):
+    """The last mini-batch would have one example, and is left out, since batch norm cannot train on it."""
 
 
 class LeftOutColumnWarning(WsPipelineWarning):

@@ -9,6 +9,7 @@ Legend: n examples, f features, k classes of a task.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ws_pipeline.analysis import probs_to_preds
 from ws_pipeline.classification.data import DictDataset
@@ -31,8 +32,9 @@ from ws_pipeline.classification.settings import EndModelConfig, ModelConfig, Tra
 from ws_pipeline.classification.task import Task
 from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 from ws_pipeline.classification.training.run import TrainingRun
+from ws_pipeline.classification.training.single_row import BATCH_NORMS
 from ws_pipeline.classification.training.trainer import Trainer
-from ws_pipeline.errors import DatasetError, FileFormatError
+from ws_pipeline.errors import DatasetError, FileFormatError, SingleRowBatchWarning
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.files import FileFormat, PathLike
 
@@ -235,6 +237,11 @@ def train_end_model(
         the model of the last epoch is the result.
     on_epoch
         Called with the record of every epoch, as soon as the epoch is done.
+
+    Warns
+    -----
+    SingleRowBatchWarning
+        The last mini-batch of every epoch is left out: it has one example, and the model batch norm.
     """
     n_features = {name: int(values.shape[1]) for name, values in train.X_dict.items()}
     tasks = _tasks(
@@ -245,7 +252,8 @@ def train_end_model(
         train_features=train.X_dict,
     )
     classifier = MultitaskClassifier(tasks, device=device, dataparallel=False)
-    loaders = [DictDataLoader(train, batch_size=settings.batch_size, shuffle=True)]
+    drop_last = settings.drop_last or _drops_single_row(classifier, len(train), settings.batch_size)
+    loaders = [DictDataLoader(train, batch_size=settings.batch_size, shuffle=True, drop_last=drop_last)]
     parts = [] if valid is None else split_by_reference(valid)
     loaders += [DictDataLoader(part, batch_size=_PREDICT_BATCH) for part in parts]
     values = settings.trainer_settings()
@@ -262,6 +270,19 @@ def train_end_model(
         None if fields is None else {name: list(names) for name, names in fields.items()},
         _summary(trainer, device),
     )
+
+
+def _drops_single_row(model: nn.Module, n: int, batch_size: int) -> bool:
+    """Whether to leave out a last batch of one row, and say so: batch norm cannot train on it."""
+    has_batch_norm = any(isinstance(module, BATCH_NORMS) for module in model.modules())
+    if not has_batch_norm or n <= batch_size or n % batch_size != 1 or batch_size == 1:
+        return False
+    message = (
+        f"of {n} train examples in mini-batches of {batch_size}, one is left for the last, on which batch "
+        "norm cannot train; each epoch leaves out another example, unless batch_size is changed"
+    )
+    warnings.warn(message, SingleRowBatchWarning, stacklevel=3)
+    return True
 
 
 class _ReportingTrainer(Trainer):

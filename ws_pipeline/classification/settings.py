@@ -193,6 +193,12 @@ class EndModelConfig(TrainerConfig):
     n_epochs: int = Field(30, ge=1, description="Number of passes over the train split.")
     lr: float = Field(0.001, gt=0, description="Base learning rate, before the schedule.")
     batch_size: int = Field(64, ge=1, description="Examples in a mini-batch.")
+    drop_last: bool = Field(
+        default=False,
+        description="Leave out the last mini-batch of an epoch if it is not full; which examples that are, "
+        "differs from epoch to epoch. A last mini-batch of one example is always left out of a model with "
+        "batch norm, which cannot train on one.",
+    )
     checkpoint_metric: str = Field(
         "model/all/valid/loss:min",
         description="What makes a model the best one, which is the result of the training: "
@@ -203,4 +209,4 @@ class EndModelConfig(TrainerConfig):
 
     def trainer_settings(self) -> dict[str, Any]:
         """The fields of :class:`TrainerConfig`."""
-        return self.model_dump(exclude={"batch_size"})
+        return self.model_dump(exclude={"batch_size", "drop_last"})

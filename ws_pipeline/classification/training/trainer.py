@@ -50,6 +50,7 @@ from ws_pipeline.classification.training.run import (
     choose_loaders,
     trainable_parameters,
 )
+from ws_pipeline.classification.training.single_row import refuse_single_row
 from ws_pipeline.classification.training.state import (
     TRAIN_LOSS,
     SamplerStates,
@@ -150,8 +151,8 @@ class Trainer:
         ------
         DatasetError
             There is no loader of the train split, a split is unknown, a train loader gives no batch
-            or has no labelled row of any task, or two valid loaders have the same labels, name and
-            split.
+            or has no labelled row of any task, two valid loaders have the same labels, name and
+            split, or a batch has one row and the model batch norm.
         TaskGraphError
             No parameter of the model can be trained, a task cannot use its class weights, or tasks
             that a loader has labels of cannot be computed together.
@@ -215,8 +216,12 @@ class Trainer:
         set_learning_rate(state.optimizer, rate)
         state.step += 1
         state.batch += 1
-        with run.autocast:
-            losses, counts = state.model.calculate_loss(*batch, *run.class_weights)
+        try:
+            with run.autocast:
+                losses, counts = state.model.calculate_loss(*batch, *run.class_weights)
+        except ValueError as error:
+            refuse_single_row(error, loader, epoch=state.epoch, batch=state.batch)
+            raise
         if losses:
             where = f"{dataset.name}/{dataset.split}/loss"
             weights = [run.loss_weights[task] for task in losses]
