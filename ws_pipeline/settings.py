@@ -90,11 +90,10 @@ def _describe(
         return f"Unrecognized {kind} option '{problem['input']}', expected {problem['ctx']['expected']}"
     if problem["type"] == "missing":
         return f"missing key '{path}'"
-    if problem["type"] == "string_type" and not isinstance(problem["input"], list | dict):
-        # of a union, pydantic puts the name of the type between the keys
-        keys = tuple(part for part in problem["loc"] if "[" not in str(part))
-        found = words.get(keys, f"found {problem['input']!r}")
-        return f"{'.'.join(map(str, keys))}: expected a text, {found}; put it in quotes"
+    # of a union, pydantic puts the name of the type between the keys
+    keys = tuple(part for part in problem["loc"] if "[" not in str(part))
+    if problem["type"] == "string_type" and keys in words:
+        return f"{'.'.join(map(str, keys))}: expected a text, {words[keys]}; put it in quotes"
     return f"{path}: {problem['msg']}, got {problem['input']!r}"
 
 

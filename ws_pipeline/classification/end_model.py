@@ -129,11 +129,15 @@ class EndModel:
         """
         fields = dict(features) if isinstance(features, Mapping) else {FEATURES: features}
         for name, width in self.n_features.items():
-            found = list(fields[name].shape) if name in fields else f"fields {list(fields)}"
-            if name not in fields or fields[name].shape[1:] != (width,):
-                message = f"the model expects field '{name}' of shape [n, {width}], found {found}"
+            if name not in fields:
+                message = (
+                    f"the model expects field '{name}' of shape [n, {width}], found fields {list(fields)}"
+                )
                 raise DatasetError(message)
-        tensors = {name: torch.from_numpy(values) for name, values in fields.items()}
+        tensors = {
+            name: torch.from_numpy(_as_features(name, fields[name], width))
+            for name, width in self.n_features.items()
+        }
         loader = DictDataLoader(DictDataset("examples", "all", tensors), batch_size=_PREDICT_BATCH)
         return {task: probs.numpy() for task, probs in self.classifier.predict(loader)["probs"].items()}
 
@@ -313,6 +317,19 @@ def _summary(trainer: Trainer, device: str) -> TrainingSummary:
         stopped_early=trainer.stopped_early_,
         checkpoint_path=None if kept is None else str(kept.best_model_path()),
     )
+
+
+def _as_features(name: str, values: Any, width: int) -> npt.NDArray[np.float32]:
+    """Features `[n, width]` as an array; refused where they are none."""
+    try:
+        array = np.asarray(values, dtype=np.float32)
+        found = str(list(array.shape))
+    except (ValueError, TypeError) as error:
+        array, found = None, f"{type(values).__name__} ({error})"
+    if array is None or array.ndim != 2 or array.shape[1] != width:
+        message = f"the model expects field '{name}' of shape [n, {width}], found {found}"
+        raise DatasetError(message)
+    return array if array.flags.writeable else array.copy()
 
 
 def task_probs(predictions: pa.Table, task: str, cardinality: int) -> npt.NDArray[Any]:

@@ -57,6 +57,11 @@ class Examples:
         Task name to number of classes k.
     left_out
         The columns of its file that are no features, and why.
+
+    Raises
+    ------
+    ExamplesError
+        An array is none, or has another shape or number of rows.
     """
 
     example_ids: npt.NDArray[Any]
@@ -65,6 +70,14 @@ class Examples:
     gold: dict[str, Labels]
     tasks: dict[str, int]
     left_out: tuple[LeftOut, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.example_ids)
+        _check_array("splits", self.splits, n, "n")
+        for name, values in self.features.items():
+            _check_array(f"feature column '{name}'", values, n, "n, width")
+        for task, labels in self.gold.items():
+            _check_array(f"gold labels of task '{task}'", labels, n, "n")
 
     def __len__(self) -> int:
         return len(self.example_ids)
@@ -256,6 +269,19 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     summary = pa.Table.from_pylist(rows)
     _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS})
     return summary
+
+
+def _check_array(what: str, values: Any, n: int, shape: str) -> None:
+    """Refuse what is no array of the shape, such as a list of lists of different lengths."""
+    n_axes = shape.count(",") + 1
+    if not isinstance(values, np.ndarray) or values.ndim != n_axes or len(values) != n:
+        is_array = isinstance(values, np.ndarray)
+        found = f"shape {list(values.shape)}" if is_array else f"{type(values).__name__}"
+        message = (
+            f"{what}: expected an array [{shape}] with n = {n} example ids, found {found}; make an array of "
+            "it, in which all rows have one length"
+        )
+        raise ExamplesError(message)
 
 
 def _check_splits(counts: Mapping[str, int]) -> None:

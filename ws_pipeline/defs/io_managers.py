@@ -25,6 +25,7 @@ from upath import UPath
 
 from ws_pipeline.defs.folders import check_folder
 from ws_pipeline.errors import FileFormatError, InvalidInputError
+from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.files import ParquetSource, read_parquet, read_tensors_format, write_parquet
 
 
@@ -87,7 +88,9 @@ class FolderIOManager(dg.IOManager):
 
     def _read_one(self, asset_key: dg.AssetKey, partition: str | None, annotation: Any) -> Any:
         path = self.path_of(asset_key, partition)
-        if not path.exists():
+        with telling_file_errors(path, "read"):
+            is_there = path.exists()
+        if not is_there:
             name = asset_key.to_user_string() + (f", partition '{partition}'," if partition else "")
             step = _how_to_ingest(partition) if partition else "materialize it first"
             message = f"{name} has not been materialized yet: there is no {path}; {step}"

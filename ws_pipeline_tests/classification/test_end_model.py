@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -230,3 +231,28 @@ def test_without_a_best_model_there_is_no_path_to_one(tmp_path):
         dataset(), settings=EndModelConfig(n_epochs=1), checkpoint_dir=str(tmp_path), **arguments
     )
     assert Path(kept.training.checkpoint_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [
+        ([[1.0, 2.0], [3.0]], "list (setting an array element with a sequence."),
+        (np.array([["a"] * 4]), "ndarray (could not convert string to float: "),
+        (np.zeros(4), "[4]"),
+        (np.zeros((2, 3)), "[2, 3]"),
+    ],
+)
+def test_features_that_are_no_table_of_numbers_are_refused(features, found):
+    model = train(n_epochs=1)
+    with pytest.raises(DatasetError) as refused:
+        model.predict_proba(features)
+    expected = f"the model expects field 'features' of shape [n, 4], found {found}"
+    assert str(refused.value).startswith(expected)
+
+
+def test_features_may_be_lists_and_frames():
+    model = train(n_epochs=1)
+    rows = [[1.0, 0.0, 2.0, -1.0], [0.0, 1.0, 0.0, 0.5]]
+    expected = model.predict_proba(np.array(rows, dtype=np.float32))["two"]
+    for features in (rows, pd.DataFrame(rows), np.array(rows)):
+        assert model.predict_proba(features)["two"].tolist() == expected.tolist()

@@ -484,3 +484,39 @@ def test_a_summary_refuses_an_id_in_two_shards(tmp_path):
     shards = store(tmp_path, mon=make_table(), tue=make_table(example_id=[1, 2, 3, 13]))
     with pytest.raises(ExampleIdError, match="example 13 is in shard 'mon' and in shard 'tue'"):
         summarise_shards(shards)
+
+
+# Given from Python
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        (
+            {"features": {"x": [[1.0], [1.0, 2.0]]}},
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, found list",
+        ),
+        (
+            {"features": {"x": np.array([[1.0], [1.0, 2.0]], dtype=object)}},
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, found shape [2]",
+        ),
+        (
+            {"features": {"x": np.zeros((3, 1))}},
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, found shape [3, 1]",
+        ),
+        (
+            {"gold": {"digit": [[0], [0, 1]]}},
+            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, found list",
+        ),
+        (
+            {"gold": {"digit": np.zeros(1)}},
+            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, found shape [1]",
+        ),
+        ({"splits": ["train"]}, "splits: expected an array [n] with n = 2 example ids, found list"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(changes, found):
+    values = {"example_ids": np.arange(2), "splits": np.array(["train"] * 2, dtype=object), "features": {}}
+    with pytest.raises(ExamplesError) as refused:
+        Examples(**(values | {"gold": {}, "tasks": TASKS} | changes))
+    assert str(refused.value) == f"{found}; make an array of it, in which all rows have one length"

@@ -7,7 +7,7 @@ from upath import UPath
 
 from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.io_managers import LOADERS, ModelIOManager, ParquetFiles, ParquetIOManager, TensorFiles
-from ws_pipeline.errors import FileFormatError, InvalidInputError
+from ws_pipeline.errors import FileAccessError, FileFormatError, InvalidInputError
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling import LabelMatrix, LabelModel
 
@@ -186,3 +186,19 @@ def test_every_loader_exists():
 def test_the_model_io_manager_is_configured_by_a_folder(tmp_path):
     manager = ModelIOManager(base_path=str(tmp_path)).create_io_manager(dg.build_init_resource_context())
     assert str(manager.path_of(dg.AssetKey("m"))) == str(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("folder", ["storage", "storage/deep"])
+def test_a_storage_that_is_a_file_is_told(folder, tmp_path):
+    (tmp_path / "storage").touch()
+
+    @dg.asset
+    def labels() -> dg.MaterializeResult[pa.Table]:
+        return dg.MaterializeResult(value=TABLE)
+
+    with pytest.raises(FileAccessError) as refused:
+        materialize([labels], base_path=tmp_path / folder)
+    assert str(refused.value) == (
+        f"{tmp_path / folder / 'labels.parquet'}: '{tmp_path / 'storage'}' is a file, expected a folder; "
+        "move the file away, or choose another path"
+    )

@@ -24,6 +24,7 @@ from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
 from ws_pipeline.classification.training.fingerprint import fingerprint_of
 from ws_pipeline.classification.training.metric_modes import MetricMode, parse_metric_mode
 from ws_pipeline.errors import FileFormatError, SettingsError, SettingTypeError, TrainingError
+from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.files import FileFormat
 from ws_pipeline.settings import parse_settings
 
@@ -200,7 +201,8 @@ class Checkpointer:
         if self.checkpoint_clear and self._fingerprint is not None and self.last_path.exists():
             header, _ = self._read()
             if header["fingerprint"] == self._fingerprint:
-                self.last_path.unlink()
+                with telling_file_errors(self.last_path, "write"):
+                    self.last_path.unlink()
 
     def write_state(
         self, fingerprint: str, tensors: Mapping[str, torch.Tensor], values: dict[str, Any]
@@ -237,8 +239,10 @@ class Checkpointer:
         FileFormatError
             The file is damaged, foreign or of another format version.
         """
-        self._remove_leftovers()
-        if not self.last_path.exists():
+        with telling_file_errors(self.checkpoint_dir, "read"):
+            self._remove_leftovers()
+            is_there = self.last_path.exists()
+        if not is_there:
             for path in filter(UPath.exists, map(self.best_model_path, self.checkpoint_task_metrics)):
                 _log.info("%s: the best model of an earlier training, which this one will replace", path)
             return None

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Self
 from ws_pipeline.classification.settings import LogWriterConfig
 from ws_pipeline.classification.training.json_values import as_number, finite, to_json_text
 from ws_pipeline.errors import FileFormatError
+from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.files import atomic_write
 from ws_pipeline.settings import parse_settings
 
@@ -65,6 +66,8 @@ class LogWriter:
     ------
     SettingsError
         An unknown setting, or one of the wrong type.
+    FileAccessError
+        The folder cannot be made, or the log not be written to.
     FileFormatError
         The folder has a ``log.jsonl`` with a line that is no record.
 
@@ -82,11 +85,12 @@ class LogWriter:
         if isinstance(kwargs.get("log_dir"), os.PathLike):
             kwargs["log_dir"] = os.fspath(kwargs["log_dir"])
         self.config: LogWriterConfig = parse_settings(LogWriterConfig, kwargs)
-        self.run_name: str = (
-            _new_run(self.config.log_dir) if self.config.run_name is None else self.config.run_name
-        )
-        folder = Path(self.config.log_dir, self.run_name)
-        folder.mkdir(parents=True, exist_ok=True)
+        with telling_file_errors(self.config.log_dir, "write"):
+            self.run_name: str = (
+                _new_run(self.config.log_dir) if self.config.run_name is None else self.config.run_name
+            )
+            folder = Path(self.config.log_dir, self.run_name)
+            folder.mkdir(parents=True, exist_ok=True)
         self.log_dir = str(folder)
         self.run_log: dict[str, list[list[float]]] = defaultdict(list)
         self._lines = folder / LINES_FILENAME
@@ -245,17 +249,19 @@ class LogWriter:
             weakref.finalize(self, self._stream.close)  # a writer that is dropped closes its file
         # ASCII: no character inside a record can be taken for the end of its line.
         line = json.dumps({key: finite(item) for key, item in record.items()}, allow_nan=False)
-        self._stream.write(line.encode() + b"\n")
-        self._stream.flush()
+        with telling_file_errors(self._lines, "write"):
+            self._stream.write(line.encode() + b"\n")
+            self._stream.flush()
 
     def _open(self) -> BinaryIO:
         """Open the lines for appending, behind the last complete one."""
         end = max((end for end, _ in self._records()), default=0)
-        stream = self._lines.open("ab")
-        stream.truncate(end)
-        if end and not self._lines.read_bytes().endswith(b"\n"):
-            stream.write(b"\n")
-        return stream
+        with telling_file_errors(self._lines, "write"):
+            stream = self._lines.open("ab")
+            stream.truncate(end)
+            if end and not self._lines.read_bytes().endswith(b"\n"):
+                stream.write(b"\n")
+            return stream
 
     def _close(self) -> None:
         if self._stream is not None:
@@ -275,7 +281,7 @@ class LogWriter:
         if not self._lines.exists():
             return
         end = 0
-        with self._lines.open("rb") as stream:
+        with telling_file_errors(self._lines, "read"), self._lines.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
                 record = _parse_record(line)
                 if record is None and line.endswith(b"\n"):

@@ -10,7 +10,7 @@ import torch
 
 from ws_pipeline.classification import Checkpointer, CheckpointerConfig
 from ws_pipeline.classification.training.fingerprint import fingerprint_of
-from ws_pipeline.errors import SettingsError, TrainingError
+from ws_pipeline.errors import FileAccessError, SettingsError, TrainingError
 
 F1, LOSS = "task/dataset/valid/f1", "model/all/valid/loss"
 
@@ -189,3 +189,14 @@ def test_fingerprints_tell_contents_apart():
     ]  # fmt: skip
     assert len({fingerprint_of(value) for value in values}) == len(values)
     assert fingerprint_of(torch.ones(3)[::2], {"a": [1]}) == fingerprint_of(torch.ones(2), {"a": [1]})
+
+
+def test_a_checkpoint_folder_that_is_a_file_is_told(tmp_path, model):
+    (tmp_path / "file").touch()
+    checkpointer = Checkpointer("epochs", 1, checkpoint_dir=str(tmp_path / "file" / "more"))
+    with pytest.raises(FileAccessError) as refused:
+        checkpointer.write_state("fingerprint", dict(model.state_dict()), {})
+    assert str(refused.value) == (
+        f"{tmp_path / 'file' / 'more' / 'last.safetensors'}: '{tmp_path / 'file'}' is a file, expected a "
+        "folder; move the file away, or choose another path"
+    )

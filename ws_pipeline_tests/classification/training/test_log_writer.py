@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from ws_pipeline.classification.settings import ModelConfig, TrainerConfig
 from ws_pipeline.classification.training import log_writer
 from ws_pipeline.classification.training.log_writer import LogWriter
-from ws_pipeline.errors import FileFormatError, InvalidInputError, SettingsError
+from ws_pipeline.errors import FileAccessError, FileFormatError, InvalidInputError, SettingsError
 from ws_pipeline.settings import Settings
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
@@ -442,3 +442,19 @@ def test_the_files_are_those_of_snorkel(tmp_path):
         assert writer.log_dir == os.path.join(tmp_path, name)  # noqa: PTH118
     assert found["ours"] == found["theirs"]
     assert set(found["ours"]) == {"config.json", "note.txt", "scalars.json", "log.json"}
+
+
+def test_a_log_folder_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "logs").touch()
+    with pytest.raises(FileAccessError) as refused:
+        LogWriter(log_dir=tmp_path / "logs" / "deep", run_name="first")
+    assert str(refused.value) == (
+        f"{tmp_path / 'logs' / 'deep'}: '{tmp_path / 'logs'}' is a file, expected a folder; move the file "
+        "away, or choose another path"
+    )
+
+
+def test_a_log_that_is_a_folder_is_told(tmp_path):
+    (tmp_path / "first" / "log.jsonl").mkdir(parents=True)
+    with pytest.raises(FileAccessError, match=r"log.jsonl: this is a folder, expected a file; give the path"):
+        LogWriter(log_dir=tmp_path, run_name="first")
