@@ -32,6 +32,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
 
     WsPipelineWarning (UserWarning)
+    ├── GoldFeatureWarning                  a feature column that equals the gold labels of a task
     ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
     ├── LeftOutColumnWarning                columns of an examples file that are no features
     ├── SilentLFWarning                     a labeling function that never votes
@@ -207,6 +208,10 @@ def _restore(kind: Any, other: Any, message: str, attributes: dict[str, Any]) ->
 
 class WsPipelineWarning(UserWarning):
     """Base of all warnings of this package."""
+
+
+class GoldFeatureWarning(WsPipelineWarning):
+    """A feature column equals the gold labels of a task, so that a model fed with it has nothing to learn."""
 
 
 class SingleRowBatchWarning(WsPipelineWarning):

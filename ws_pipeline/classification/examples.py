@@ -25,6 +25,7 @@ from ws_pipeline.classification.feature_columns import (
     decode_left_out,
     encode_left_out,
     read_feature,
+    warn_of_gold_among_features,
 )
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, concatenate_ids, ids_from_table, ids_to_array
@@ -148,6 +149,8 @@ class Examples:
         -----
         LeftOutColumnWarning
             Columns that are no features; not when ``feature_columns`` are named.
+        GoldFeatureWarning
+            A feature equals the gold labels of a task.
         """
         if SPLIT_COLUMN not in table.column_names:
             message = f"{where}: no column '{SPLIT_COLUMN}', found {table.column_names}"
@@ -162,11 +165,15 @@ class Examples:
         ids = ids_from_table(table, where=where)
         taken = {ID_COLUMN, SPLIT_COLUMN, *tasks}
         columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
+        features = {name: _features(table.column(name), name, ids, where) for name in columns}
+        gold = {task: _gold(table, task, k, ids, where) for task, k in tasks.items()}
+        if _TASKS_KEY not in metadata:
+            warn_of_gold_among_features(features, gold, where=where)
         return cls(
             example_ids=ids,
             splits=_splits(table.column(SPLIT_COLUMN), ids, where),
-            features={name: _features(table.column(name), name, ids, where) for name in columns},
-            gold={task: _gold(table, task, k, ids, where) for task, k in tasks.items()},
+            features=features,
+            gold=gold,
             tasks=dict(tasks),
             left_out=left_out + decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]")),
         )

@@ -28,7 +28,7 @@ from ws_pipeline.arrow_types import (
     plain_values,
     value_type,
 )
-from ws_pipeline.errors import ExamplesError, LeftOutColumnWarning
+from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
 from ws_pipeline.example_ids import Ids, pandas_indexes
 
 Floats = npt.NDArray[np.float32]
@@ -37,6 +37,7 @@ _NUMBER = r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
 _SHOWN = 3  # values of a column of text that a message shows
 _LOOKED_AT = 1000  # rows among which they are sought
 _LONGEST = 30  # characters of such a value that are shown
+_MANY = 20  # gold labels that a feature does not equal by chance
 _NO_VALUE = "no value in any row"
 _NOT_NAMED = "not named in feature_columns"
 
@@ -113,6 +114,34 @@ def choose_features(
     if left_out and named is None:
         warnings.warn(_describe(left_out, features, where), LeftOutColumnWarning, stacklevel=3)
     return features, left_out
+
+
+def warn_of_gold_among_features(
+    features: Mapping[str, Floats], gold: Mapping[str, npt.NDArray[np.int64]], *, where: str
+) -> None:
+    """Warn of feature columns that equal the gold labels of a task on every example that has one.
+
+    Parameters
+    ----------
+    features
+        Column name to ``[n, width]``.
+    gold
+        Task name to ``[n]`` gold labels, -1 where unknown.
+    where
+        Name of the table; opens the message.
+    """
+    for task, labels in gold.items():
+        known = labels >= 0
+        if known.sum() < _MANY or len(np.unique(labels[known])) < 2:
+            continue
+        for name, values in features.items():
+            if values.shape[1] == 1 and np.array_equal(values[known, 0], labels[known]):
+                message = (
+                    f"{where}: feature column '{name}' equals the gold labels of task '{task}' on all "
+                    f"{known.sum()} examples that have one; a model that is fed with it has nothing to learn, "
+                    "and its scores mean nothing; drop the column, or list the features under feature_columns"
+                )
+                warnings.warn(message, GoldFeatureWarning, stacklevel=3)
 
 
 def read_feature(column: pa.ChunkedArray) -> Floats:

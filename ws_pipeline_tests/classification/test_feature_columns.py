@@ -15,7 +15,7 @@ import pytest
 
 from ws_pipeline.classification.examples import Examples, summarise_shards
 from ws_pipeline.classification.feature_columns import LeftOut
-from ws_pipeline.errors import ExamplesError, LeftOutColumnWarning
+from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
 from ws_pipeline.files import ParquetSource, write_parquet
 
 TASKS = {"digit": 10}
@@ -273,6 +273,41 @@ def test_without_any_feature_the_columns_are_named():
     assert str(refused.value) == (
         "there is no feature column; there are: []; left out: 'note' (string): text, such as 'a'"
     )
+
+
+# A feature that is no feature but gold
+
+
+def many(n=24, *, known=24, **columns):
+    labels = [row % 3 if row < known else None for row in range(n)]
+    return table(n, **columns).set_column(2, "digit", pa.array(labels, pa.int8()))
+
+
+@pytest.mark.parametrize("known", [24, 20])
+def test_a_feature_that_equals_the_gold_labels_is_a_warning(known):
+    content = many(known=known, label=[row % 3 for row in range(24)], ink=range(24))
+    with pytest.warns(GoldFeatureWarning) as told:
+        examples = read(content)
+    assert str(told[0].message) == (
+        f"e.parquet: feature column 'label' equals the gold labels of task 'digit' on all {known} examples "
+        "that have one; a model that is fed with it has nothing to learn, and its scores mean nothing; drop the "
+        "column, or list the features under feature_columns"
+    )
+    assert len(told) == 1
+    assert Examples.from_table(examples.to_table()).feature_widths == {"label": 1, "ink": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        many(label=[row % 3 for row in range(23)] + [0]),
+        many(label=[[row % 3, 0] for row in range(24)]),
+        many(known=19, label=[row % 3 for row in range(24)]),
+    ],
+    ids=["one differs", "two values", "few gold labels"],
+)
+def test_other_features_are_no_gold(content):
+    assert list(read(content).features) == ["label"]
 
 
 # Shards
