@@ -139,7 +139,8 @@ def warn_of_gold_among_features(
                 message = (
                     f"{where}: feature column '{name}' equals the gold labels of task '{task}' on all "
                     f"{known.sum()} examples that have one; a model that is fed with it has nothing to learn, "
-                    "and its scores mean nothing; drop the column, or list the features under feature_columns"
+                    "and its scores mean nothing; drop the column, or list the features under "
+                    "feature_columns"
                 )
                 warnings.warn(message, GoldFeatureWarning, stacklevel=3)
 
