@@ -12,7 +12,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
 
 #: Folder or module of the package -> parts of the package it may import.
-FOUNDATION = {"errors", "settings", "file_errors", "files", "file_lock", "arrow_types", "example_ids", "optim"}
+FOUNDATION = {
+    "errors",
+    "settings",
+    "file_errors",
+    "files",
+    "file_lock",
+    "arrow_types",
+    "example_ids",
+    "optim",
+}
 ALLOWED = {
     "errors": set(),
     "settings": {"errors"},

@@ -138,7 +138,7 @@ def warn_of_gold_among_features(
             if values.shape[1] == 1 and np.array_equal(values[known, 0], labels[known]):
                 message = (
                     f"{where}: feature column '{name}' equals the gold labels of task '{task}' on all "
-                    f"{known.sum()} examples that have one; a model that is fed with it has nothing to learn, "
+                    f"{known.sum()} examples that have one; a model fed with it has nothing to learn, "
                     "and its scores mean nothing; drop the column, or list the features under "
                     "feature_columns"
                 )
