@@ -34,8 +34,9 @@ comes from a user's own function is also of that error's type (:func:`error_like
     WsPipelineWarning (UserWarning)
     ├── GoldFeatureWarning                  a feature column that equals the gold labels of a task
     ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
-    ├── LeftOutColumnWarning                columns of an examples file that are no features
+    ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
     ├── SilentLFWarning                     a labeling function that never votes
+    ├── GoldVotesWarning                    a labeling function that equals the gold labels
     ├── ConvergenceWarning                  the fit stopped before the loss settled
     ├── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
     ├── SharedModuleWarning                 two tasks bring two modules of one name; the first is used
@@ -219,11 +220,15 @@ class SingleRowBatchWarning(WsPipelineWarning):
 
 
 class LeftOutColumnWarning(WsPipelineWarning):
-    """Columns of a table of examples hold something else than numbers, so that no model is fed with them."""
+    """Columns of a table hold something else than features or votes, so that no model is fed with them."""
 
 
 class SilentLFWarning(WsPipelineWarning):
     """A labeling function votes on no example at all."""
+
+
+class GoldVotesWarning(WsPipelineWarning):
+    """A labeling function equals the gold labels wherever both are known: it may be the gold labels."""
 
 
 class ConvergenceWarning(WsPipelineWarning):

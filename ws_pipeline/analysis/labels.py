@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
 
 
@@ -33,7 +34,7 @@ def as_labels(labels: Any, name: str = "labels") -> NDArray[np.int64]:
     InvalidInputError
         Another shape, another kind of values, or a value that is no integer (named with its row).
     """
-    array = np.asarray(labels)
+    array = as_array(labels, name)
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim != 1 or (array.dtype.kind not in "iubf" and array.size):

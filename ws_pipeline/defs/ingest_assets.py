@@ -68,13 +68,15 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
 
 
 def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    task_spec = spec.tasks[task]
+
     @dg.asset(
         key=spec.key(task, "label_matrix"),
         ins={"examples": dg.AssetIn(key=spec.key("examples"))},
         partitions_def=spec.shards,
         group_name=spec.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
     )
     def label_matrix(
         context: dg.AssetExecutionContext, examples: ParquetSource
@@ -82,7 +84,10 @@ def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         """Votes of the task's labeling functions on a shard's examples, null = abstain."""
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
-        votes = LabelMatrix.from_parquet(path, spec.tasks[task].cardinality)
+        with warnings_to_log(context.log):
+            votes = LabelMatrix.from_parquet(
+                path, task_spec.cardinality, lf_columns=task_spec.lf_columns, tasks=spec.tasks
+            )
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         check_same_spelling(votes.example_ids, known, where=str(path))
         matrix = votes.aligned_to(known, where=str(path))

@@ -1,9 +1,9 @@
 """Shards: which files are there, which partitions, and what has been ingested and trained on.
 
 A shard is ingested again when its files change, or what the pipeline.yaml says about reading them: the
-tasks with their numbers of classes, and the feature columns.  What was ingested and trained on is read
-from the materializations themselves, each of which has a fingerprint of what it was made from as its data
-version, so that one query gives it for all shards.
+tasks with their numbers of classes, the feature columns and the LF columns.  What was ingested and trained on
+is read from the materializations themselves, each of which has a fingerprint of what it was made from as its
+data version, so that one query gives it for all shards.
 """
 
 import hashlib
@@ -106,7 +106,8 @@ def _examples_reading(spec: PipelineSpec) -> str:
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
-    return digest(spec.tasks[task].cardinality)
+    task_spec = spec.tasks[task]
+    return digest(task_spec.cardinality, task_spec.lf_columns, list(spec.tasks))
 
 
 def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
@@ -115,7 +116,10 @@ def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
 
 
 def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
-    """What the votes of a shard on a task are ingested from: the file and the number of classes."""
+    """What the votes of a shard on a task are ingested from.
+
+    The file, the number of classes, the LF columns, and the tasks, whose columns hold no votes.
+    """
     return fingerprint(stamp_of(spec.votes_path(task, shard)), _votes_reading(spec, task))
 
 
@@ -196,7 +200,7 @@ def check_settings_of_shards(
     examples: Mapping[str, ParquetSource],
     counts: Mapping[str, Mapping[str, VoteCounts]],
 ) -> None:
-    """Refuse shards that were ingested with other tasks, classes or feature columns than the spec has.
+    """Refuse shards that were ingested with other tasks, classes or columns than the spec has.
 
     Parameters
     ----------
@@ -213,7 +217,7 @@ def check_settings_of_shards(
         The message names the shards, what differs, and how to ingest them again.
     """
     differences = {
-        shard: _differences(spec, source, {task: counts[task][shard].cardinality for task in spec.tasks})
+        shard: _differences(spec, source, {task: counts[task][shard] for task in spec.tasks})
         for shard, source in examples.items()
     }
     wrong = {shard: found for shard, found in differences.items() if found}
@@ -227,9 +231,10 @@ def check_settings_of_shards(
         raise ExamplesError(message)
 
 
-def _differences(spec: PipelineSpec, source: ParquetSource, voted: dict[str, int]) -> list[str]:
-    """How a stored shard, with votes on so many classes, differs from what the pipeline.yaml says."""
+def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, VoteCounts]) -> list[str]:
+    """How a stored shard, with the counts of its votes, differs from what the pipeline.yaml says."""
     stored = Examples.from_table(source.schema.empty_table())
+    voted = {task: of_task.cardinality for task, of_task in counts.items()}
     found = []
     if stored.tasks != spec.cardinalities:
         found.append(f"gold labels of {_classes(stored.tasks)} instead of {_classes(spec.cardinalities)}")
@@ -237,6 +242,10 @@ def _differences(spec: PipelineSpec, source: ParquetSource, voted: dict[str, int
         found.append(f"votes on {_classes(voted)} instead of {_classes(spec.cardinalities)}")
     if spec.columns is not None and set(stored.features) != set(spec.columns) and source.n_rows:
         found.append(f"feature columns {list(stored.features)} instead of {spec.columns}")
+    for task, of_task in counts.items():
+        listed = spec.tasks[task].lf_columns
+        if listed is not None and list(of_task.lf_names) != listed:
+            found.append(f"LF columns {list(of_task.lf_names)} of '{task}' instead of {listed}")
     return found
 
 

@@ -36,6 +36,7 @@ from ws_pipeline.defs.yaml_text import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.file_errors import telling_file_errors
+from ws_pipeline.labeling.label_model import MIN_LFS
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.settings import Settings, nearest, parse_settings
 
@@ -63,7 +64,28 @@ class TaskSpec(Settings):
     class_balance: list[float] | None = Field(
         None, description="P(class), k positive numbers that sum to 1; default uniform."
     )
+    lf_columns: list[str] | None = Field(
+        None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
+    )
     label_model: FitConfig = Field(FitConfig(), description="Settings of the label model.")
+
+    @field_validator("lf_columns")
+    @classmethod
+    def _check_lf_columns(cls, columns: list[str] | None) -> list[str] | None:
+        """Refuse columns from which no label model can be learned."""
+        if columns is None:
+            return None
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            message = f"the columns must be different, repeated: {repeated}"
+            raise ValueError(message)
+        if ID_COLUMN in columns:
+            message = f"column '{ID_COLUMN}' holds the ids, it is no LF; leave it out"
+            raise ValueError(message)
+        if len(columns) < MIN_LFS:
+            message = f"at least {MIN_LFS} LFs are needed"
+            raise ValueError(message)
+        return columns
 
     @field_validator("label_model")
     @classmethod

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.labeling.counting import RowCounts
-from ws_pipeline.labeling.gold import count_correct
+from ws_pipeline.labeling.gold import count_correct, warn_of_gold_votes
 from ws_pipeline.labeling.lf_analysis import LFAnalysis, shares
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def lf_summary(
         One row per LF: lf, polarity (classes it votes), n_votes, coverage, overlaps, conflicts
         (shares of all examples) and, with gold, n_correct, n_incorrect, accuracy (null where the
         LF meets no gold label).
+
+    Warns
+    -----
+    GoldVotesWarning
+        An LF equals the gold labels.
     """
     row_counts = RowCounts(**{field.name: getattr(counts, field.name) for field in fields(RowCounts)})
     analysis = LFAnalysis.from_counts(row_counts, counts.lf_names)
@@ -49,6 +54,7 @@ def lf_summary(
     }
     if matrix is not None and gold is not None:
         n_correct, n_incorrect = count_correct(matrix.votes, gold)
+        warn_of_gold_votes(matrix.lf_names, matrix.votes, gold, n_correct, n_incorrect)
         judged = n_correct + n_incorrect
         columns |= {
             "n_correct": pa.array(n_correct),

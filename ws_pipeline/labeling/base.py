@@ -14,12 +14,13 @@ from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.analysis.predictions import TieBreakPolicy
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.files import FileFormat, PathLike, atomic_write, read_stamped, stamp
+from ws_pipeline.labeling.gold import read_gold
 from ws_pipeline.labeling.label_matrix import (
     ABSTAIN,
     LabelMatrix,
     check_cardinality,
 )
-from ws_pipeline.labeling.vote_forms import read_votes
+from ws_pipeline.labeling.vote_forms import VoteForm, covered_rows, read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
 """What a model keeps in its file: a header of JSON values, and arrays by name."""
-
-_CHUNK_ROWS = 2**16
 
 
 class BaseLabeler(ABC):
@@ -87,10 +86,11 @@ class BaseLabeler(ABC):
         numpy.ndarray or (numpy.ndarray, numpy.ndarray)
             Labels ``[n]``, and with ``return_probs`` the probabilities ``[n, k]``.
         """
-        probs = self.predict_proba(L)
+        form: Any = read_votes(L, self.cardinality)  # once, not for each of the two
+        probs = self.predict_proba(form)
         labels = probs_to_preds(probs, tie_break_policy)
         if tie_break_policy == "abstain":
-            labels[~self._covered(L)] = ABSTAIN
+            labels[~self._covered(form)] = ABSTAIN
         return (labels, probs) if return_probs else labels
 
     def score(
@@ -109,7 +109,8 @@ class BaseLabeler(ABC):
         L
             ``[n, m]`` votes in {-1, 0, .., k-1}.
         Y
-            ``[n]`` gold labels, -1 where unknown.
+            ``[n]`` gold labels, -1 where unknown, in the order of the examples of ``L``; or a dict of them
+            by example id, if ``L`` has ids.
         metrics
             Names of metrics, see :func:`ws_pipeline.analysis.metric_score`.
         tie_break_policy
@@ -120,8 +121,9 @@ class BaseLabeler(ABC):
         dict
             Metric name to value.
         """
-        golds = np.asarray(Y)
-        labels, probs = self.predict(L, return_probs=True, tie_break_policy=tie_break_policy)
+        form: Any = read_votes(L, self.cardinality)
+        golds = read_gold(Y, form.example_ids, name="Y")
+        labels, probs = self.predict(form, return_probs=True, tie_break_policy=tie_break_policy)
         if golds.shape != labels.shape:
             message = f"Y must have shape {labels.shape}, one gold label per row of L, got {golds.shape}"
             raise LabelMatrixError(message)
@@ -185,13 +187,6 @@ class BaseLabeler(ABC):
         """Become what :meth:`_state` described."""
         self.cardinality = int(header["cardinality"])
 
-    def _covered(self, L: Any) -> npt.NDArray[np.bool_]:
+    def _covered(self, form: VoteForm) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples with at least one vote."""
-        votes = read_votes(L).votes
-        if not isinstance(votes, np.ndarray):
-            return np.asarray(np.diff(votes.indptr) > 0)
-        covered = np.zeros(len(votes), dtype=bool)
-        for start in range(0, len(votes), _CHUNK_ROWS):
-            rows = slice(start, start + _CHUNK_ROWS)
-            covered[rows] = (votes[rows] != ABSTAIN).any(axis=1)
-        return covered
+        return covered_rows(form)

@@ -12,7 +12,7 @@ from ws_pipeline.files import FileFormat
 from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import check_distribution
 from ws_pipeline.labeling.counting import lf_major_chunks
-from ws_pipeline.labeling.vote_forms import read_votes
+from ws_pipeline.labeling.vote_forms import VoteForm, read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -45,7 +45,7 @@ class MajorityLabelVoter(BaseLabeler):
         numpy.ndarray
             ``[n, k]``; uniform for examples without votes.
         """
-        votes = read_votes(L).votes
+        votes = read_votes(L, self.cardinality).votes
         probs = np.empty((votes.shape[0], self.cardinality))
         start = 0
         for chunk, n_rows in lf_major_chunks(votes, self.cardinality):
@@ -63,8 +63,8 @@ def _n_examples(L: LabelMatrix | ArrayLike) -> int:
 class VoteBlindLabeler(BaseLabeler):
     """Labels every example, whether it has votes or not."""
 
-    def _covered(self, L: Any) -> npt.NDArray[np.bool_]:
-        return np.ones(_n_examples(L), dtype=np.bool_)
+    def _covered(self, form: VoteForm) -> npt.NDArray[np.bool_]:
+        return np.ones(form.votes.shape[0], dtype=np.bool_)
 
 
 class MajorityClassVoter(VoteBlindLabeler):

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.arrays import as_array, in_order
 from ws_pipeline.errors import ClassBalanceError
+from ws_pipeline.labeling.gold import gold_numbers
 from ws_pipeline.labeling.label_matrix import ABSTAIN
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +25,7 @@ def validate_class_balance(class_balance: Any, cardinality: int) -> Floats:
     ClassBalanceError
         Not k entries, not all positive, or a sum that is not 1 (to 1e-6).
     """
-    balance = np.asarray(class_balance, dtype=np.float64)
+    balance = _as_shares(class_balance, cardinality)
     if balance.shape != (cardinality,):
         message = (
             f"class_balance has {balance.size} entries. Does not match LabelModel cardinality {cardinality}."
@@ -41,7 +43,7 @@ def check_distribution(balance: Any, cardinality: int) -> Floats:
     ClassBalanceError
         Not k entries, a negative or non-finite one, or a sum that is not 1 (to 1e-6).
     """
-    shares = np.array(balance, dtype=np.float64)
+    shares = _as_shares(balance, cardinality).copy()
     if shares.shape != (cardinality,):
         message = (
             f"class_balance has {shares.size} entries. Does not match cardinality {cardinality}: "
@@ -60,15 +62,27 @@ def check_distribution(balance: Any, cardinality: int) -> Floats:
     return shares
 
 
+def _as_shares(class_balance: Any, cardinality: int) -> Floats:
+    """Shares as floats; those of a dict or a Series, such as of ``value_counts``, go by class."""
+    ordered = in_order(
+        class_balance, range(cardinality), "class_balance", of="class", error=ClassBalanceError
+    )
+    shares = as_array(ordered, "class_balance", error=ClassBalanceError)
+    if shares.dtype.kind not in "iuf":
+        message = f"class_balance must be {cardinality} numbers, got {class_balance!r}"
+        raise ClassBalanceError(message)
+    return shares.astype(np.float64)
+
+
 def class_balance_from_gold(gold: Any, cardinality: int) -> Floats:
-    """Share of each class among gold labels ``[n]``, -1 (unknown) ignored.
+    """Share of each class among gold labels ``[n]``, unknown ones (-1, or missing in a Series) ignored.
 
     Raises
     ------
     ClassBalanceError
         Labels out of range, none known, or a class that does not occur.
     """
-    labels = np.asarray(gold).ravel()
+    labels = gold_numbers(gold, "Y_dev", error=ClassBalanceError).ravel()
     if labels.dtype.kind not in "iuf":
         message = f"Y_dev must hold integers from -1 (unknown) to {cardinality - 1}, got dtype {labels.dtype}"
         raise ClassBalanceError(message)

@@ -2,41 +2,67 @@
 
 Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or -1 for abstain.
 Everything is validated here, once, at the border; the rest of the package trusts a
-:class:`LabelMatrix`.  Start reading at :func:`validate_votes` and :meth:`LabelMatrix.from_parquet`.
+:class:`LabelMatrix`.  Start reading at :meth:`LabelMatrix.from_parquet`; the rules are in
+:mod:`.vote_checks`, which columns of a table are votes in :mod:`.vote_columns`.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ws_pipeline.errors import ExampleIdError, LabelMatrixError, VoteTypeError
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError
 from ws_pipeline.example_ids import (
     ID_COLUMN,
     Ids,
     check_disjoint,
+    check_same_spelling,
+    concatenate_ids,
     ids_from_table,
     ids_to_array,
-    is_pandas_index,
     validate_ids,
 )
 from ws_pipeline.files import PathLike, read_parquet
+from ws_pipeline.labeling.vote_checks import (
+    ABSTAIN,
+    Votes,
+    as_vote_array,
+    check_cardinality,
+    check_names,
+    check_range,
+    check_same_cardinality,
+    check_same_lfs,
+    default_lf_names,
+    validate_votes,
+    votes_dtype,
+)
+from ws_pipeline.labeling.vote_columns import find_lf_columns, votes_of_columns
+from ws_pipeline.labeling.vote_forms import dense_votes, read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-ABSTAIN = -1
-_CHECK_ROWS = 2**14  # validated and converted at a time, so that nothing large is copied twice
-_CARDINALITY_KEY = b"ws_pipeline.cardinality"
+__all__ = [
+    "ABSTAIN",
+    "LabelMatrix",
+    "Votes",
+    "as_vote_array",
+    "check_cardinality",
+    "check_range",
+    "check_same_cardinality",
+    "check_same_lfs",
+    "default_lf_names",
+    "validate_votes",
+    "votes_dtype",
+]
 
-Votes = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+_CARDINALITY_KEY = b"ws_pipeline.cardinality"
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -47,13 +73,14 @@ class LabelMatrix:
     ----------
     votes
         ``[n, m]`` array with values in {-1, 0, .., k-1}; any integer dtype, or floats with
-        integer values.  Kept as a read-only int8 array (int16 from 129 classes on).
+        integer values; or any other form that :mod:`ws_pipeline.labeling.vote_forms` reads.  Kept as a
+        read-only int8 array (int16 from 129 classes on).
     cardinality
         Number of classes k, at least 2.
     example_ids
-        ``[n]`` integers or strings, unique.  Default: 0..n-1.
+        ``[n]`` integers or strings, unique.  Default: those of ``votes`` where it has any, else 0..n-1.
     lf_names
-        m unique names.  Default: ``lf_0``, ``lf_1``, ...
+        m unique names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
 
     Raises
     ------
@@ -82,18 +109,15 @@ class LabelMatrix:
         lf_names: Sequence[str] | None = None,
     ) -> None:
         check_cardinality(cardinality)
-        raw = np.asarray(votes)
-        check_two_dimensional(raw)
-        ids = np.arange(len(raw)) if example_ids is None else validate_ids(example_ids)
+        form = read_votes(votes, cardinality)
+        raw = dense_votes(form)
+        known_ids = form.example_ids if example_ids is None else example_ids
+        ids = np.arange(len(raw)) if known_ids is None else validate_ids(known_ids)
         if len(ids) != len(raw):
             message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
             raise LabelMatrixError(message)
-        names = (
-            default_lf_names(raw.shape[1] if raw.ndim == 2 else 0)
-            if lf_names is None
-            else tuple(map(str, lf_names))
-        )
-        _check_names(names, raw.shape[1])
+        names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
+        check_names(names, raw.shape[1])
         checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
         checked.flags.writeable = False
         ids.flags.writeable = False
@@ -154,7 +178,8 @@ class LabelMatrix:
         LabelMatrixError
             There are votes for an example that is not among ``example_ids``.
         ExampleIdError
-            One has integer ids, the other strings.
+            One has integer ids, the other strings; or an id differs from one of ``example_ids`` only in
+            its Unicode form or in blanks around it.
         """
         if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
             message = (
@@ -170,6 +195,7 @@ class LabelMatrix:
         else:
             rows, known = np.zeros(len(self), dtype=np.intp), np.zeros(len(self), dtype=bool)
         if not known.all():
+            check_same_spelling(self.example_ids, example_ids, where=where)
             unknown = self.example_ids[~known]
             message = (
                 f"{where}: {len(unknown)} vote row(s) are for unknown examples, the first: {unknown[0]}; "
@@ -202,7 +228,7 @@ class LabelMatrix:
         return cls(
             np.concatenate([shard.votes for shard in shards.values()]),
             first.cardinality,
-            np.concatenate([shard.example_ids for shard in shards.values()]),
+            concatenate_ids([shard.example_ids for shard in shards.values()]),
             first.lf_names,
         )
 
@@ -216,41 +242,65 @@ class LabelMatrix:
 
     @classmethod
     def from_table(
-        cls, table: pa.Table, cardinality: int | None = None, *, where: str = "label matrix"
+        cls,
+        table: Any,
+        cardinality: int | None = None,
+        *,
+        lf_columns: Sequence[str] | None = None,
+        tasks: Collection[str] = (),
+        where: str = "label matrix",
     ) -> LabelMatrix:
         """Decode the table of :meth:`to_table`, or one of the same columns from elsewhere.
 
         Parameters
         ----------
         table
-            Column ``example_id`` (integers or strings) and one integer column per LF, in which
-            null and -1 mean abstain.  Integer-valued floats are accepted, since pandas writes
-            integers with gaps so.
+            Column ``example_id`` (integers or strings) and one column per LF of whole numbers in which
+            null, NaN and -1 mean abstain.
         cardinality
-            Number of classes.  Default: what :meth:`to_table` stored.
+            Number of classes.  Default: what :meth:`to_table` stored, in whose table every column is an LF.
+        lf_columns
+            The columns that are LFs, in the order that they are to have.  Default: all but ``example_id``.
+        tasks
+            Names of the tasks; a column of such a name holds gold labels, and is no LF.
         where
             Name of the source; opens every error message.
+
+        Raises
+        ------
+        LabelMatrixError
+            A column is no LF by its name, has no votes in it, or is listed but not there.
+        ExampleIdError
+            Ids that are missing, null or repeated.
+
+        Warns
+        -----
+        LeftOutColumnWarning
+            A column is the index of a pandas frame.
         """
         ids = ids_from_table(table, where=where)
         if cardinality is None:
-            stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
-            if stored is None:
-                message = f"{where}: the number of classes is not stored in the table, pass cardinality"
-                raise LabelMatrixError(message)
-            cardinality = int(stored)
-        names = tuple(name for name in table.column_names if _is_lf(name))
-        votes = np.empty((table.num_rows, len(names)), dtype=votes_dtype(cardinality), order="F")
-        lf_columns = [table.column(i) for i, name in enumerate(table.column_names) if _is_lf(name)]
-        for index, (name, column) in enumerate(zip(names, lf_columns, strict=True)):
-            votes[:, index] = _votes_from_column(column, name, ids, cardinality, where)
+            cardinality = _stored_cardinality(table, where)
+            names = tuple(name for name in table.column_names if name != ID_COLUMN)
+            names = names if lf_columns is None else find_lf_columns(table, listed=lf_columns, where=where)
+        else:
+            names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
+        votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids)
         try:
             return cls(votes, cardinality, ids, names)
         except LabelMatrixError as error:
             raise LabelMatrixError(f"{where}: {error}") from None
 
     @classmethod
-    def from_parquet(cls, path: PathLike, cardinality: int | None = None) -> LabelMatrix:
-        """Read a shard of votes from a Parquet file (local path or any fsspec URL).
+    def from_parquet(
+        cls,
+        path: PathLike,
+        cardinality: int | None = None,
+        *,
+        lf_columns: Sequence[str] | None = None,
+        tasks: Collection[str] = (),
+    ) -> LabelMatrix:
+        """Read a shard of votes from a Parquet file (local path or any fsspec URL); see :meth:`from_table`.
 
         Raises
         ------
@@ -259,173 +309,13 @@ class LabelMatrix:
         FileFormatError
             The file is truncated or not Parquet.
         """
-        return cls.from_table(read_parquet(path), cardinality, where=str(path))
+        table = read_parquet(path)
+        return cls.from_table(table, cardinality, lf_columns=lf_columns, tasks=tasks, where=str(path))
 
 
-def validate_votes(
-    votes: Any,
-    cardinality: int,
-    *,
-    lf_names: Sequence[str] | None = None,
-    example_ids: npt.NDArray[Any] | None = None,
-) -> Votes:
-    """Return ``votes`` as an ``[n, m]`` array of the smallest dtype, or say which vote is wrong.
-
-    Raises
-    ------
-    LabelMatrixError
-        Not two-dimensional, not integers, NaN, below -1 or not below ``cardinality``.
-    """
-    array = as_vote_array(votes)
-    checked: Votes = np.empty(array.shape, dtype=votes_dtype(cardinality))  # type: ignore[assignment]
-    for start in range(0, len(array), _CHECK_ROWS):
-        part = array[start : start + _CHECK_ROWS]
-        check_range(part, cardinality, first_row=start, lf_names=lf_names, example_ids=example_ids)
-        np.copyto(checked[start : start + _CHECK_ROWS], part, casting="unsafe")
-    return checked
-
-
-def as_vote_array(votes: Any) -> npt.NDArray[Any]:
-    """View ``votes`` as an array ``[n, m]`` of numbers, whose values are not looked at yet.
-
-    Raises
-    ------
-    LabelMatrixError
-        Not two-dimensional, or neither integers nor floats.
-    """
-    array = np.asarray(votes)
-    check_two_dimensional(array)
-    if array.dtype.kind not in "iuf":
-        message = (
-            f"votes must be integers (-1 = abstain), got dtype {array.dtype}; "
-            "convert with L.astype(int) after mapping class names to 0..k-1"
-        )
-        raise VoteTypeError(message)
-    return array
-
-
-def check_two_dimensional(votes: npt.NDArray[Any]) -> None:
-    """Refuse votes that are not ``[n, m]``."""
-    if votes.ndim != 2:
-        message = f"the label matrix must have shape [n, m], got {votes.ndim} dimension(s): {votes.shape}"
+def _stored_cardinality(table: pa.Table, where: str) -> int:
+    stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
+    if stored is None:
+        message = f"{where}: the number of classes is not stored in the table, pass cardinality"
         raise LabelMatrixError(message)
-
-
-def check_range(
-    part: npt.NDArray[Any],
-    cardinality: int,
-    *,
-    first_row: int = 0,
-    lf_names: Sequence[str] | None = None,
-    example_ids: npt.NDArray[Any] | None = None,
-) -> None:
-    """Refuse the first vote, row by row, that is not an integer in -1..k-1.
-
-    Parameters
-    ----------
-    part
-        Rows of the label matrix.
-    cardinality
-        Number of classes k.
-    first_row
-        Position of the first of them in the whole.
-    lf_names, example_ids
-        Of the whole label matrix, for the message.
-    """
-    if part.size == 0:
-        return
-    low, high = part.min(), part.max()
-    finite = np.isfinite(low) and np.isfinite(high)
-    whole = part.dtype.kind != "f" or (finite and not np.any(part != np.floor(part)))
-    if whole and low >= ABSTAIN and high < cardinality:
-        return
-    wrong = ~((part >= ABSTAIN) & (part < cardinality))
-    if part.dtype.kind == "f":
-        wrong |= part != np.floor(part)
-    row, lf = map(int, np.argwhere(wrong)[0])
-    name = lf_names[lf] if lf_names is not None and lf < len(lf_names) else f"lf_{lf}"
-    example = first_row + row if example_ids is None else example_ids[first_row + row]
-    message = (
-        f"LF '{name}' votes {part[row, lf]} on example {example!s}, expected an integer from -1 (abstain) "
-        f"to {cardinality - 1} (cardinality={cardinality})"
-    )
-    raise LabelMatrixError(message)
-
-
-def _is_lf(column_name: str) -> bool:
-    return column_name != ID_COLUMN and not is_pandas_index(column_name)
-
-
-def _votes_from_column(
-    column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], cardinality: int, where: str
-) -> npt.NDArray[Any]:
-    """One LF's votes from an Arrow column, checked before the cast to int8 could wrap them."""
-    if pa.types.is_null(column.type):
-        return np.full(len(column), ABSTAIN, dtype=votes_dtype(cardinality))
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        message = (
-            f"{where}: column '{name}' has type {column.type}, expected integers (null or -1 = abstain); "
-            "map class names to 0..k-1 first"
-        )
-        raise LabelMatrixError(message)
-    missing = pc.is_null(column, nan_is_null=True)
-    present = pc.if_else(missing, pa.scalar(0, column.type), column)  # 0, since -1 is no unsigned integer
-    try:
-        votes = validate_votes(present.to_numpy()[:, None], cardinality, lf_names=[name], example_ids=ids)
-    except LabelMatrixError as error:
-        raise LabelMatrixError(f"{where}: {error}") from None
-    votes[missing.to_numpy()] = ABSTAIN
-    return votes[:, 0]
-
-
-def check_cardinality(cardinality: int) -> None:
-    """Refuse a number of classes below 2 or beyond int16."""
-    if not 2 <= cardinality <= np.iinfo(np.int16).max:
-        message = f"cardinality must be from 2 to {np.iinfo(np.int16).max}, got {cardinality}"
-        raise LabelMatrixError(message)
-
-
-def check_same_lfs(name: str, lfs: Sequence[str], other_name: str, other_lfs: Sequence[str]) -> None:
-    """Refuse two shards whose LF columns differ; name what is missing and what is extra."""
-    if tuple(lfs) == tuple(other_lfs):
-        return
-    missing = [lf for lf in lfs if lf not in other_lfs]
-    extra = [lf for lf in other_lfs if lf not in lfs]
-    difference = f"missing {missing}, extra {extra}" if missing or extra else "same names in another order"
-    message = (
-        f"the LF columns of shard '{other_name}' differ from those of shard '{name}': {difference}; "
-        "apply the same labeling functions, in the same order, to every shard"
-    )
-    raise LabelMatrixError(message)
-
-
-def check_same_cardinality(name: str, cardinality: int, other_name: str, other_cardinality: int) -> None:
-    """Refuse two shards that were read with different numbers of classes."""
-    if cardinality != other_cardinality:
-        message = (
-            f"shard '{name}' has {cardinality} classes, but shard '{other_name}' has {other_cardinality}"
-        )
-        raise LabelMatrixError(message)
-
-
-def votes_dtype(cardinality: int) -> type[np.int8 | np.int16]:
-    """Smallest dtype that holds -1..k-1."""
-    return np.int8 if cardinality <= 128 else np.int16
-
-
-def default_lf_names(n_lfs: int) -> tuple[str, ...]:
-    """Names for labeling functions that have none."""
-    return tuple(f"lf_{index}" for index in range(n_lfs))
-
-
-def _check_names(names: tuple[str, ...], n_lfs: int) -> None:
-    if len(names) != n_lfs:
-        message = f"lf_names has {len(names)} entries, but votes has {n_lfs} columns"
-        raise LabelMatrixError(message)
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        message = f"LF names must be unique, repeated: {repeated}"
-        raise LabelMatrixError(message)
-    if ID_COLUMN in names:
-        message = f"an LF cannot be named '{ID_COLUMN}', which is the column of the example ids"
-        raise LabelMatrixError(message)
+    return int(stored)

@@ -27,7 +27,7 @@ from ws_pipeline.errors import (
 from ws_pipeline.files import FileFormat
 from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import class_balance_from_gold, validate_class_balance
-from ws_pipeline.labeling.label_matrix import LabelMatrix, check_same_lfs, default_lf_names
+from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.matrix_completion import (
     EpochRecord,
     FitConfig,
@@ -37,7 +37,7 @@ from ws_pipeline.labeling.matrix_completion import (
 )
 from ws_pipeline.labeling.posterior import class_probabilities
 from ws_pipeline.labeling.vote_counts import VoteCounts
-from ws_pipeline.labeling.vote_forms import read_votes
+from ws_pipeline.labeling.vote_forms import align_lfs, read_votes
 from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.settings import parse_settings
 
@@ -134,7 +134,7 @@ class LabelModel(BaseLabeler):
         ----------
         L_train
             ``[n, m]`` votes in {-1, 0, .., k-1} (any integer dtype, or floats with integer values), a
-            :class:`LabelMatrix`, a scipy sparse array, a table of triples (see
+            :class:`LabelMatrix`, a frame with a column per LF, a scipy sparse array, a table of triples (see
             :mod:`ws_pipeline.labeling.vote_forms`), or :class:`VoteCounts`.  At least 3 LFs.
         Y_dev
             Gold labels of some examples, -1 where unknown, from which to take the class balance.
@@ -268,7 +268,9 @@ class LabelModel(BaseLabeler):
         Parameters
         ----------
         L
-            ``[n, m]`` votes in {-1, 0, .., k-1}.
+            ``[n, m]`` votes in {-1, 0, .., k-1}, in any form that :meth:`fit` takes but counts.  Where LFs
+            have names, here and in the fit, they are matched by name; in triples an absent LF abstains, and
+            the rows are those of the examples in the order of their first triples.
 
         Returns
         -------
@@ -276,16 +278,11 @@ class LabelModel(BaseLabeler):
             ``[n, k]``, rows sum to 1.
         """
         self._check_fitted()
-        votes, names = read_votes(L)
-        if len(names) != len(self.lf_names):
-            message = f"L has {len(names)} columns, but the model was fitted on {len(self.lf_names)} LFs"
-            raise LabelMatrixError(message)
-        if default_lf_names(len(names)) not in (names, self.lf_names):
-            check_same_lfs("the model", self.lf_names, "L", names)
+        form = align_lfs(read_votes(L, self.cardinality), self.lf_names)
         k = self.cardinality
         log_likelihood = np.zeros((len(self.lf_names), k + 1, k))
         log_likelihood[:, 1:] = np.log(self.mu).reshape(-1, k, k)
-        return class_probabilities(votes, log_likelihood, self.class_balance)
+        return class_probabilities(form.votes, log_likelihood, self.class_balance)
 
     def get_conditional_probs(self) -> Floats:
         """Return P(vote | class) of every LF.

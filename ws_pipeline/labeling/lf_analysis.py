@@ -15,15 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.arrays import in_order
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.counting import Counts, RowCounts, count_rows
-from ws_pipeline.labeling.gold import count_correct, count_joint
-from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, validate_votes
+from ws_pipeline.labeling.gold import check_gold, count_correct, count_joint, warn_of_gold_votes
+from ws_pipeline.labeling.label_matrix import LabelMatrix
+from ws_pipeline.labeling.vote_checks import (
+    ABSTAIN,
+    MAX_CARDINALITY,
+    Votes,
+    default_lf_names,
+    validate_votes,
+)
+from ws_pipeline.labeling.vote_forms import VoteForm, align_lfs, dense_votes, read_votes
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from ws_pipeline.example_ids import Ids
     from ws_pipeline.labeling.lf import LabelingFunction
 
 Floats = npt.NDArray[np.float64]
@@ -37,10 +47,11 @@ class LFAnalysis:
     Parameters
     ----------
     L
-        ``[n, m]`` votes, -1 = abstain, or a :class:`LabelMatrix`.
+        ``[n, m]`` votes, -1 = abstain, a :class:`LabelMatrix`, or any other form that
+        :mod:`ws_pipeline.labeling.vote_forms` reads.
     lfs
-        The m labeling functions, for their names.  Default: the names in the label matrix; an array has
-        none.
+        The m labeling functions, for their names; votes that have names are matched to them.  Default: the
+        names that the votes have; an array has none.
 
     Raises
     ------
@@ -68,15 +79,15 @@ class LFAnalysis:
     counts: RowCounts
     lf_names: tuple[str, ...] | None
     _votes: Votes | None
+    _example_ids: Ids | None
 
     def __init__(self, L: LabelMatrix | ArrayLike, lfs: Sequence[LabelingFunction] | None = None) -> None:
-        names = None if lfs is None else tuple(lf.name for lf in lfs)
-        if isinstance(L, LabelMatrix):
-            votes, cardinality = L.votes, L.cardinality
-            names = L.lf_names if names is None else names
-        else:
-            votes, cardinality = checked_votes(L, names)
-        self._set(count_rows(votes, cardinality), names, votes)
+        given = None if lfs is None else tuple(lf.name for lf in lfs)
+        form, cardinality = checked_votes(L, given)
+        has_names = isinstance(L, LabelMatrix) or form.lf_names != default_lf_names(len(form.lf_names))
+        votes: Any = form.votes
+        names = given if given is not None else form.lf_names if has_names else None
+        self._set(count_rows(votes, cardinality), names, votes, form.example_ids)
 
     @classmethod
     def from_counts(cls, counts: RowCounts, lf_names: Sequence[str] | None = None) -> LFAnalysis:
@@ -95,15 +106,18 @@ class LFAnalysis:
             Without votes: what takes gold labels raises an error.
         """
         analysis = cls.__new__(cls)
-        analysis._set(counts, None if lf_names is None else tuple(lf_names), None)  # noqa: SLF001  its own
+        names = None if lf_names is None else tuple(lf_names)
+        analysis._set(counts, names, None, None)  # noqa: SLF001  its own
         return analysis
 
-    def _set(self, counts: RowCounts, names: tuple[str, ...] | None, votes: Votes | None) -> None:
+    def _set(
+        self, counts: RowCounts, names: tuple[str, ...] | None, votes: Votes | None, example_ids: Ids | None
+    ) -> None:
         n_lfs = len(counts.class_counts)
         if names is not None and len(names) != n_lfs:
             message = f"Number of LFs ({len(names)}) and number of LF matrix columns ({n_lfs}) are different"
             raise LabelMatrixError(message)
-        self.counts, self.lf_names, self._votes = counts, names, votes
+        self.counts, self.lf_names, self._votes, self._example_ids = counts, names, votes, example_ids
 
     @property
     def L(self) -> Votes:  # noqa: N802
@@ -185,7 +199,7 @@ class LFAnalysis:
         InvalidInputError
             Gold labels that are no integers from -1 on, or not n.
         """
-        n_correct, n_incorrect = count_correct(self.L, Y)
+        n_correct, n_incorrect = count_correct(self.L, self._gold(Y))
         return shares(n_correct, n_correct + n_incorrect)
 
     def lf_empirical_probs(self, Y: ArrayLike, k: int) -> Floats:
@@ -209,7 +223,7 @@ class LFAnalysis:
         InvalidInputError
             Gold labels as above, or a vote or gold label that is not below k.
         """
-        joint, n_gold = count_joint(self.L, Y, k)
+        joint, n_gold = count_joint(self.L, self._gold(Y), k)
         tables: Floats = np.full(joint.shape, np.nan)
         np.divide(joint, n_gold, out=tables, where=n_gold > 0)
         return tables
@@ -222,7 +236,8 @@ class LFAnalysis:
         Y
             Gold labels ``[n]`` or ``[n, 1]``, -1 = unknown; for the columns Correct, Incorrect, Emp. Acc.
         est_weights
-            ``[m]`` learned weights, for the column Learned Weight; a Series is matched by LF name.
+            ``[m]`` learned weights, for the column Learned Weight; a Series or a dict with the LFs' names is
+            matched by name.
 
         Returns
         -------
@@ -234,6 +249,11 @@ class LFAnalysis:
         ------
         InvalidInputError
             Gold labels or weights that do not fit.
+
+        Warns
+        -----
+        GoldVotesWarning
+            An LF equals the gold labels wherever both are known.
         """
         import pandas as pd
 
@@ -245,33 +265,56 @@ class LFAnalysis:
         columns["Overlaps"] = self.lf_overlaps()
         columns["Conflicts"] = self.lf_conflicts()
         if Y is not None:
-            columns["Correct"], columns["Incorrect"] = count_correct(self.L, Y)
-            columns["Emp. Acc."] = self.lf_empirical_accuracies(Y)
+            gold = self._gold(Y)
+            correct, incorrect = count_correct(self.L, gold)
+            warn_of_gold_votes(list(map(str, index)), self.L, gold, correct, incorrect)
+            columns["Correct"], columns["Incorrect"] = correct, incorrect
+            columns["Emp. Acc."] = shares(correct, correct + incorrect)
         if est_weights is not None:
-            if np.shape(est_weights) != (m,):
-                message = f"est_weights must have shape [{m}], got {list(np.shape(est_weights))}"
+            weights = in_order(est_weights, index, "est_weights", of="LF", error=LabelMatrixError)
+            if np.shape(weights) != (m,):
+                message = f"est_weights must have shape [{m}], got {list(np.shape(weights))}"
                 raise LabelMatrixError(message)
-            columns["Learned Weight"] = pd.Series(est_weights, index=index)
+            columns["Learned Weight"] = pd.Series(weights, index=index)
         return pd.DataFrame(columns, index=index)
+
+    def _gold(self, gold: ArrayLike) -> npt.NDArray[np.int64]:
+        return check_gold(gold, len(self.L), self._example_ids)
 
     @property
     def _n_votes(self) -> Counts:
         return np.asarray(self.counts.class_counts.sum(axis=1))
 
 
-def checked_votes(L: ArrayLike, lf_names: Sequence[str] | None = None) -> tuple[Votes, int]:
-    """Validate votes ``[n, m]`` whose number of classes is not known; return them and the least it can be.
+def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[VoteForm, int]:
+    """Validate votes whose number of classes may not be known.
+
+    Parameters
+    ----------
+    L
+        ``[n, m]`` votes of any form.
+    lf_names
+        m names that the LFs are to have.  Default: their own.
+
+    Returns
+    -------
+    (VoteForm, int)
+        Dense votes, and the number of classes, or the least that it can be.
 
     Raises
     ------
     LabelMatrixError
-        Not two-dimensional, or a vote that is no integer from -1 on.
+        Not two-dimensional, a vote that is no integer from -1 on, or votes of other LFs.
     """
-    array = np.asarray(L)
-    most = np.iinfo(np.int16).max
-    highest = array.max() if array.size and array.dtype.kind in "iuf" else ABSTAIN
-    cardinality = min(max(int(highest) + 1, 2), most) if np.isfinite(highest) else most
-    return validate_votes(array, cardinality, lf_names=lf_names), cardinality
+    form = read_votes(L)
+    if lf_names is not None and (form.partial or len(lf_names) == len(form.lf_names)):
+        form = align_lfs(form, lf_names, whose="lfs")._replace(lf_names=lf_names)
+    votes = dense_votes(form)
+    if isinstance(L, LabelMatrix):
+        return form, L.cardinality
+    highest = votes.max() if votes.size else ABSTAIN
+    cardinality = min(max(int(highest) + 1, 2), MAX_CARDINALITY) if np.isfinite(highest) else MAX_CARDINALITY
+    return form._replace(votes=validate_votes(votes, cardinality, lf_names=form.lf_names)), cardinality
 
 
 def shares(counts: Counts, totals: Counts | int) -> Floats:

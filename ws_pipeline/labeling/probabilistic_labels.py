@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from ws_pipeline.analysis import probs_to_preds
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table, ids_to_array
 from ws_pipeline.labeling.base import BaseLabeler, Floats
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
+from ws_pipeline.labeling.vote_forms import covered_rows, read_votes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +38,25 @@ class ProbabilisticLabels:
     covered: npt.NDArray[np.bool_]
 
     @classmethod
-    def from_votes(cls, model: BaseLabeler, matrix: LabelMatrix) -> ProbabilisticLabels:
-        """Label the examples of ``matrix`` with a fitted label model, or with the plain vote."""
-        return cls(matrix.example_ids, model.predict_proba(matrix), matrix.covered)
+    def from_votes(cls, model: BaseLabeler, L: LabelMatrix | ArrayLike) -> ProbabilisticLabels:
+        """Label examples with a fitted label model, or with the plain vote.
+
+        Parameters
+        ----------
+        model
+            The label model.
+        L
+            ``[n, m]`` votes in any form that :mod:`ws_pipeline.labeling.vote_forms` reads.  Triples have a
+            row for each example, in the order of their first triples.
+
+        Returns
+        -------
+        ProbabilisticLabels
+            In the order of the votes, with their example ids; 0..n-1 if they have none.
+        """
+        form: Any = read_votes(L, model.cardinality)
+        ids = np.arange(form.votes.shape[0]) if form.example_ids is None else form.example_ids
+        return cls(ids, model.predict_proba(form), covered_rows(form))
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:

@@ -28,6 +28,7 @@ from ws_pipeline.labeling.label_matrix import (
     check_same_cardinality,
     check_same_lfs,
 )
+from ws_pipeline.labeling.vote_checks import check_names
 from ws_pipeline.labeling.vote_forms import read_votes
 
 _METADATA_KEY = b"ws_pipeline.vote_counts"
@@ -90,8 +91,9 @@ class VoteCounts:
             Not two-dimensional, or a vote is out of range.
         """
         check_cardinality(cardinality)
-        form = read_votes(votes)
+        form = read_votes(votes, cardinality)
         names = form.lf_names if lf_names is None else tuple(lf_names)
+        check_names(names, form.votes.shape[1])
         rows, pairs = count_votes(form.votes, cardinality)
         return cls(
             cardinality=cardinality,

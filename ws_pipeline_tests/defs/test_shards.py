@@ -260,3 +260,27 @@ def test_files_that_cannot_be_looked_at_stop_no_training(pipeline_folder, storag
     result = run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
     expected = f"the files in {pipeline_folder.root} cannot be looked at (no such host); training goes on"
     assert any(line.startswith(expected) for line in log_of(instance, result))
+
+
+def test_lf_columns_are_part_of_what_votes_are_ingested_from(pipeline_folder):
+    spec = load_spec(pipeline_folder.spec_path)
+    shape, parity = (votes_fingerprint(spec, task, "part-0") for task in ("shape", "parity"))
+    listed = edit(pipeline_folder, "- star", "- star\n    lf_columns: [lf_0, lf_1, lf_2]")
+    assert votes_fingerprint(listed, "shape", "part-0") != shape
+    assert votes_fingerprint(listed, "parity", "part-0") == parity
+    assert examples_fingerprint(listed, "part-0") == examples_fingerprint(spec, "part-0")
+    # a column of the votes that is called as the new task holds its gold labels from now on
+    more = edit(pipeline_folder, "tasks:", "tasks:\n  lf_5: {classes: [no_way, yes_way]}")
+    assert votes_fingerprint(more, "shape", "part-0") != votes_fingerprint(listed, "shape", "part-0")
+
+
+def test_other_lf_columns_are_refused_until_the_votes_are_ingested_again(pipeline_folder, storage, instance):
+    spec = load_spec(pipeline_folder.spec_path)
+    ingest_all(spec, storage, instance)
+    listed = edit(pipeline_folder, "- star", "- star\n    lf_columns: [lf_4, lf_1, lf_2]")
+    with pytest.raises(ExamplesError) as refused:
+        run(listed, storage, instance, "retrain")
+    found = "LF columns ['lf_0', 'lf_1', 'lf_2', 'lf_3', 'lf_4', 'lf_5'] of 'shape' instead of"
+    assert f"shard 'part-0' has {found} ['lf_4', 'lf_1', 'lf_2']; " in str(refused.value)
+    ingest_all(listed, storage, instance)
+    run(listed, storage, instance, "retrain", asset_selection=[dg.AssetKey(["shape", "label_model"])])

@@ -365,3 +365,23 @@ def test_every_key_is_documented(settings):
         key for key in settings.model_fields if f"`{key}`" not in section and f"{key}: " not in section
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["a", "b"], "tasks.spam.lf_columns: Value error, at least 3 LFs are needed, got ['a', 'b']"),
+        ([], "tasks.spam.lf_columns: Value error, at least 3 LFs are needed, got []"),
+        (
+            ["a", "b", "a", "c"],
+            "tasks.spam.lf_columns: Value error, the columns must be different, repeated: ['a']",
+        ),
+        (
+            ["a", "example_id", "b", "c"],
+            "tasks.spam.lf_columns: Value error, column 'example_id' holds the ids, it is no LF; leave it out",
+        ),
+    ],
+)
+def test_lf_columns_from_which_nothing_can_be_learned_are_refused(tmp_path, columns, message):
+    tasks = {"spam": {"classes": ["ham", "spam"], "lf_columns": columns}}
+    assert message in refusal(tmp_path, {"tasks": tasks})
