@@ -99,4 +99,6 @@ def _shape(row: Any) -> tuple[int, ...] | str:
 def _words(shape: tuple[int, ...] | str) -> str:
     if isinstance(shape, str):
         return "parts of different lengths"
+    if not shape:
+        return "one value that is no row"
     return f"{shape[0]} value(s)" if len(shape) == 1 else f"shape {list(shape)}"

@@ -52,6 +52,7 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         code_version="1",
     )
     def lf_summary(
+        context: dg.AssetExecutionContext,
         vote_counts: dict[str, VoteCounts],
         label_matrix: dict[str, LabelMatrix],
         examples: dict[str, Examples],
@@ -62,7 +63,8 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         """
         matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
         gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
-        table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
+        with warnings_to_log(context.log):
+            table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
         return dg.MaterializeResult(
             value=table, metadata={"n_lfs": table.num_rows, "summary": table_metadata(table)}
         )

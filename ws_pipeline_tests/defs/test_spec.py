@@ -378,7 +378,7 @@ def test_every_key_is_documented(settings):
         ),
         (
             ["a", "example_id", "b", "c"],
-            "tasks.spam.lf_columns: Value error, column 'example_id' holds the ids, it is no LF; leave it out",
+            "lf_columns: Value error, column 'example_id' holds the ids, it is no LF; leave it out",
         ),
     ],
 )
