@@ -17,7 +17,7 @@ def as_array(values: Any, name: str, *, error: type[InvalidInputError] = Invalid
     Parameters
     ----------
     values
-        An array, or anything that numpy makes one of.
+        An array, or anything that numpy makes one of.  Missing numbers of a pandas Series are NaN.
     name
         What they are called; opens the error message.
     error
@@ -29,12 +29,21 @@ def as_array(values: Any, name: str, *, error: type[InvalidInputError] = Invalid
         The rows have different lengths; names the first row that differs, and both lengths.
     """
     try:
-        return np.asarray(values)
+        return np.asarray(_numbers_of_pandas(values))
     except ValueError as broken:
         if "inhomogeneous" not in str(broken):
             raise
         message = f"{name}: {_first_odd_row(values)}; give all rows the same length"
         raise error(message) from None
+
+
+def _numbers_of_pandas(values: Any) -> Any:
+    """Numbers of pandas, some missing, that numpy may take for objects, as floats; all else as it is."""
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, np.dtype) or not type(values).__module__.startswith("pandas"):
+        return values
+    is_number = getattr(kind, "kind", "O") in "iufb" and values.isna().any()
+    return values.to_numpy(dtype=np.float64, na_value=np.nan) if is_number else values
 
 
 def in_order(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ws_pipeline.analysis.labels import as_labels
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
 
 
@@ -88,7 +89,7 @@ def get_label_instances(bucket: tuple[int, ...], x: ArrayLike, *y: ArrayLike) ->
         )
         raise InvalidInputError(message)
     columns = _label_columns(y)
-    points = np.asarray(x)
+    points = as_array(x, "x")
     n_rows = points.shape[0] if points.ndim else None
     if n_rows != len(columns[0]):
         message = (

@@ -34,6 +34,7 @@ from ws_pipeline.analysis import label_metrics, probability_metrics
 from ws_pipeline.analysis.label_metrics import AVERAGED_METRICS, BINARY_METRICS, counts_class_one, instead
 from ws_pipeline.analysis.labels import as_labels
 from ws_pipeline.analysis.probability_metrics import roc_auc
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError, MetricError, UndefinedMetricError
 from ws_pipeline.settings import nearest
 
@@ -111,7 +112,7 @@ def _to_array(metric: str, name: str, value: ArrayLike) -> NDArray[Any]:
         except InvalidInputError as error:
             message = f"metric '{metric}': {error}"
             raise MetricError(message) from None
-    array = np.asarray(value)
+    array = as_array(value, f"metric '{metric}': {name}", error=MetricError)
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         message = (
             f"metric '{metric}' needs probs as finite numbers [n, k], "
@@ -134,7 +135,7 @@ def _require_binary(metric: str, probs: ArrayLike | None, kwargs: Mapping[str, A
     The labels alone do not: those of a few rows may happen to be 0 and 1 only.
     """
     if metric in BINARY_METRICS and counts_class_one(kwargs) and probs is not None:
-        shape = np.shape(probs)
+        shape = as_array(probs, f"metric '{metric}': probs", error=MetricError).shape
         if len(shape) == 2 and shape[1] > 2:
             message = (
                 f"metric '{metric}' is for classes 0 and 1, found probs with {shape[1]} columns; "

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
 
 ABSTAIN = -1
@@ -125,7 +126,7 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
     InvalidInputError
         A prediction is not an integer in 0..k-1; an abstain (-1) has no probabilities.
     """
-    labels = np.asarray(preds)
+    labels = as_array(preds, "preds")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -145,11 +146,14 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
 
 
 def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
-    values = np.asarray(probs)
+    values = as_array(probs, "probs")
     if values.ndim != 2 or values.shape[1] < 2:
         message = f"probs must have shape [n, k] with a column per class, k >= 2, found {list(values.shape)}"
         if values.ndim == 2 and values.shape[1] == 1:
             message += "; for a probability p of class 1, the two columns are 1 - p and p"
+        raise InvalidInputError(message)
+    if values.dtype.kind not in "iufb":
+        message = f"probs must be numbers, found {values.dtype}, such as {values.flat[0]!r}"
         raise InvalidInputError(message)
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)
@@ -162,7 +166,7 @@ def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
 
 
 def _check_keys(keys: ArrayLike, n: int) -> NDArray[Any]:
-    names = np.asarray(keys)
+    names = as_array(keys, "keys")
     if names.shape != (n,):
         message = f"keys must have shape [{n}], one example id per row of probs, found {list(names.shape)}"
         raise InvalidInputError(message)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ws_pipeline.analysis.metrics import METRICS, metric_score
 from ws_pipeline.analysis.predictions import hard_labels
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import MetricError, UndefinedMetricError
 from ws_pipeline.settings import nearest
 
@@ -122,11 +123,12 @@ class Scorer:
             There are no rows, a metric cannot be computed from what was passed, or an own one gives
             no number.
         """
-        labels = np.asarray(golds)
+        labels = as_array(golds, "golds", error=MetricError)
         if len(labels) == 0:
             message = "cannot score: there are no gold labels"
             raise MetricError(message)
-        columns = [labels, *(None if values is None else np.asarray(values) for values in (preds, probs))]
+        others = {"preds": preds, "probs": probs}
+        columns = [labels, *(_given(values, name) for name, values in others.items())]
         scores: dict[str, float] = {}
         for name, function in self.metrics.items():
             try:
@@ -199,8 +201,9 @@ class Scorer:
             computed over all rows.
         """
         scores = {_OVERALL: self.score(golds, preds, probs)}
-        columns = [None if values is None else np.asarray(values) for values in (golds, preds, probs)]
-        for name, rows in _slice_rows(S, n=len(np.asarray(golds))):
+        given = {"golds": golds, "preds": preds, "probs": probs}
+        columns = [_given(values, name) for name, values in given.items()]
+        for name, rows in _slice_rows(S, n=len(as_array(golds, "golds", error=MetricError))):
             part = [None if values is None else values[rows] for values in columns]
             scores[name] = {metric: float("nan") for metric in scores[_OVERALL]}
             for metric, function in self.metrics.items():
@@ -210,6 +213,10 @@ class Scorer:
         import pandas as pd
 
         return pd.DataFrame.from_dict(scores, orient="index")
+
+
+def _given(values: ArrayLike | None, name: str) -> NDArray[Any] | None:
+    return None if values is None else as_array(values, name, error=MetricError)
 
 
 def _score_if_defined(metric: str, function: CustomMetric, columns: list[Any]) -> Mapping[str, float]:
@@ -239,7 +246,7 @@ def _slice_rows(slices: Slices, *, n: int) -> Iterator[tuple[str, NDArray[np.boo
         message = "S must be a record array with one field per slice, or a mapping from slice name to column"
         raise MetricError(message)
     for name in names:
-        column = np.asarray(slices[name])
+        column = as_array(slices[name], f"slice '{name}'", error=MetricError)
         if name == _OVERALL or column.shape != (n,):
             found = f"'{name}' of shape {list(column.shape)}"
             message = f"a slice must have {n} rows and another name than '{_OVERALL}', found {found}"

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ws_pipeline.arrays import in_order
 from ws_pipeline.errors import (
     ConvergenceWarning,
     DegenerateWeightsWarning,
@@ -139,7 +140,8 @@ class LabelModel(BaseLabeler):
         Y_dev
             Gold labels of some examples, -1 where unknown, from which to take the class balance.
         class_balance
-            P(class), k positive numbers that sum to 1.  Default: from ``Y_dev``, else uniform.
+            P(class), k positive numbers that sum to 1; those of a dict or a Series go by class.  Default:
+            from ``Y_dev``, else uniform.
         progress_bar
             Show a progress bar.
         n_epochs
@@ -153,7 +155,8 @@ class LabelModel(BaseLabeler):
         lr_scheduler
             "constant", "linear", "exponential" or "step".
         prec_init
-            Assumed precision of the LFs at the start, in (0, 1]: one value, or ``[m]``.
+            Assumed precision of the LFs at the start, in (0, 1]: one value, or ``[m]``; those of a dict or a
+            Series go by the LFs' names.
         seed
             Seed of the random scalar that the initial mu is multiplied by.
         log_freq
@@ -197,6 +200,9 @@ class LabelModel(BaseLabeler):
         DegenerateWeightsWarning
             All LFs have the same weight while most of mu lies at the clamp; mu_eps is likely too high.
         """
+        named = isinstance(L_train, LabelMatrix | VoteCounts)
+        votes: Any = L_train if named else read_votes(L_train, self.cardinality)
+        prec_init = in_order(prec_init, votes.lf_names, "prec_init", of="LF", error=SettingsError)
         settings = {
             "n_epochs": n_epochs,
             "lr": lr,
@@ -215,7 +221,7 @@ class LabelModel(BaseLabeler):
         config = parse_settings(FitConfig, settings, where="LabelModel.fit")
         if class_balance is None and Y_dev is not None:
             class_balance = class_balance_from_gold(Y_dev, self.cardinality)
-        counts = _count(L_train, self.cardinality)
+        counts = _count(votes, self.cardinality)
         return self.fit_counts(counts, config, class_balance=class_balance, progress_bar=progress_bar)
 
     def fit_counts(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
 from ws_pipeline.labeling.class_balance import check_distribution
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, check_cardinality, votes_dtype
@@ -154,7 +155,11 @@ def _draw_votes(tables: Floats, labels: Labels, rng: np.random.Generator) -> Vot
 
 def _shares(values: Any, name: str, m: int | None = None) -> Floats:
     """Check numbers in [0, 1] of shape ``[m]`` (any m, and no single number, where it is not given)."""
-    shares = np.asarray(values, dtype=np.float64)
+    given = as_array(values, name)
+    if given.dtype.kind not in "iuf":
+        message = f"{name} must be numbers from 0 to 1, got {values!r}"
+        raise InvalidInputError(message)
+    shares = given.astype(np.float64)
     fits = shares.ndim == 1 if m is None else shares.shape in {(), (m,)}
     if not fits:
         message = f"{name} must have shape [{'m' if m is None else m}], got {list(shares.shape)}"
