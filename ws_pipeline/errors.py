@@ -12,7 +12,8 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   │   └── PipelineSpecError           ... in a pipeline.yaml
     │   ├── ExampleIdError                  example ids that are null, repeated or in two shards
     │   ├── LabelMatrixError                votes or LF names
-    │   │   └── VoteTypeError (TypeError)       ... votes that are no numbers
+    │   │   ├── VoteTypeError (TypeError)       ... votes that are no numbers
+    │   │   └── TooLargeError (MemoryError)     ... more of them than the memory holds
     │   ├── LabelingFunctionError           a labeling function that fails, or returns no vote
     │   ├── VoteCountsError                 counts that do not belong together
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
@@ -78,6 +79,10 @@ class LabelMatrixError(InvalidInputError):
 
 class VoteTypeError(LabelMatrixError, TypeError):
     """Votes that are no numbers, such as names of classes."""
+
+
+class TooLargeError(LabelMatrixError, MemoryError):
+    """What was asked for needs more memory than there is; nothing of it has been allocated."""
 
 
 class LabelingFunctionError(InvalidInputError):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.labeling.counting import RowCounts
 from ws_pipeline.labeling.gold import count_correct, warn_of_gold_votes
 from ws_pipeline.labeling.lf_analysis import LFAnalysis, shares
+from ws_pipeline.labeling.row_counts import RowCounts
 
 if TYPE_CHECKING:
     from ws_pipeline.labeling.label_matrix import LabelMatrix

@@ -9,6 +9,8 @@ the shape, and :func:`choose_method` estimates it per chunk:
   counted; wins with more than a few classes;
 - "sparse": a sparse product of the one-hot form with itself; wins where most LFs abstain.
 
+Where most of thousands of LFs abstain, not even a matrix of the counts is made: see :mod:`.sparse_counting`.
+
 Legend: n examples, m labeling functions (LFs), k classes, d = m*k, r rows of a chunk.
 Chunks are LF-major, ``[m, r]``, so that all of an LF's votes lie side by side.
 """
@@ -16,7 +18,7 @@ Chunks are LF-major, ``[m, r]``, so that all of an LF's votes lie side by side.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,12 +26,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.labeling.label_matrix import ABSTAIN, Votes, check_range, votes_dtype
-from ws_pipeline.labeling.threads import map_spans
+from ws_pipeline.labeling.memory import available_memory
+from ws_pipeline.labeling.pair_counts import ENTRY_BYTES, PairCounts
+from ws_pipeline.labeling.row_counts import Counts, RowCounts
+from ws_pipeline.labeling.sparse_counting import (
+    check_sparse_range,
+    count_sparse_rows,
+    count_sparse_votes,
+    sparse_parts,
+)
+from ws_pipeline.labeling.threads import map_spans, n_threads, split_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Counts = npt.NDArray[np.int64]
 Method = Literal["popcount", "bincount", "sparse"]
 
 _WORD_BITS = 64
@@ -48,39 +58,8 @@ _NS_PER_PRODUCT = 4.0  # multiply and add in a sparse product
 _NS_PER_VOTE = 40.0  # build the sparse form
 _NS_PER_CELL = 1.5  # find the votes among the abstains
 
-
-@dataclass(frozen=True, eq=False)
-class RowCounts:
-    """What is counted per labeling function and per example; adds up over shards exactly.
-
-    Parameters
-    ----------
-    n_examples, n_covered, n_overlapping, n_conflicting
-        Number of examples: all, with at least one vote, with at least two votes, with at least two
-        different votes.
-    class_counts
-        ``[m, k]`` int64: how often each LF votes each class.
-    overlap_counts, conflict_counts
-        ``[m]`` int64: number of examples on which the LF votes and another LF votes too, and votes
-        something else.
-    """
-
-    n_examples: int
-    n_covered: int
-    n_overlapping: int
-    n_conflicting: int
-    class_counts: Counts
-    overlap_counts: Counts
-    conflict_counts: Counts
-
-    def __add__(self, other: RowCounts) -> RowCounts:
-        return RowCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
-
-    @classmethod
-    def zeros(cls, n_lfs: int, cardinality: int) -> RowCounts:
-        """Counts of no examples."""
-        class_counts = np.zeros((n_lfs, cardinality), dtype=np.int64)
-        return cls(0, 0, 0, 0, class_counts, np.zeros(n_lfs, np.int64), np.zeros(n_lfs, np.int64))
+_SAMPLE_ROWS = 256  # that the estimate looks at
+_SMALL = 2**11  # d up to which a matrix [d, d] costs next to nothing
 
 
 def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCounts:
@@ -91,6 +70,10 @@ def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCoun
     LabelMatrixError
         A vote is out of range.
     """
+    if not isinstance(votes, np.ndarray) and votes.shape[1] * cardinality > _SMALL:
+        zeros = RowCounts.zeros(votes.shape[1], cardinality)
+        parts = sparse_parts(votes, cardinality)
+        return reduce(RowCounts.__add__, (count_sparse_rows(part, cardinality) for part in parts), zeros)
 
     def count_span(start: int, stop: int) -> RowCounts:
         total = RowCounts.zeros(votes.shape[1], cardinality)
@@ -106,7 +89,7 @@ def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCoun
 
 def count_votes(
     votes: npt.NDArray[Any] | csr_array, cardinality: int, *, method: Method | None = None
-) -> tuple[RowCounts, Counts]:
+) -> tuple[RowCounts, PairCounts]:
     """Count votes and pairs of votes.
 
     Parameters
@@ -121,34 +104,71 @@ def count_votes(
 
     Returns
     -------
-    (RowCounts, numpy.ndarray)
-        Counts per LF and example, and ``[d, d]`` int64: on how many examples LF i votes y and LF j
-        votes z, at ``[i*k + y, j*k + z]``.
+    (RowCounts, PairCounts)
+        Counts per LF and example, and ``[d, d]``: on how many examples LF i votes y and LF j votes z, at
+        ``[i*k + y, j*k + z]``.
 
     Raises
     ------
     LabelMatrixError
         A vote is out of range.
+    TooLargeError
+        The pairs that occur need more memory than there is.
     """
-    m = votes.shape[1]
+    if votes.shape[1] == 0:
+        return count_rows(votes, cardinality), PairCounts.zeros(0)
+    if method is None and _is_for_sparse_counting(votes, cardinality):
+        return count_sparse_votes(votes, cardinality)
+    return _count_densely(votes, cardinality, method)
+
+
+def _count_densely(
+    votes: npt.NDArray[Any] | csr_array, cardinality: int, method: Method | None
+) -> tuple[RowCounts, PairCounts]:
+    """Count pairs in a matrix ``[d, d]`` per thread."""
+    n, m = votes.shape
+    d = m * cardinality
 
     def count_span(start: int, stop: int) -> tuple[RowCounts, Counts]:
         rows = RowCounts.zeros(m, cardinality)
-        pairs = np.zeros((m * cardinality, m * cardinality), dtype=np.int64)
+        pairs = np.zeros((d, d), dtype=np.int64)
         for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
-            if m:
-                _METHODS[method or choose_method(chunk, cardinality)](chunk, cardinality, pairs)
+            _METHODS[method or choose_method(chunk, cardinality)](chunk, cardinality, pairs)
             rows += _count_chunk_rows(chunk, n_rows, np.zeros((m, cardinality), dtype=np.int64))
         return rows, pairs
 
-    (rows, pairs), *others = map_spans(count_span, votes.shape[0])
+    in_parallel = d <= _SMALL or _fits(_dense_bytes(d, len(split_rows(n, n_threads()))))
+    (rows, pairs), *others = map_spans(count_span, n) if in_parallel else [count_span(0, n)]
     for more_rows, more_pairs in others:
         rows += more_rows
         pairs += more_pairs
-    _mirror(pairs)
     class_counts = np.diagonal(pairs).reshape(m, cardinality).copy()
     counted = {f.name: getattr(rows, f.name) for f in fields(rows)} | {"class_counts": class_counts}
-    return RowCounts(**counted), pairs
+    return RowCounts(**counted), PairCounts.from_dense(pairs)
+
+
+def _is_for_sparse_counting(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> bool:
+    """Whether to list the pairs that occur: faster than filling a matrix ``[d, d]``, or that does not fit."""
+    n, m = votes.shape
+    d = m * cardinality
+    if d <= _SMALL or n == 0:
+        return False
+    if isinstance(votes, np.ndarray):
+        n_votes = (votes[:: max(1, n // _SAMPLE_ROWS)] != ABSTAIN).sum(axis=1)
+    else:
+        n_votes = np.diff(votes.indptr)
+    cheapest = _cheapest_method(n_votes, m, cardinality, n_rows=min(n, _CHUNK_ROWS))
+    return cheapest == "sparse" or not _fits(_dense_bytes(d, 1))
+
+
+def _dense_bytes(d: int, n_threads: int) -> int:
+    """Peak of counting in matrices ``[d, d]`` and of listing their entries."""
+    return 8 * d * d * n_threads + ENTRY_BYTES * d * (d + 1) // 2
+
+
+def _fits(n_bytes: int) -> bool:
+    room = available_memory()
+    return room is None or n_bytes <= room.n_bytes
 
 
 def lf_major_chunks(
@@ -192,31 +212,25 @@ def lf_major_chunks(
         else:
             chunk[:] = ABSTAIN
             part = votes[begin:behind].tocoo()
-            _check_sparse_range(part, cardinality, first_row=begin)
+            check_sparse_range(part, cardinality, first_row=begin)
             chunk[part.col, part.row] = part.data
         yield chunk, behind - begin
-
-
-def _check_sparse_range(part: Any, cardinality: int, *, first_row: int) -> None:
-    """Refuse the first stored vote that is not in 0..k-1, as :func:`check_range` words it."""
-    data = part.data
-    wrong = ~((data >= 0) & (data < cardinality) & (data == np.floor(data)))
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        cell = np.full((1, int(part.col[at]) + 1), ABSTAIN, dtype=data.dtype)
-        cell[0, -1] = data[at]
-        check_range(cell, cardinality, first_row=first_row + int(part.row[at]))
 
 
 def choose_method(chunk: Votes, cardinality: int) -> Method:
     """Estimate which way counts the pairs of a chunk ``[m, r]`` fastest."""
     m, r = chunk.shape
-    sample = (chunk[:, :: max(1, r // 256)] != ABSTAIN).sum(axis=0)
-    votes_per_row, pairs_per_row = float(sample.mean()), float((sample**2).mean())
+    n_votes = (chunk[:, :: max(1, r // _SAMPLE_ROWS)] != ABSTAIN).sum(axis=0)
+    return _cheapest_method(n_votes, m, cardinality, n_rows=r)
+
+
+def _cheapest_method(n_votes: npt.NDArray[Any], m: int, cardinality: int, *, n_rows: int) -> Method:
+    """The fastest way by the number of votes on each of some examples; in ns per example."""
+    votes_per_row, pairs_per_row = float(n_votes.mean()), float((n_votes.astype(np.int64) ** 2).mean())
     d = m * cardinality
     cost: dict[Method, float] = {
         "popcount": d * d / 2 / _WORD_BITS * _NS_PER_WORD_PAIR + d * _NS_PER_BIT,
-        "bincount": _bincount_cost(m, r, cardinality),
+        "bincount": _bincount_cost(m, n_rows, cardinality),
         "sparse": pairs_per_row * _NS_PER_PRODUCT + votes_per_row * _NS_PER_VOTE + m * _NS_PER_CELL,
     }
     return min(cost, key=lambda name: cost[name])
@@ -348,14 +362,3 @@ def _add_by_sparse_product(chunk: Votes, cardinality: int, pairs: Counts) -> Non
 
 
 _METHODS = {"popcount": _add_by_popcount, "bincount": _add_by_bincount, "sparse": _add_by_sparse_product}
-
-
-def _mirror(pairs: Counts, block: int = 512) -> None:
-    """Copy the upper triangle onto the lower one, block by block, without a second matrix."""
-    d = len(pairs)
-    for start in range(0, d, block):
-        stop = min(start + block, d)
-        pairs[stop:, start:stop] = pairs[start:stop, stop:].T
-        corner = pairs[start:stop, start:stop]
-        lower = np.tril_indices(stop - start, -1)
-        corner[lower] = corner.T[lower]

@@ -18,8 +18,8 @@ from ws_pipeline.arrays import as_array
 from ws_pipeline.arrow_types import holds_nothing, holds_numbers
 from ws_pipeline.errors import GoldVotesWarning, InvalidInputError, LabelMatrixError
 from ws_pipeline.example_ids import ID_COLUMN, Ids
-from ws_pipeline.labeling.counting import Counts
 from ws_pipeline.labeling.label_matrix import ABSTAIN, Votes
+from ws_pipeline.labeling.row_counts import Counts
 from ws_pipeline.labeling.vote_columns import numbers_of_column
 
 if TYPE_CHECKING:

@@ -32,11 +32,14 @@ from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.matrix_completion import (
     EpochRecord,
     FitConfig,
+    SparseOverlaps,
     align_columns,
     complete_matrix,
     default_mu_eps,
 )
+from ws_pipeline.labeling.memory import require_memory
 from ws_pipeline.labeling.posterior import class_probabilities
+from ws_pipeline.labeling.sparse_counting import REMEDY
 from ws_pipeline.labeling.vote_counts import VoteCounts
 from ws_pipeline.labeling.vote_forms import align_lfs, read_votes
 from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
@@ -49,6 +52,9 @@ logger = logging.getLogger(__name__)
 
 MIN_LFS = 3
 _SAME_WEIGHT = 1e-3
+
+_SMALL = 2**10  # d up to which a matrix [d, d] is the fastest form of the overlaps
+_SPARSE_BELOW = 1 / 8  # share of pairs that occur, below which a sparse product is faster than a dense one
 
 
 class LabelModel(BaseLabeler):
@@ -243,7 +249,7 @@ class LabelModel(BaseLabeler):
             if class_balance is None
             else validate_class_balance(class_balance, self.cardinality)
         )
-        overlaps = counts.pair_counts / counts.n_examples
+        overlaps = _overlaps(counts)
         mu_eps = default_mu_eps(counts.n_examples) if config.mu_eps is None else config.mu_eps
         with tqdm(total=config.n_epochs, unit="epoch", disable=not progress_bar) as progress:
 
@@ -373,6 +379,17 @@ def _count(L_train: Any, cardinality: int) -> VoteCounts:
     if isinstance(L_train, LabelMatrix):
         return VoteCounts.from_label_matrix(L_train)
     return VoteCounts.from_votes(L_train, cardinality)
+
+
+def _overlaps(counts: VoteCounts) -> Floats | SparseOverlaps:
+    """O as a matrix ``[d, d]``, or as the pairs that occur where those are few; the votes alone decide."""
+    pairs, d = counts.pairs, counts.pairs.d
+    sizes = f"fitting {counts.n_lfs:,} LFs and {counts.cardinality:,} classes"
+    if d > _SMALL and 2 * pairs.n_entries < _SPARSE_BELOW * d * d:
+        require_memory(8 * pairs.n_entries, f"{sizes} ({pairs.n_entries:,} different pairs of votes)", REMEDY)
+        return SparseOverlaps(pairs, counts.n_examples)
+    require_memory(16 * d * d, f"{sizes} (overlaps of {d:,} x {d:,} pairs of votes)", REMEDY)
+    return pairs.to_dense() / counts.n_examples
 
 
 def _check_counts(counts: VoteCounts, cardinality: int) -> None:

@@ -1,6 +1,6 @@
 """What each labeling function does, counted: votes, coverage, overlaps, conflicts, accuracy.
 
-Everything but the accuracy comes from :class:`~ws_pipeline.labeling.counting.RowCounts`, so it adds up
+Everything but the accuracy comes from :class:`~ws_pipeline.labeling.row_counts.RowCounts`, so it adds up
 over shards exactly.  Start reading at :class:`LFAnalysis`; :mod:`.analysis` has its summary as an Arrow
 table.
 
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from ws_pipeline.arrays import in_order
 from ws_pipeline.errors import LabelMatrixError
-from ws_pipeline.labeling.counting import Counts, RowCounts, count_rows
+from ws_pipeline.labeling.counting import count_rows
 from ws_pipeline.labeling.gold import check_gold, count_correct, count_joint, warn_of_gold_votes
 from ws_pipeline.labeling.label_matrix import LabelMatrix
+from ws_pipeline.labeling.row_counts import Counts, RowCounts
 from ws_pipeline.labeling.vote_checks import (
     ABSTAIN,
     MAX_CARDINALITY,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from munkres import Munkres
 from pydantic import Field
 
 from ws_pipeline.errors import TrainingError
+from ws_pipeline.labeling.threads import n_threads
 from ws_pipeline.optim import (
     OptimConfig,
     build_optimizer,
@@ -36,6 +38,8 @@ from ws_pipeline.optim import (
 
 if TYPE_CHECKING:
     import torch
+
+    from ws_pipeline.labeling.pair_counts import PairCounts
 
 Floats = npt.NDArray[np.float64]
 
@@ -125,7 +129,7 @@ def initial_mu(vote_rates: Floats, precisions: Floats, class_balance: Floats) ->
 
 
 def complete_matrix(
-    overlaps: Floats,
+    overlaps: Floats | SparseOverlaps,
     class_balance: Floats,
     config: FitConfig,
     *,
@@ -164,16 +168,19 @@ def complete_matrix(
     import torch
 
     k = len(class_balance)
-    m = len(overlaps) // k
-    rates = np.diagonal(overlaps).reshape(m, k)
-    start = initial_mu(rates, np.broadcast_to(np.asarray(config.prec_init, float), (m,)), class_balance)
+    rates = np.diagonal(overlaps) if isinstance(overlaps, np.ndarray) else overlaps.vote_rates
+    m = len(rates) // k
+    start = initial_mu(
+        rates.reshape(m, k), np.broadcast_to(np.asarray(config.prec_init, float), (m,)), class_balance
+    )
     scale = np.random.RandomState(config.seed).random_sample()
 
     def tensor(array: Floats) -> torch.Tensor:
         dtype = torch.float32 if device.startswith("mps") else torch.float64
         return torch.tensor(array, dtype=dtype, device=device)
 
-    objective = Objective(tensor(overlaps), tensor(class_balance), tensor(start), config.l2)
+    known = DenseOverlaps(tensor(overlaps), k) if isinstance(overlaps, np.ndarray) else overlaps
+    objective = Objective(known, tensor(rates), tensor(class_balance), tensor(start), config.l2)
     mu = torch.nn.Parameter(tensor(start * scale))
     optimizer = build_optimizer([mu], config)
     # mu = 0 explains nothing, and a coarse clamp may force more than that on the very first step
@@ -218,6 +225,67 @@ def _has_settled(history: list[EpochRecord], tol: float) -> bool:
     return before - lately <= tol * history[0].loss
 
 
+class DenseOverlaps:
+    """O off the LFs' own blocks, as one matrix.
+
+    Parameters
+    ----------
+    overlaps
+        ``[d, d]``: O; its own blocks are set to zero in place.
+    cardinality
+        Number of classes k.
+    """
+
+    def __init__(self, overlaps: torch.Tensor, cardinality: int) -> None:
+        for first in range(0, len(overlaps), cardinality):
+            overlaps[first : first + cardinality, first : first + cardinality] = 0
+        self.off_blocks = overlaps
+        self.squares = float(overlaps.square().sum())
+
+    def times(self, factor: torch.Tensor) -> torch.Tensor:
+        """Multiply with a ``[d, k]`` matrix."""
+        return (factor.T @ self.off_blocks).T  # O is symmetric, and this side of it is twice as fast
+
+
+class SparseOverlaps:
+    """O off the LFs' own blocks, as the pairs of votes that occur.
+
+    Products are computed on the CPU and in one order of summation, whatever the device of the other factor.
+
+    Parameters
+    ----------
+    pairs
+        Pair counts ``[d, d]``.
+    n_examples
+        Number of examples n.
+    """
+
+    def __init__(self, pairs: PairCounts, n_examples: int) -> None:
+        from scipy.sparse import csr_array
+
+        upper = pairs.upper
+        self.vote_rates: Floats = pairs.diagonal() / n_examples
+        rates = upper.data / n_examples
+        # an LF casts one vote per example, so that its own block holds nothing but the diagonal
+        rates[upper.indptr[:-1][self.vote_rates > 0]] = 0
+        self.upper = csr_array((rates, upper.indices, upper.indptr), shape=upper.shape)
+        self.squares = float(2 * (rates @ rates))
+
+    def times(self, factor: torch.Tensor) -> torch.Tensor:
+        """Multiply with a ``[d, k]`` matrix."""
+        import torch
+
+        right = factor.cpu().numpy()
+        if n_threads() == 1:
+            above, below = self.upper @ right, self.upper.T @ right
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                other = pool.submit(self.upper.__matmul__, right)
+                below = self.upper.T @ right
+                above = other.result()
+        return torch.from_numpy(above + below).to(factor)
+
+
 class Objective:
     """Loss of mu and its gradient, in closed form.
 
@@ -229,7 +297,9 @@ class Objective:
     Parameters
     ----------
     overlaps
-        ``[d, d]``: O; its own blocks are set to zero in place.
+        O off the own blocks.
+    vote_rates
+        ``[d]``: diag(O).
     p
         ``[k]``.
     mu_init
@@ -238,14 +308,17 @@ class Objective:
         Weight of the l2 term.
     """
 
-    def __init__(self, overlaps: torch.Tensor, p: torch.Tensor, mu_init: torch.Tensor, l2: float) -> None:
-        k = len(p)
-        self.vote_rates = overlaps.diagonal().clone()
-        for first in range(0, len(overlaps), k):
-            overlaps[first : first + k, first : first + k] = 0
-        self.off_blocks = overlaps
-        self.norm = overlaps.square().sum()
-        self.loss_at_zero = float(self.norm + self.vote_rates.square().sum() + l2 * mu_init.square().sum())
+    def __init__(
+        self,
+        overlaps: DenseOverlaps | SparseOverlaps,
+        vote_rates: torch.Tensor,
+        p: torch.Tensor,
+        mu_init: torch.Tensor,
+        l2: float,
+    ) -> None:
+        self.overlaps = overlaps
+        self.vote_rates = vote_rates
+        self.loss_at_zero = float(overlaps.squares + vote_rates.square().sum() + l2 * mu_init.square().sum())
         self.p = p
         self.mu_init = mu_init
         self.l2 = l2
@@ -256,12 +329,12 @@ class Objective:
         mu_p = mu * self.p
         votes = mu.reshape(-1, k, k)
         own = votes * self.p @ votes.transpose(1, 2)  # the own blocks of mu P mu^T, [m, k, k]
-        pulled = (mu_p.T @ self.off_blocks).T  # O is symmetric, and this side of it is twice as fast
+        pulled = self.overlaps.times(mu_p)
         gram = mu.T @ mu_p
         excess = mu @ self.p - self.vote_rates
         drift = mu - self.mu_init
         # ||O - A||^2 = ||O||^2 - 2 <O, A> + ||A||^2, off the own blocks, with A = mu P mu^T
-        loss = self.norm - 2 * (pulled * mu).sum() + (gram * gram.T).sum() - own.square().sum()
+        loss = self.overlaps.squares - 2 * (pulled * mu).sum() + (gram * gram.T).sum() - own.square().sum()
         loss = loss + excess.square().sum() + self.l2 * drift.square().sum()
         residual_mu_p = pulled - mu_p @ gram + (own @ mu_p.reshape(-1, k, k)).reshape(-1, k)
         gradient = -4 * residual_mu_p + 2 * excess[:, None] * self.p + 2 * self.l2 * drift

@@ -1,7 +1,8 @@
 """P(class | votes) by Bayes' rule, for labeling functions that are independent given the class.
 
 Each vote adds a vector of log-likelihoods, looked up in a table.  Neighbouring LFs share one table over
-their joint votes as long as it stays in the cache, which saves most of the look-ups.
+their joint votes as long as it stays in the cache, which saves most of the look-ups.  The tables of
+thousands of LFs would not stay there: their votes are few, and are added up one by one.
 
 Legend: n examples, m labeling functions (LFs), k classes, g LFs of a group.
 """
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from ws_pipeline.labeling.counting import joint_codes, lf_major_chunks
 from ws_pipeline.labeling.label_matrix import Votes
+from ws_pipeline.labeling.sparse_counting import one_hot_rows, sparse_parts
 from ws_pipeline.labeling.threads import map_spans
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 _TABLE_BYTES = 2**18
+_ALL_TABLES_BYTES = 2**25  # beyond, votes are added up one by one
 _SCORES = 2**22  # of a chunk at most
 _MAX_CODES = np.iinfo(np.int16).max
 
@@ -54,9 +57,13 @@ def class_probabilities(
     """
     k = len(class_balance)
     # only differences between classes count, so class 0 is taken as the origin and never looked up
-    tables = group_tables(log_likelihood[:, :, 1:] - log_likelihood[:, :, :1])
+    terms = log_likelihood[:, :, 1:] - log_likelihood[:, :, :1]
     log_odds = np.log(class_balance[1:]) - np.log(class_balance[0])
     probs = np.empty((votes.shape[0], k))
+    if tables_bytes(len(terms), k) > _ALL_TABLES_BYTES:
+        _fill_by_sparse_product(votes, terms, log_odds, probs)
+        return probs
+    tables = group_tables(terms)
 
     def fill_span(start: int, stop: int) -> None:
         row = start
@@ -66,6 +73,22 @@ def class_probabilities(
 
     map_spans(fill_span, votes.shape[0])
     return probs
+
+
+def _fill_by_sparse_product(
+    votes: npt.NDArray[Any] | csr_array, terms: Floats, log_odds: Floats, probs: Floats
+) -> None:
+    """Fill P(class | votes) ``[n, k]``, by a product of the votes' one-hot form with what each adds."""
+    _, base, n_others = terms.shape
+    # an LF that votes does not abstain
+    added = np.ascontiguousarray(terms[:, 1:] - terms[:, :1]).reshape(-1, n_others)
+    log_odds = log_odds + terms[:, 0].sum(axis=0)
+    row = 0
+    for rows in sparse_parts(votes, base - 1, max_rows=_SCORES // base):
+        scores = np.zeros((rows.shape[0], n_others + 1))
+        scores[:, 1:] = log_odds + one_hot_rows(rows, base - 1, np.float64) @ added
+        probs[row : row + len(scores)] = _softmax(scores.T).T
+        row += len(scores)
 
 
 def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats) -> Floats:
@@ -78,10 +101,21 @@ def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], lo
         codes = joint_codes(chunk[first : first + n_lfs], n_others + 1)
         for label in range(n_others):
             scores[label + 1] += np.take(table[label], codes, out=term, mode="clip")
+    return _softmax(scores).T
+
+
+def _softmax(scores: Floats) -> Floats:
+    """Probabilities ``[k, r]`` of log-odds, in place."""
     scores -= scores.max(axis=0)  # so that no column of exp is all zeros
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=0)
-    return scores.T
+    return scores
+
+
+def tables_bytes(n_lfs: int, cardinality: int) -> int:
+    """Size of all tables of joint votes."""
+    size = group_size(cardinality)
+    return int(-(-n_lfs // size) * (cardinality + 1) ** size * (cardinality - 1) * 8)
 
 
 def group_tables(terms: Floats) -> list[tuple[int, int, Floats]]:

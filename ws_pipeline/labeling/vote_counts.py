@@ -21,17 +21,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.errors import VoteCountsError
-from ws_pipeline.labeling.counting import Counts, count_votes
+from ws_pipeline.labeling.counting import count_votes
 from ws_pipeline.labeling.label_matrix import (
     LabelMatrix,
     check_cardinality,
     check_same_cardinality,
     check_same_lfs,
 )
+from ws_pipeline.labeling.pair_counts import PairCounts
+from ws_pipeline.labeling.row_counts import Counts
 from ws_pipeline.labeling.vote_checks import check_names
 from ws_pipeline.labeling.vote_forms import read_votes
 
 _METADATA_KEY = b"ws_pipeline.vote_counts"
+_COLUMNS = ["row", "column", "count"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,8 @@ class VoteCounts:
         Number of examples n, those without votes included.
     n_covered, n_overlapping, n_conflicting
         Number of examples with at least one vote, at least two votes, at least two different votes.
-    pair_counts
-        ``[d, d]`` int64, symmetric: number of examples on which LF i votes y and LF j votes z, at
+    pairs
+        ``[d, d]``, symmetric and sparse: number of examples on which LF i votes y and LF j votes z, at
         ``[i*k + y, j*k + z]``.  The diagonal holds how often each LF votes each class.
     overlap_counts, conflict_counts
         ``[m]`` int64: number of examples on which the LF votes and another LF votes too, and votes
@@ -62,7 +65,7 @@ class VoteCounts:
     n_covered: int
     n_overlapping: int
     n_conflicting: int
-    pair_counts: Counts
+    pairs: PairCounts
     overlap_counts: Counts
     conflict_counts: Counts
 
@@ -102,7 +105,7 @@ class VoteCounts:
             n_covered=rows.n_covered,
             n_overlapping=rows.n_overlapping,
             n_conflicting=rows.n_conflicting,
-            pair_counts=pairs,
+            pairs=pairs,
             overlap_counts=rows.overlap_counts,
             conflict_counts=rows.conflict_counts,
         )
@@ -125,7 +128,10 @@ class VoteCounts:
         for name, shard in shards.items():
             check_same_lfs(first_name, first.lf_names, name, shard.lf_names)
             check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
-        return reduce(VoteCounts.__add__, shards.values())
+        parts = list(shards.values())
+        while len(parts) > 1:  # neighbours first, so that large sums are copied few times
+            parts = [reduce(VoteCounts.__add__, parts[i : i + 2]) for i in range(0, len(parts), 2)]
+        return parts[0]
 
     def __add__(self, other: VoteCounts) -> VoteCounts:
         check_same_lfs("left", self.lf_names, "right", other.lf_names)
@@ -137,7 +143,7 @@ class VoteCounts:
             n_covered=self.n_covered + other.n_covered,
             n_overlapping=self.n_overlapping + other.n_overlapping,
             n_conflicting=self.n_conflicting + other.n_conflicting,
-            pair_counts=self.pair_counts + other.pair_counts,
+            pairs=self.pairs + other.pairs,
             overlap_counts=self.overlap_counts + other.overlap_counts,
             conflict_counts=self.conflict_counts + other.conflict_counts,
         )
@@ -145,13 +151,11 @@ class VoteCounts:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VoteCounts):
             return NotImplemented
-        return self._scalars() == other._scalars() and all(
-            np.array_equal(mine, theirs)
-            for mine, theirs in (
-                (self.pair_counts, other.pair_counts),
-                (self.overlap_counts, other.overlap_counts),
-                (self.conflict_counts, other.conflict_counts),
-            )
+        return (
+            self._scalars() == other._scalars()
+            and self.pairs == other.pairs
+            and np.array_equal(self.overlap_counts, other.overlap_counts)
+            and np.array_equal(self.conflict_counts, other.conflict_counts)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -162,9 +166,20 @@ class VoteCounts:
         return len(self.lf_names)
 
     @property
+    def pair_counts(self) -> Counts:
+        """``[d, d]`` int64: the pairs as a dense matrix, made at each call.
+
+        Raises
+        ------
+        TooLargeError
+            It needs more memory than there is.
+        """
+        return self.pairs.to_dense()
+
+    @property
     def class_counts(self) -> Counts:
         """``[m, k]``: how often each LF votes each class."""
-        return np.diagonal(self.pair_counts).reshape(self.n_lfs, self.cardinality)
+        return self.pairs.diagonal().reshape(self.n_lfs, self.cardinality)
 
     @property
     def coverage(self) -> npt.NDArray[np.float64]:
@@ -179,14 +194,8 @@ class VoteCounts:
 
     def to_table(self) -> pa.Table:
         """Encode as an Arrow table with one row per non-zero pair (row <= column)."""
-        rows, columns = np.nonzero(np.triu(self.pair_counts))
-        table = pa.table(
-            {
-                "row": pa.array(rows.astype(np.int32)),
-                "column": pa.array(columns.astype(np.int32)),
-                "count": pa.array(self.pair_counts[rows, columns]),
-            }
-        )
+        columns = self.pairs.upper.indices.astype(np.int32, copy=False)
+        table = pa.table({"row": self.pairs.rows, "column": columns, "count": self.pairs.upper.data})
         header = self._scalars() | {
             "lf_names": list(self.lf_names),
             "overlap_counts": self.overlap_counts.tolist(),
@@ -201,22 +210,21 @@ class VoteCounts:
         Raises
         ------
         VoteCountsError
-            The table is another one's.
+            The table is another one's, or an entry of it is outside of the upper triangle.
         """
         stored = (table.schema.metadata or {}).get(_METADATA_KEY)
-        if stored is None or table.column_names != ["row", "column", "count"]:
+        if stored is None or table.column_names != _COLUMNS:
             message = f"{where}: not a table of vote counts, found columns {table.column_names}"
             raise VoteCountsError(message)
         header = json.loads(stored)
         d = len(header["lf_names"]) * header["cardinality"]
-        pairs = np.zeros((d, d), dtype=np.int64)
-        rows, columns = table.column("row").to_numpy(), table.column("column").to_numpy()
-        pairs[rows, columns] = pairs[columns, rows] = table.column("count").to_numpy()
+        rows, columns, pairs = (table.column(name).to_numpy() for name in _COLUMNS)
+        _check_entries(rows, columns, d, where)
         return cls(
             **header
             | {
                 "lf_names": tuple(header["lf_names"]),
-                "pair_counts": pairs,
+                "pairs": PairCounts.from_entries(d, rows, columns, pairs),
                 "overlap_counts": np.array(header["overlap_counts"], dtype=np.int64),
                 "conflict_counts": np.array(header["conflict_counts"], dtype=np.int64),
             }
@@ -231,3 +239,16 @@ class VoteCounts:
             "n_overlapping": self.n_overlapping,
             "n_conflicting": self.n_conflicting,
         }
+
+
+def _check_entries(rows: npt.NDArray[Any], columns: npt.NDArray[Any], d: int, where: str) -> None:
+    """Refuse entries that are not sorted, or not in the upper triangle of a matrix ``[d, d]``."""
+    wrong = (rows < 0) | (columns < rows) | (columns >= d)
+    wrong[1:] |= (rows[1:] < rows[:-1]) | ((rows[1:] == rows[:-1]) & (columns[1:] <= columns[:-1]))
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        message = (
+            f"{where}: entry {at} is at row {rows[at]} and column {columns[at]}, expected 0 <= row <= column "
+            f"< {d}, sorted by both; the file is damaged: ingest the shard again"
+        )
+        raise VoteCountsError(message)

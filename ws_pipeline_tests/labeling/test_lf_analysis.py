@@ -17,7 +17,8 @@ from hypothesis.extra import numpy as hnp
 
 from ws_pipeline.errors import InvalidInputError, LabelMatrixError
 from ws_pipeline.labeling import LabelingFunction, LabelMatrix, LFAnalysis
-from ws_pipeline.labeling.counting import RowCounts, count_rows
+from ws_pipeline.labeling.counting import count_rows
+from ws_pipeline.labeling.row_counts import RowCounts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

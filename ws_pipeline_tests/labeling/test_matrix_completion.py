@@ -10,6 +10,7 @@ import torch
 
 from ws_pipeline.errors import TrainingError
 from ws_pipeline.labeling.matrix_completion import (
+    DenseOverlaps,
     EpochRecord,
     FitConfig,
     Objective,
@@ -41,7 +42,9 @@ def naive_loss(overlaps, p, mu, start, l2):
 
 
 def evaluate(overlaps, p, mu, start, l2):
-    objective = Objective(*map(torch.tensor, (overlaps, p, start)), l2)
+    rates = overlaps.diagonal().copy()
+    known = DenseOverlaps(torch.tensor(overlaps), len(p))
+    objective = Objective(known, *map(torch.tensor, (rates, p, start)), l2)
     loss, gradient = objective.loss_and_gradient(torch.tensor(mu))
     return loss, gradient.numpy()
 

@@ -192,12 +192,12 @@ def test_adding_leaves_the_summands_alone():
 
 
 @pytest.mark.parametrize(
-    "field", ["cardinality", "lf_names", "n_examples", "n_conflicting", "pair_counts", "overlap_counts"]
+    "field", ["cardinality", "lf_names", "n_examples", "n_conflicting", "pairs", "overlap_counts"]
 )
 def test_equality_looks_at(field):
     counts = count(random_votes(), 3)
     values = {name: getattr(counts, name) for name in VoteCounts.__dataclass_fields__}
-    changed = {"lf_names": ("w", "x", "y", "z")}.get(field)
+    changed = {"lf_names": ("w", "x", "y", "z"), "pairs": values["pairs"] + values["pairs"]}.get(field)
     assert VoteCounts(**values) == counts
     assert VoteCounts(**values | {field: values[field] + 1 if changed is None else changed}) != counts
 

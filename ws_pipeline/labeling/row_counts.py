@@ -1,0 +1,47 @@
+"""What is counted per labeling function and per example; adds up over shards exactly.
+
+Legend: m labeling functions (LFs), k classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class RowCounts:
+    """What is counted per labeling function and per example; adds up over shards exactly.
+
+    Parameters
+    ----------
+    n_examples, n_covered, n_overlapping, n_conflicting
+        Number of examples: all, with at least one vote, with at least two votes, with at least two
+        different votes.
+    class_counts
+        ``[m, k]`` int64: how often each LF votes each class.
+    overlap_counts, conflict_counts
+        ``[m]`` int64: number of examples on which the LF votes and another LF votes too, and votes
+        something else.
+    """
+
+    n_examples: int
+    n_covered: int
+    n_overlapping: int
+    n_conflicting: int
+    class_counts: Counts
+    overlap_counts: Counts
+    conflict_counts: Counts
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @classmethod
+    def zeros(cls, n_lfs: int, cardinality: int) -> RowCounts:
+        """Counts of no examples."""
+        class_counts = np.zeros((n_lfs, cardinality), dtype=np.int64)
+        return cls(0, 0, 0, 0, class_counts, np.zeros(n_lfs, np.int64), np.zeros(n_lfs, np.int64))
