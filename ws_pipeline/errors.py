@@ -38,6 +38,15 @@ comes from a user's own function is also of that error's type (:func:`error_like
     ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
     ├── SilentLFWarning                     a labeling function that never votes
     ├── GoldVotesWarning                    a labeling function that equals the gold labels
+    ├── EvidenceWarning                     the votes do not tell how accurate labeling functions are
+    │   ├── OneClassVotesWarning            ... all of them are for one class
+    │   ├── NoOverlapWarning                ... labeling functions that never vote where another one does
+    │   ├── FewVotersWarning                ... only two of them vote together
+    │   ├── NoAgreementWarning              ... no two of them ever agree
+    │   ├── UnanimousVotesWarning           ... no two of them ever disagree
+    │   └── CopiedLFsWarning                ... some are copies of each other
+    ├── UnvotedClassWarning                 a class that no labeling function votes for
+    ├── CatchAllLFWarning                   the fit was led astray by one that votes one class nearly always
     ├── ConvergenceWarning                  the fit stopped before the loss settled
     ├── DegenerateWeightsWarning            the fit cannot tell the labeling functions apart
     ├── SharedModuleWarning                 two tasks bring two modules of one name; the first is used
@@ -236,12 +245,48 @@ class GoldVotesWarning(WsPipelineWarning):
     """A labeling function equals the gold labels wherever both are known: it may be the gold labels."""
 
 
+class EvidenceWarning(WsPipelineWarning):
+    """The votes do not tell how accurate labeling functions are; the message says why and what is done."""
+
+
+class OneClassVotesWarning(EvidenceWarning):
+    """All votes are for one class."""
+
+
+class NoOverlapWarning(EvidenceWarning):
+    """Labeling functions never vote on an example that another one votes on."""
+
+
+class FewVotersWarning(EvidenceWarning):
+    """Fewer than three labeling functions vote on the same examples."""
+
+
+class NoAgreementWarning(EvidenceWarning):
+    """No two labeling functions ever cast the same vote on an example."""
+
+
+class UnanimousVotesWarning(EvidenceWarning):
+    """No two labeling functions ever disagree, and the fit contradicted them."""
+
+
+class CopiedLFsWarning(EvidenceWarning):
+    """Labeling functions cast the same votes on every example, as copies do."""
+
+
+class UnvotedClassWarning(WsPipelineWarning):
+    """No labeling function votes for a class."""
+
+
+class CatchAllLFWarning(WsPipelineWarning):
+    """The fit takes the votes of a labeling function that votes one class nearly always for no evidence."""
+
+
 class ConvergenceWarning(WsPipelineWarning):
     """The last epoch came before the loss had settled."""
 
 
 class DegenerateWeightsWarning(WsPipelineWarning):
-    """All labeling functions got the same weight because mu was clamped too hard."""
+    """All labeling functions got the same weight while most of mu lies at the clamp."""
 
 
 class SharedModuleWarning(WsPipelineWarning):

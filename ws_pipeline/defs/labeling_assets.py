@@ -22,8 +22,9 @@ from ws_pipeline.errors import LabelMatrixError, WsPipelineError
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.baselines import MajorityLabelVoter
+from ws_pipeline.labeling.evidence import MIN_LFS
 from ws_pipeline.labeling.label_matrix import LabelMatrix
-from ws_pipeline.labeling.label_model import MIN_LFS, LabelModel
+from ws_pipeline.labeling.label_model import LabelModel
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.vote_counts import VoteCounts
 
@@ -112,7 +113,7 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         group_name=spec.name,
         kinds={"torch"},
         io_manager_key="model_io_manager",
-        code_version="1",
+        code_version="2",
     )
     def label_model(
         context: dg.AssetExecutionContext,
@@ -121,7 +122,7 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[LabelModel]:
         """Label model: what each labeling function's vote says about the class, learned without gold."""
         chosen = device.resolve()
-        with warnings_to_log(context.log), _naming_the_task(task):
+        with warnings_to_log(context.log) as told, _naming_the_task(task):
             counts = VoteCounts.total(vote_counts)
             _check_learnable(counts)
             model = LabelModel(task_spec.cardinality, verbose=False, device=chosen).fit_counts(
@@ -141,9 +142,11 @@ def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
                 "n_covered": counts.n_covered,
                 "n_shards": len(vote_counts),
                 "n_epochs": model.n_epochs_,
-                "loss": model.history_[-1].loss,
+                # without a step there is no loss: the votes tell nothing that could be learned
+                **({"loss": model.history_[-1].loss} if model.history_ else {}),
                 "weights": dg.MetadataValue.table(weights),
                 "silent_lfs": list(counts.silent_lfs),
+                "warnings": told,
             },
         )
 

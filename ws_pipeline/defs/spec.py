@@ -36,7 +36,7 @@ from ws_pipeline.defs.yaml_text import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.file_errors import telling_file_errors
-from ws_pipeline.labeling.label_model import MIN_LFS
+from ws_pipeline.labeling.evidence import MIN_LFS
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.settings import Settings, nearest, parse_settings
 

@@ -10,17 +10,25 @@ from ws_pipeline.errors import WsPipelineWarning
 
 
 @contextmanager
-def warnings_to_log(log: dg.DagsterLogManager) -> Iterator[None]:
-    """Log the library's own warnings that are raised in the block; let all others pass."""
+def warnings_to_log(log: dg.DagsterLogManager) -> Iterator[list[str]]:
+    """Log the library's own warnings that are raised in the block; let all others pass.
+
+    Yields
+    ------
+    list of str
+        Filled with what was logged, once the block has ended.
+    """
+    told: list[str] = []
     caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            yield
+            yield told
     finally:
         # also when the block raises: what was warned of may be why
         for warning in caught:
             if issubclass(warning.category, WsPipelineWarning):
-                log.warning("%s: %s", warning.category.__name__, warning.message)
+                told.append(f"{warning.category.__name__}: {warning.message}")
+                log.warning("%s", told[-1])
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 
+_CELLS = 2**22  # of the votes that are looked at at a time
 _FEW = 20  # right votes in a row say nothing below this,
 _MANY = 100  # and much from here on, whatever the share of the gold labels that an LF meets
 
@@ -159,10 +160,15 @@ def count_correct(votes: Votes, gold: ArrayLike) -> tuple[Counts, Counts]:
         Right and wrong votes, ``[m]`` int64 each.
     """
     labels = check_gold(gold, len(votes))
-    known = labels != ABSTAIN
-    judged = votes[known]
-    n_correct = (judged == labels[known, None]).sum(axis=0)
-    return n_correct, (judged != ABSTAIN).sum(axis=0) - n_correct
+    n_correct, n_judged = (np.zeros(votes.shape[1], dtype=np.int64) for _ in range(2))
+    known = np.flatnonzero(labels != ABSTAIN)
+    size = max(1, _CELLS // max(votes.shape[1], 1))
+    for start in range(0, len(known), size):
+        rows = known[start : start + size]
+        judged = votes[rows]
+        n_correct += (judged == labels[rows, None]).sum(axis=0)
+        n_judged += (judged != ABSTAIN).sum(axis=0)
+    return n_correct, n_judged - n_correct
 
 
 def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts, Counts]:

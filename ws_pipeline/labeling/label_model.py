@@ -17,29 +17,15 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ws_pipeline.arrays import in_order
-from ws_pipeline.errors import (
-    ConvergenceWarning,
-    DegenerateWeightsWarning,
-    LabelMatrixError,
-    NotFittedError,
-    SettingsError,
-    SilentLFWarning,
-)
+from ws_pipeline.errors import LabelMatrixError, NotFittedError, SettingsError
 from ws_pipeline.files import FileFormat
 from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import class_balance_from_gold, validate_class_balance
+from ws_pipeline.labeling.estimation import estimate_mu, right_shares
+from ws_pipeline.labeling.evidence import MIN_LFS, find_evidence
 from ws_pipeline.labeling.label_matrix import LabelMatrix
-from ws_pipeline.labeling.matrix_completion import (
-    EpochRecord,
-    FitConfig,
-    SparseOverlaps,
-    align_columns,
-    complete_matrix,
-    default_mu_eps,
-)
-from ws_pipeline.labeling.memory import require_memory
+from ws_pipeline.labeling.matrix_completion import EpochRecord, FitConfig, default_mu_eps
 from ws_pipeline.labeling.posterior import class_probabilities
-from ws_pipeline.labeling.sparse_counting import REMEDY
 from ws_pipeline.labeling.vote_counts import VoteCounts
 from ws_pipeline.labeling.vote_forms import align_lfs, read_votes
 from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
@@ -49,12 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 logger = logging.getLogger(__name__)
-
-MIN_LFS = 3
-_SAME_WEIGHT = 1e-3
-
-_SMALL = 2**10  # d up to which a matrix [d, d] is the fastest form of the overlaps
-_SPARSE_BELOW = 1 / 8  # share of pairs that occur, below which a sparse product is faster than a dense one
 
 
 class LabelModel(BaseLabeler):
@@ -84,7 +64,7 @@ class LabelModel(BaseLabeler):
     history_ : list of EpochRecord
         Epoch, loss and learning rate of every step.
     n_epochs_ : int
-        Number of steps taken.
+        Number of steps taken, 0 where the votes tell nothing that could be learned.
     converged_ : bool or None
         Whether ``tol`` stopped the fit; None without ``tol``.
     mu_eps_ : float
@@ -192,6 +172,8 @@ class LabelModel(BaseLabeler):
             A setting is out of range.
         LabelMatrixError
             Votes out of range, fewer than 3 LFs, or no vote at all.
+        TooLargeError
+            The pairs of votes need more memory than there is.
         ClassBalanceError
             A class balance that is not a positive distribution over the k classes.
         TrainingError
@@ -201,10 +183,18 @@ class LabelModel(BaseLabeler):
         -----
         SilentLFWarning
             An LF never votes.
+        EvidenceWarning
+            The votes do not tell how accurate LFs are, and why: one class only, no overlap, fewer than three
+            LFs that vote together, no agreement, copies.  Their votes are then taken to be right with
+            probability ``prec_init``, which gives the labels of the plain vote.
+        UnvotedClassWarning
+            No LF votes for a class.
+        CatchAllLFWarning
+            The fit takes LFs that vote one class on nearly every example for no evidence of that class.
         ConvergenceWarning
             With ``tol``: the loss was still sinking at the last epoch.
         DegenerateWeightsWarning
-            All LFs have the same weight while most of mu lies at the clamp; mu_eps is likely too high.
+            All LFs have the same weight while most of mu lies at the clamp.
         """
         named = isinstance(L_train, LabelMatrix | VoteCounts)
         votes: Any = L_train if named else read_votes(L_train, self.cardinality)
@@ -249,8 +239,10 @@ class LabelModel(BaseLabeler):
             if class_balance is None
             else validate_class_balance(class_balance, self.cardinality)
         )
-        overlaps = _overlaps(counts)
         mu_eps = default_mu_eps(counts.n_examples) if config.mu_eps is None else config.mu_eps
+        evidence = find_evidence(counts)
+        for cause in evidence.causes:
+            warnings.warn(cause, stacklevel=3)
         with tqdm(total=config.n_epochs, unit="epoch", disable=not progress_bar) as progress:
 
             def report(record: EpochRecord) -> None:
@@ -258,18 +250,25 @@ class LabelModel(BaseLabeler):
                 if self.verbose and (record.epoch + 1) % config.log_freq == 0:
                     logger.info("epoch %d of %d: loss %.6g", record.epoch + 1, config.n_epochs, record.loss)
 
-            completion = complete_matrix(
-                overlaps, balance, config, mu_eps=mu_eps, device=self.device, on_epoch=report
+            estimate = estimate_mu(
+                counts,
+                config,
+                balance,
+                learnable=evidence.learnable,
+                mu_eps=mu_eps,
+                device=self.device,
+                on_epoch=report,
             )
-        self.mu = align_columns(completion.mu, balance)
+        self.mu = estimate.mu
         self.class_balance = balance
         self.coverage = counts.coverage
         self.lf_names = counts.lf_names
-        self.history_ = completion.history
-        self.n_epochs_ = len(completion.history)
-        self.converged_ = completion.converged
+        self.history_ = estimate.completion.history
+        self.n_epochs_ = len(self.history_)
+        self.converged_ = estimate.completion.converged
         self.mu_eps_ = mu_eps
-        self._warn_of_a_bad_fit(mu_eps)
+        for cause in estimate.causes:
+            warnings.warn(cause, stacklevel=3)
         return self
 
     def predict_proba(self, L: LabelMatrix | ArrayLike) -> Floats:
@@ -321,12 +320,7 @@ class LabelModel(BaseLabeler):
             ``[m]``: sum_y P(LF_i = y, Y = y) / coverage_i, in [1e-6, 1]; 0 for an LF that never votes.
         """
         self._check_fitted()
-        k = self.cardinality
-        right = (np.diagonal(self.mu.reshape(-1, k, k), axis1=1, axis2=2) * self.class_balance).sum(axis=1)
-        votes = self.coverage > 0
-        weights = np.zeros(len(self.coverage))
-        weights[votes] = np.clip(right[votes] / self.coverage[votes], 1e-6, 1.0)
-        return weights
+        return right_shares(self.mu, self.class_balance, self.coverage)
 
     def _state(self) -> State:
         self._check_fitted()
@@ -350,22 +344,6 @@ class LabelModel(BaseLabeler):
         self.class_balance = arrays["class_balance"]
         self.coverage = arrays["coverage"]
 
-    def _warn_of_a_bad_fit(self, mu_eps: float) -> None:
-        if self.converged_ is False:
-            message = (
-                f"the loss was still sinking after {self.n_epochs_} epochs (loss "
-                f"{self.history_[-1].loss:.4g}); raise n_epochs or tol"
-            )
-            warnings.warn(ConvergenceWarning(message), stacklevel=4)
-        weights = self.get_weights()[self.coverage > 0]
-        at_clamp = np.mean((self.mu <= mu_eps) | (self.mu >= 1 - mu_eps))
-        if np.ptp(weights) < _SAME_WEIGHT and at_clamp > 0.5:
-            message = (
-                f"all labeling functions have the same weight ({weights[0]:.4g}) and {at_clamp:.0%} of mu "
-                f"lies at the clamp: mu_eps={mu_eps:g} is likely too high for these votes; pass a lower one"
-            )
-            warnings.warn(DegenerateWeightsWarning(message), stacklevel=4)
-
     def _check_fitted(self) -> None:
         if not hasattr(self, "mu"):
             message = f"this {type(self).__name__} is not fitted yet: call fit or load first"
@@ -381,19 +359,8 @@ def _count(L_train: Any, cardinality: int) -> VoteCounts:
     return VoteCounts.from_votes(L_train, cardinality)
 
 
-def _overlaps(counts: VoteCounts) -> Floats | SparseOverlaps:
-    """O as a matrix ``[d, d]``, or as the pairs that occur where those are few; the votes alone decide."""
-    pairs, d = counts.pairs, counts.pairs.d
-    sizes = f"fitting {counts.n_lfs:,} LFs and {counts.cardinality:,} classes"
-    if d > _SMALL and 2 * pairs.n_entries < _SPARSE_BELOW * d * d:
-        require_memory(8 * pairs.n_entries, f"{sizes} ({pairs.n_entries:,} different pairs of votes)", REMEDY)
-        return SparseOverlaps(pairs, counts.n_examples)
-    require_memory(16 * d * d, f"{sizes} (overlaps of {d:,} x {d:,} pairs of votes)", REMEDY)
-    return pairs.to_dense() / counts.n_examples
-
-
 def _check_counts(counts: VoteCounts, cardinality: int) -> None:
-    """Refuse counts that the method cannot learn from; warn of LFs that never vote."""
+    """Refuse counts that the method cannot learn from."""
     if counts.cardinality != cardinality:
         message = f"L_train has cardinality {counts.cardinality}, cardinality={cardinality} passed in."
         raise LabelMatrixError(message)
@@ -406,8 +373,6 @@ def _check_counts(counts: VoteCounts, cardinality: int) -> None:
     if counts.n_covered == 0:
         message = f"L_train has no votes at all on its {counts.n_examples} examples, nothing can be learned"
         raise LabelMatrixError(message)
-    if counts.silent_lfs:
-        warnings.warn(SilentLFWarning(f"these LFs never vote: {', '.join(counts.silent_lfs)}"), stacklevel=4)
 
 
 def _check_precisions(config: FitConfig, n_lfs: int) -> None:

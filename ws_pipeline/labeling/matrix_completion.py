@@ -46,8 +46,10 @@ Floats = npt.NDArray[np.float64]
 #: Priors that agree to this many decimals leave the order of their classes undetermined.
 PRIOR_DECIMALS = 3
 
+#: Epochs over which the loss has to sink by tol.
+PATIENCE = 10
+
 _DIVERGED = 10.0  # times the usual loss at the start
-_PATIENCE = 10  # epochs over which the loss has to sink by tol
 
 
 class FitConfig(OptimConfig):
@@ -218,10 +220,10 @@ def _check_loss(loss: float, usual: float, epoch: int, lr: float) -> None:
 
 def _has_settled(history: list[EpochRecord], tol: float) -> bool:
     """Whether the best loss of the last epochs is no better than the best one before them."""
-    if len(history) <= _PATIENCE:
+    if len(history) <= PATIENCE:
         return False
-    before = min(record.loss for record in history[:-_PATIENCE])
-    lately = min(record.loss for record in history[-_PATIENCE:])
+    before = min(record.loss for record in history[:-PATIENCE])
+    lately = min(record.loss for record in history[-PATIENCE:])
     return before - lately <= tol * history[0].loss
 
 

@@ -91,6 +91,12 @@ class PairCounts:
         """How often each LF votes each class, ``[d]``."""
         return np.asarray(self.upper.diagonal())
 
+    def take(self, kept: npt.NDArray[np.bool_]) -> PairCounts:
+        """The rows and columns of a mask ``[d]``."""
+        upper = self.upper[kept][:, kept]
+        upper.sort_indices()
+        return PairCounts(upper)
+
     def to_dense(self) -> Counts:
         """The whole matrix ``[d, d]``.
 

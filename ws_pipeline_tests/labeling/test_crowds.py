@@ -1,4 +1,4 @@
-"""Thousands of labeling functions that vote on few examples each: the same numbers, without a dense matrix."""
+"""Thousands of labeling functions that vote on few examples each: the same numbers without a dense matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ws_pipeline.labeling import (
     MajorityLabelVoter,
     VoteCounts,
     counting,
-    label_model,
+    estimation,
     matrix_completion,
     memory,
     posterior,
@@ -161,8 +161,8 @@ def fits_densely(monkeypatch):
 
     def fit_densely(*args, **settings):
         with monkeypatch.context() as patch:
-            patch.setattr(label_model, "_SMALL", 10**9)
-            patch.setattr(label_model, "SparseOverlaps", None)
+            patch.setattr(estimation, "_SMALL", 10**9)
+            patch.setattr(estimation, "SparseOverlaps", None)
             return fit(*args, **settings)
 
     return fit_densely

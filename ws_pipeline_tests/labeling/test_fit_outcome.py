@@ -135,7 +135,9 @@ def test_known_accuracies_are_recovered(coverage):
 
 def test_no_conditional_probability_is_below_the_floor():
     always = np.random.default_rng(0).integers(0, 2, (500, 4))
-    model = fit(np.repeat(always[:, :1], 4, axis=1), n_epochs=300, lr=0.05)
+    near_copies = np.repeat(always[:, :1], 4, axis=1)
+    near_copies[[0, 1, 2, 3], [0, 1, 2, 3]] ^= 1
+    model = fit(near_copies, n_epochs=300, lr=0.05)
     table = model.get_conditional_probs()
     assert model.mu_eps_ == 0.001
     assert (1 - table[:, 1:].sum(axis=1)).min() < model.mu_eps_

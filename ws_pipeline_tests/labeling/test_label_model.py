@@ -68,7 +68,7 @@ def test_probabilities_are_bayes_rule_by_hand(votes, likelihoods):
 
 @pytest.mark.parametrize("k", [2, 3, 130])
 def test_probabilities_are_those_of_a_naive_loop(k):
-    votes = random_votes(n=60, m=4, k=k)
+    votes = random_votes(n=max(60, 4 * k), m=4, k=k)  # enough for every class to get a vote
     model = fit(votes, k)
     for row, found in zip(votes[:20].tolist(), model.predict_proba(votes[:20]), strict=True):
         joint = list(model.class_balance)

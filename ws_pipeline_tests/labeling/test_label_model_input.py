@@ -9,11 +9,13 @@ import pytest
 
 from ws_pipeline.errors import (
     ClassBalanceError,
+    FewVotersWarning,
     LabelMatrixError,
     NotFittedError,
     SettingsError,
     SilentLFWarning,
     TrainingError,
+    WsPipelineWarning,
 )
 from ws_pipeline.labeling import LabelMatrix, LabelModel, VoteCounts
 
@@ -69,9 +71,10 @@ def test_predicting_with_another_number_of_lfs_is_refused():
 def test_lfs_that_never_vote_are_warned_of_by_name():
     votes = VOTES.copy()
     votes[:, [0, 2]] = -1
-    with pytest.warns(SilentLFWarning, match="these LFs never vote: a, c$") as caught:
+    with pytest.warns(WsPipelineWarning) as caught:
         fit(LabelMatrix(votes, 3, None, list("abcd")))
-    assert len(caught) == 1
+    assert [warning.category for warning in caught] == [SilentLFWarning, FewVotersWarning]
+    assert str(caught[0].message) == "these LFs never vote: a, c"
 
 
 def test_the_warning_points_at_the_call_of_fit():
