@@ -108,7 +108,7 @@ def assumed_mu(vote_rates: Floats, precisions: Floats, class_balance: Floats, *,
     mu = np.repeat(others[:, :, None], k, axis=2)
     classes = np.arange(k)
     mu[:, classes, classes] *= factors
-    return mu.reshape(m * k, k)
+    return np.asarray(np.clip(mu, mu_eps, 1 - mu_eps).reshape(m * k, k))
 
 
 def find_overruled_catch_alls(

@@ -1,5 +1,7 @@
 """What the assets of a task say: its name where it cannot be learned, and tables for the UI."""
 
+import logging
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +25,18 @@ def run_all(folder, storage, **options):
         return definitions.resolve_job_def("retrain").execute_in_process(instance=instance, **options)
 
 
+def run_and_read_log(folder, storage):
+    """The run, and the warnings in its log."""
+    definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("toy_shards", SHARDS)
+        for shard in SHARDS:
+            definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
+        result = definitions.resolve_job_def("retrain").execute_in_process(instance=instance)
+        records = instance.all_logs(result.run_id)
+    return result, [record.user_message for record in records if record.level == logging.WARNING]
+
+
 def edit_votes(folder, change):
     for shard in SHARDS:
         folder.edit(folder.votes_file("parity", shard), change)
@@ -35,6 +49,60 @@ def silence(columns):
 def keep_two(columns):
     for name in list(columns)[3:]:
         del columns[name]
+
+
+def say_one(columns):
+    columns |= {
+        name: [None if vote is None else 1 for vote in votes]
+        for name, votes in columns.items()
+        if name != "example_id"
+    }
+
+
+def say_once(columns):
+    names = [name for name in columns if name != "example_id"]
+    for row in range(120):
+        for name in names[: row % 6] + names[row % 6 + 1 :]:
+            columns[name][row] = None
+
+
+def copy_the_first(columns):
+    columns |= {name: columns["lf_0"] for name in columns if name != "example_id"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (say_one, "OneClassVotesWarning", "votes are for class 1: nobody ever disagrees"),
+        (say_once, "NoOverlapWarning", "no example has votes of two LFs"),
+        (copy_the_first, "CopiedLFsWarning", "'lf_5' cast the same votes on every example"),
+    ],
+)
+def test_votes_that_tell_nothing_of_the_lfs_are_published_as_the_plain_vote_and_the_cause_is_shown(
+    pipeline_folder, storage, change, kind, said
+):
+    edit_votes(pipeline_folder, change)
+    result, told = run_and_read_log(pipeline_folder, storage)
+    metadata = result.asset_materializations_for_node("parity__label_model")[0].metadata
+    (warning,) = metadata["warnings"].data
+    assert warning.startswith(f"{kind}: ")
+    assert said in warning
+    assert warning in told
+    assert metadata["n_epochs"].value == 0
+    assert "loss" not in metadata
+    labels, vote = (
+        pq.read_table(next(storage.rglob(f"parity/{name}.parquet")))
+        for name in ("probabilistic_labels", "majority_vote")
+    )
+    assert labels["prediction"] == vote["prediction"]
+    assert labels["covered"].to_pylist().count(True) > 200
+
+
+def test_a_fit_without_a_fault_has_no_warnings(pipeline_folder, storage):
+    result = run_all(pipeline_folder, storage)
+    metadata = result.asset_materializations_for_node("parity__label_model")[0].metadata
+    assert metadata["warnings"].data == []
+    assert metadata["loss"].value > 0
 
 
 @pytest.mark.parametrize(

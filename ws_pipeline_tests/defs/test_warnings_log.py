@@ -10,9 +10,9 @@ from ws_pipeline.errors import ConvergenceWarning
 
 
 def test_the_librarys_own_warnings_are_logged_by_name(caplog):
-    with warnings_to_log(logging.getLogger("run")):
+    with warnings_to_log(logging.getLogger("run")) as told:
         warnings.warn("not settled yet", ConvergenceWarning, stacklevel=1)
-    assert caplog.messages == ["ConvergenceWarning: not settled yet"]
+    assert caplog.messages == told == ["ConvergenceWarning: not settled yet"]
 
 
 def warn_and_fail():
