@@ -29,6 +29,9 @@ comes from a user's own function is also of that error's type (:func:`error_like
     ├── FileAccessError (OSError)           a file or folder that cannot be read or written
     │   └── MissingFileError (FileNotFoundError)   ... because it is not there
     ├── NotFittedError (ValueError, AttributeError)   predict before fit
+    ├── MissingPackageError (ImportError)   an optional package is not installed
+    ├── SnorkelImportError (ImportError)    a module or name of Snorkel that is not there under its name
+    ├── SnorkelNameError (AttributeError)   ... the same, asked for as an attribute
     ├── DeviceError (RuntimeError)          the requested device is not there
     └── TrainingError (RuntimeError)        the loss is not finite, or grows without bound
 
@@ -155,6 +158,18 @@ class MissingFileError(FileAccessError, FileNotFoundError):
 
 class NotFittedError(WsPipelineError, ValueError, AttributeError):
     """The model has to be fitted or loaded first."""
+
+
+class MissingPackageError(WsPipelineError, ImportError):
+    """An optional package that is needed here is not installed."""
+
+
+class SnorkelImportError(WsPipelineError, ImportError):
+    """A module or name of Snorkel has no counterpart here; the message says what to use instead."""
+
+
+class SnorkelNameError(WsPipelineError, AttributeError):
+    """A name of Snorkel has no counterpart here; the message says what to use instead."""
 
 
 class DeviceError(WsPipelineError, RuntimeError):

@@ -92,19 +92,56 @@ class PandasLFApplier(BaseLFApplier):
             An LF failed or returned no vote; names the LF and the row's index label, and has the LF's
             own error as its cause.
         """
-        if not hasattr(df, "iloc"):
-            message = f"PandasLFApplier expects a DataFrame, got {type(df).__name__}; use LFApplier"
-            raise LabelingFunctionError(message)
+        votes, meta = self.apply_part(df, progress_bar=progress_bar, fault_tolerant=fault_tolerant)
+        return (votes, meta) if return_meta else votes
+
+    def apply_part(
+        self, df: pd.DataFrame, start: int = 0, *, progress_bar: bool = False, fault_tolerant: bool = False
+    ) -> tuple[Votes, ApplierMetadata]:
+        """Apply all LFs to some rows of a longer DataFrame.
+
+        Parameters
+        ----------
+        df
+            The n rows.
+        start
+            Position of the first of them, for error messages.
+        progress_bar, fault_tolerant
+            As for :meth:`LFApplier.apply`.
+
+        Returns
+        -------
+        (numpy.ndarray, ApplierMetadata)
+            Votes ``[n, m]``, and how often each LF failed.
+
+        Raises
+        ------
+        LabelingFunctionError
+            As for :meth:`apply`.
+        """
+        check_frame(df, type(self).__name__)
         # Preprocessing LFs of other packages may test for a Series, which a copy of a row is.
         calls = [lf if isinstance(lf, LabelingFunction) else _on_copies(lf) for lf in self._lfs]
         points = tqdm(iterate_rows(df), total=len(df), disable=not progress_bar)
-        votes, meta = self._collect(
+        return self._collect(
             points,
             calls,
-            lambda position: f"the row with index label {df.index[position]!r} (row {position})",
+            lambda position: f"the row with index label {df.index[position]!r} (row {start + position})",
             fault_tolerant=fault_tolerant,
         )
-        return (votes, meta) if return_meta else votes
+
+
+def check_frame(df: Any, applier: str) -> None:
+    """Refuse anything but a DataFrame.
+
+    Raises
+    ------
+    LabelingFunctionError
+        Names the applier and what it got.
+    """
+    if not hasattr(df, "iloc"):
+        message = f"{applier} expects a DataFrame, got {type(df).__name__}; use LFApplier"
+        raise LabelingFunctionError(message)
 
 
 def _on_copies(lf: Callable[[Any], int]) -> Callable[[Any], int]:

@@ -5,7 +5,6 @@ A vote is a class 0..k-1, or -1 for abstain.  Start reading at :class:`labeling_
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ws_pipeline.errors import LabelingFunctionError, error_like
+from ws_pipeline.labeling.data_points import shallow_copy
 from ws_pipeline.labeling.label_matrix import ABSTAIN
+from ws_pipeline.labeling.mapping import BaseMapper, apply_in_order
 
 MAX_VOTE = np.iinfo(np.int16).max - 1  # the highest class of the largest cardinality
 
@@ -33,8 +34,9 @@ class LabelingFunction:
     resources
         Keyword arguments for ``f``.
     pre
-        Preprocessors, applied in order before ``f``: each takes a data point and returns one.  They get
-        a (shallow) copy, so that setting its attributes or items changes nothing for other LFs.
+        Preprocessors, applied in order before ``f``: each takes a data point and returns one, see
+        :mod:`.preprocess`.  Plain functions get a (shallow) copy, so that setting its attributes or
+        items changes nothing for other LFs.
 
     Attributes
     ----------
@@ -86,16 +88,9 @@ class LabelingFunction:
         return check_vote(self.name, self._f(x, **self._resources))
 
     def _preprocess(self, x: Any) -> Any:
-        x = copy.copy(x)
-        for preprocessor in self._pre:
-            x = preprocessor(x)
-            if x is None:
-                message = (
-                    f"LF '{self.name}': Preprocessor should not return None, but {preprocessor!r} did; "
-                    "return the data point"
-                )
-                raise LabelingFunctionError(message)
-        return x
+        if not isinstance(self._pre[0], BaseMapper):  # mappers copy the data point themselves
+            x = shallow_copy(x)
+        return apply_in_order(self._pre, x, f"LF '{self.name}'")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.name}, Preprocessors: {self._pre}"
@@ -136,7 +131,7 @@ class labeling_function:  # noqa: N801  a decorator
         pre: Sequence[Preprocessor] | None = None,
     ) -> None:
         if callable(name):
-            message = "Looks like this decorator is missing parentheses! Write @labeling_function()"
+            message = "this decorator is missing parentheses: write @labeling_function()"
             raise LabelingFunctionError(message)
         self.name = name
         self.resources = resources

@@ -51,7 +51,7 @@ def test_a_name_given_to_the_decorator_wins():
 
 
 def test_a_decorator_without_parentheses_is_refused():
-    with pytest.raises(LabelingFunctionError, match="Looks like this decorator is missing parentheses!"):
+    with pytest.raises(LabelingFunctionError, match="missing parentheses: write @labeling_function"):
 
         @labeling_function
         def is_big(_):
@@ -91,7 +91,7 @@ def test_a_preprocessor_that_returns_nothing_is_named():
     lf = LabelingFunction("lf", lambda _: 0, pre=[add_one, print])
     with pytest.raises(
         LabelingFunctionError,
-        match="LF 'lf': Preprocessor should not return None, but <built-in function print>",
+        match="LF 'lf': preprocessor <built-in function print> returned None",
     ):
         lf(SimpleNamespace(num=1))
 
