@@ -1,0 +1,11 @@
+"""What only users of Snorkel need: its names, and the parts of its workflow that the pipeline does without.
+
+- :mod:`.snorkel`: register all of it under the name ``snorkel``;
+- :mod:`.slicing`, :mod:`.slice_tasks`, :mod:`.slice_aware_classifier`: subsets of the data that matter, in
+  scores and in the model;
+- :mod:`.augmentation`: changed copies of training examples;
+- :mod:`.arrays`, :mod:`.tensors`, :mod:`.nested_config`, :mod:`.types`, :mod:`.elsewhere`: small helpers
+  and names.
+
+Nothing outside of this folder imports it.
+"""
