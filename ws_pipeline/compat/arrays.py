@@ -42,7 +42,7 @@ def to_int_label_array(X: npt.ArrayLike, flatten_vector: bool = True) -> npt.NDA
     if not flatten_vector:
         return labels
     if sum(length != 1 for length in labels.shape) > 1:
-        message = f"labels of shape {list(labels.shape)} could not be converted to a 1d array"
+        message = f"labels of shape {list(labels.shape)} do not fit into a 1d np.array"
         raise InvalidInputError(message)
     return labels.ravel()
 
@@ -82,9 +82,8 @@ def check_unique_names(names: Sequence[str]) -> None:
     InvalidInputError
         Names one, and how often it is there.
     """
-    often = [(name, count) for name, count in Counter(names).items() if count > 1]
-    if often:
-        name, count = often[0]
+    name, count = next(iter(Counter(names).most_common(1)), ("", 0))
+    if count > 1:
         message = f"names must be unique, found {count} operators with name {name}"
         raise InvalidInputError(message)
 

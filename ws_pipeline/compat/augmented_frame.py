@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ws_pipeline.errors import InvalidInputError
 from ws_pipeline.labeling.data_points import fields_beside
 
@@ -77,8 +79,11 @@ def _with_type(values: pd.Series[Any], dtype: Any) -> pd.Series[Any]:
     """Give values the type of their column, unless that would change one."""
     if dtype is None:
         return values.infer_objects()
-    if dtype.kind == "O":
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return values
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and not bool(values.dropna().isin(categories).all()):
+        return values.infer_objects()
     try:
         typed = values.astype(dtype)
         unchanged = (typed.astype(object) == values) | (typed.isna() & values.isna())

@@ -158,15 +158,15 @@ def convert_to_slice_tasks(base_task: Task, slice_names: Sequence[str]) -> list[
 
 
 def _tasks(base_task: Task, names: Sequence[str], pool: Mapping[str, nn.Module]) -> list[Task]:
-    """Make the tasks over one pool of modules, each with what its operations call."""
+    """Make the tasks over one pool of modules."""
     *body, head_operation = base_task.op_sequence
     tasks: list[Task] = []
     slice_operations: list[Operation] = []
     of_label = {"loss_func": base_task.loss_func, "output_func": base_task.output_func}
 
     def add(name: str, operations: Sequence[Operation], scorer: Scorer, **functions: Any) -> None:
-        called = {operation.module_name: pool[operation.module_name] for operation in operations}
-        tasks.append(Task(name, called, operations, scorer, loss_weight=base_task.loss_weight, **functions))
+        weight = base_task.loss_weight
+        tasks.append(Task(name, pool, operations, scorer, loss_weight=weight, **functions))
 
     for name in names:
         task_name = slice_task_name(base_task, name, INDICATOR)

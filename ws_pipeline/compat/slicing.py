@@ -33,7 +33,8 @@ class SlicingFunction(LabelingFunction):
     name
         Name of the slice.
     f
-        Takes a data point, and ``resources`` as keyword arguments; returns True or False, or 1 or 0.
+        Takes a data point, and ``resources`` as keyword arguments; returns True or False, or 1 or 0.  -1
+        counts as False.
     resources, pre
         As for :class:`LabelingFunction`.
 
@@ -44,14 +45,13 @@ class SlicingFunction(LabelingFunction):
     (True, False)
     """
 
-    def __call__(self, x: Any) -> bool:
-        """Say whether a data point is in the slice.
+    def __call__(self, x: Any) -> int:
+        """Say whether a data point is in the slice: True or False, or -1 where the function says that.
 
         Raises
         ------
         LabelingFunctionError
-            The function returned something else than True, False, 1 or 0; -1 too, as there is nothing
-            to abstain from.
+            The function returned something else.
         """
         return as_member(self.name, super().__call__(x))
 
@@ -104,7 +104,7 @@ class NLPSlicingFunction(NLPLabelingFunction):
     Its parameters are those of :class:`~ws_pipeline.labeling.NLPLabelingFunction`.
     """
 
-    def __call__(self, x: Any) -> bool:
+    def __call__(self, x: Any) -> int:
         """Say whether a data point is in the slice; see :class:`SlicingFunction`."""
         return as_member(self.name, super().__call__(x))
 
@@ -115,15 +115,15 @@ class nlp_slicing_function(nlp_labeling_function):  # noqa: N801  a decorator
     function_type = NLPSlicingFunction
 
 
-def as_member(name: str, result: int) -> bool:
-    """Return what slicing function ``name`` returned as a bool, or say why it is none."""
-    if result not in {0, 1}:
+def as_member(name: str, result: int) -> int:
+    """Return what slicing function ``name`` returned as True, False or -1, or say why it is none of these."""
+    if result not in {-1, 0, 1}:
         message = (
             f"slicing function '{name}' returned {result!r}, expected True or False (or 1 or 0) for a data "
             "point in the slice or not"
         )
         raise LabelingFunctionError(message)
-    return bool(result)
+    return result if result == -1 else bool(result)
 
 
 class SFApplier:
@@ -171,7 +171,7 @@ class SFApplier:
         Raises
         ------
         LabelingFunctionError
-            An SF failed, or returned something else than True, False, 1 or 0.
+            An SF failed, or returned something else than True, False, 1, 0 or -1.
         """
         found = self._applier.apply(data_points, *args, **kwargs)
         if isinstance(found, tuple):

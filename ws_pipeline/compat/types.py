@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ Batch = tuple[XDict, YDict]
 OutputDict = dict[str, Any]
 Outputs = Mapping[str, "list[Tensor]"]
 Metrics = dict[str, float]
+BatchIterator = Iterator["tuple[Batch, Any]"]
+RowData = list[tuple[int, int, int]]
+PandasRowData = list[tuple[int, int]]
 TensorCollection = Any
 """A tensor, or tensors in dictionaries, lists and tuples."""
 

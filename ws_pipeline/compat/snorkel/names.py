@@ -28,7 +28,7 @@ _LF = _at("labeling", "LabelingFunction labeling_function")
 _VOTERS = _at("labeling", "MajorityClassVoter MajorityLabelVoter RandomVoter")
 _LABEL_MODELS = _VOTERS | _at("labeling", "LabelModel")
 _FILTER = _at("labeling", "filter_unlabeled_dataframe")
-_APPLIER_PARTS = _at("labeling.apply", "ApplierMetadata BaseLFApplier")
+_APPLIER_PARTS = _at("labeling.apply", "ApplierMetadata BaseLFApplier") | _at("compat.types", "RowData")
 _DASK = _at("compat.elsewhere", "DaskLFApplier") | _at("compat.snorkel.parallel", "PandasParallelLFApplier")
 _NLP = _at("labeling.nlp", "NLPLabelingFunction nlp_labeling_function EN_CORE_WEB_SM SpacyPreprocessor")
 _MAPPERS = _at("labeling.mapping", "BaseMapper LambdaMapper Mapper lambda_mapper")
@@ -94,7 +94,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "classification.training.loggers.tensorboard_writer": _at("classification", "TensorBoardWriter"),
     "classification.training.schedulers": _SCHEDULERS
     | _as(batch_schedulers="classification.training.batch_schedulers:BATCH_SCHEDULERS"),
-    "classification.training.schedulers.scheduler": _as(Scheduler="classification:BatchScheduler"),
+    "classification.training.schedulers.scheduler": _at("compat.types", "BatchIterator")
+    | _as(Scheduler="classification:BatchScheduler"),
     "classification.training.schedulers.sequential_scheduler": _at("classification", "SequentialScheduler"),
     "classification.training.schedulers.shuffled_scheduler": _at("classification", "ShuffledScheduler"),
     "classification.training.trainer": _METRICS_TYPE | _at("classification", "Trainer TrainerConfig"),
@@ -111,7 +112,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "labeling.apply": {},
     "labeling.apply.core": _APPLIER_PARTS | _at("labeling", "LFApplier"),
     "labeling.apply.dask": _DASK,
-    "labeling.apply.pandas": _at("labeling", "PandasLFApplier"),
+    "labeling.apply.pandas": _at("labeling", "PandasLFApplier") | _at("compat.types", "PandasRowData"),
     "labeling.apply.spark": _at("compat.elsewhere", "SparkLFApplier"),
     "labeling.lf": _LF,
     "labeling.lf.core": _LF,
@@ -182,6 +183,14 @@ _BEFORE_0_9 = (
 INSTEAD: Mapping[str, str] = {
     "augmentation.preview_tfs": "apply PandasTFApplier(tfs, ApplyEachPolicy(len(tfs))) to a few rows",
     "contrib": "it was empty",
+    "labeling.apply.core.apply_lfs_to_data_point": "call the labeling functions, or an applier",
+    "labeling.apply.dask.Scheduler": "PandasParallelLFApplier takes the name of a scheduler",
+    "labeling.apply.pandas.apply_lfs_to_data_point": "call the labeling functions, or PandasLFApplier",
+    "labeling.apply.pandas.rows_to_triplets": "PandasLFApplier returns the label matrix",
+    "labeling.lf.nlp.SpacyPreprocessorConfig": "labeling functions of the same settings share one parser",
+    "labeling.lf.nlp.SpacyPreprocessorParameters": "labeling functions of the same settings share one parser",
+    "map.core.get_parameters": "use inspect.signature",
+    "map.core.is_hashable": "use get_hashable, which refuses what it can make no key of",
     "labeling.lf.nlp.BaseNLPLabelingFunction": "use NLPLabelingFunction",
     "labeling.lf.nlp.base_nlp_labeling_function": "use nlp_labeling_function",
     "labeling.lf.nlp_spark": _SPARK,
