@@ -7,7 +7,7 @@ so they get a copy; memoized ones look its values up, so those need a key.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,22 +19,24 @@ _PANDAS_OWN = frozenset({"_mgr", "_attrs", "_flags", "_name", "_item_cache", "_c
 
 
 def deep_copy(x: Any) -> Any:
-    """Copy a data point with everything in it.
+    """Copy a data point with everything in it, but for texts parsed by spaCy.
 
     A Series keeps the fields that were set as attributes, which pandas itself leaves out.  Its strings
-    may be replaced by objects of another type.
+    may be replaced by objects of another type.  A parsed text is shared: a copy of it would have a copy
+    of the model's whole vocabulary.
     """
     series = _as_series(x)
     if series is None:
-        return copy.deepcopy(x)
+        return _deep_copy_value(x, getattr(x, "__dict__", {}).values())
     values = series.to_numpy()
     if values.dtype == object:  # of pandas' own string type, too
         objects = np.empty(len(values), dtype=object)
-        objects[:] = [copy.deepcopy(value) for value in values]
+        objects[:] = [_deep_copy_value(value) for value in values]
         copied = type(series)(objects, index=series.index, name=series.name, dtype=object)
     else:
         copied = series.copy()
-    return _with_fields(copied, copy.deepcopy(fields_beside(series)))
+    fields = {name: _deep_copy_value(value) for name, value in fields_beside(series).items()}
+    return _with_fields(copied, fields)
 
 
 def shallow_copy(x: Any) -> Any:
@@ -92,6 +94,12 @@ def hashable(x: Any, *, exact: bool = False) -> Hashable:
     if not exact:
         return x  # type: ignore[no-any-return]
     return (type(x), None if isinstance(x, float) and x != x else x)  # noqa: PLR0124  NaN
+
+
+def _deep_copy_value(value: Any, parts: Iterable[Any] = ()) -> Any:
+    """Copy a value, but not what spaCy made, be it the value itself or one of its parts."""
+    shared = {id(part): part for part in (value, *parts) if type(part).__module__.startswith("spacy.")}
+    return copy.deepcopy(value, shared)
 
 
 def _items(x: Any) -> Any:

@@ -129,11 +129,16 @@ def test_nested_settings_are_taken_by_trainer_and_label_model():
     ).config  # fmt: skip
     assert (config.momentum, config.gamma, config.step_size) == (0.5, 0.3, 5)
     votes = np.array([[0, 1, 1], [1, 1, 0], [0, 0, 1]] * 5)
-    nested, flat = LabelModel(), LabelModel()
-    optimizers = nested_config.OptimizerConfig(sgd_config=sgd)
-    nested.fit(votes, n_epochs=5, progress_bar=False, optimizer_config=optimizers)
-    flat.fit(votes, n_epochs=5, progress_bar=False, momentum=0.5)
-    assert nested.history_ == flat.history_
+    histories = []
+    for optimizers in (
+        nested_config.OptimizerConfig(sgd_config=sgd),
+        {"sgd_config": {"momentum": 0.5}},
+        None,
+    ):
+        model = LabelModel()
+        model.fit(votes, n_epochs=5, progress_bar=False, optimizer_config=optimizers)
+        histories.append(model.history_)
+    assert histories[0] == histories[1] != histories[2]
 
 
 @NEEDS_SNORKEL

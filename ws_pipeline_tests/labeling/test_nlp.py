@@ -105,6 +105,25 @@ def test_other_settings_have_their_own_parser_and_share_the_model(spacy):
     assert spacy.n_gpu_calls == 1
 
 
+@pytest.mark.parametrize("make", [SimpleNamespace, lambda **fields: pd.Series(fields)])
+def test_a_parsed_text_is_shared_by_all_copies(make):
+    """A copy of a Doc has a copy of the vocabulary, and another key in the cache."""
+
+    class Doc:
+        __module__ = "spacy.tokens.doc"
+
+        def __deepcopy__(self, memo):
+            raise AssertionError
+
+    doc = Doc()
+    parse = preprocessor(name="parse")(lambda x: setattr(x, "doc", doc) or x)
+    calls = []
+    after = preprocessor(name="after", memoize=True)(lambda x: calls.append(x) or x)
+    for _ in range(2):
+        assert after(parse(make(text="a", n=1))).doc is doc
+    assert len(calls) == 1
+
+
 def test_a_parser_is_pickled_without_its_model(spacy):
     parser = SpacyPreprocessor("text", "doc", memoize=True)
     parser(SimpleNamespace(text="a"))
