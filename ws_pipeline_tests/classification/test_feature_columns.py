@@ -290,7 +290,7 @@ def test_a_feature_that_equals_the_gold_labels_is_a_warning(known):
         examples = read(content)
     assert str(told[0].message) == (
         f"e.parquet: feature column 'label' equals the gold labels of task 'digit' on all {known} examples "
-        "that have one; a model that is fed with it has nothing to learn, and its scores mean nothing; drop "
+        "that have one; a model fed with it has nothing to learn, and its scores mean nothing; drop "
         "the column, or list the features under feature_columns"
     )
     assert len(told) == 1
