@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,8 +150,11 @@ def check_disjoint(ids_by_shard: Mapping[str, Ids]) -> None:
         )
         raise ExampleIdError(message)
     if _is_text(ids):
-        shards = [f"shard '{names[number]}'" for number in owner]
-        _refuse_two_spellings(pa.array(ids, pa.large_string()), "example ids of the shards", shards)
+        _refuse_two_spellings(
+            pa.array(ids, pa.large_string()),
+            "example ids of the shards",
+            of=lambda row: f" of shard '{names[owner[row]]}'",
+        )
 
 
 def check_same_spelling(ids: Ids, known: Ids, *, where: str) -> None:
@@ -222,21 +225,26 @@ def _usual_spelling(ids: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
 
 
-def _refuse_two_spellings(ids: pa.Array, where: str, of: Sequence[str] | None = None) -> None:
-    """Refuse unique ids of which two are the same in the usual spelling; ``of`` says where each is from."""
+def _refuse_two_spellings(ids: pa.Array, where: str, of: Callable[[int], str] = lambda _: "") -> None:
+    """Refuse unique ids of which two are the same in the usual spelling.
+
+    Parameters
+    ----------
+    ids
+        ``[n]`` text.
+    where
+        Where they are from; opens the error message.
+    of
+        What to add to the id of a row in the message.
+    """
     usual = _usual_spelling(ids)
-    if usual.equals(ids):
-        return
-    found = _first_repetition(usual.to_numpy(zero_copy_only=False))
+    found = None if usual.equals(ids) else _first_repetition(usual.to_numpy(zero_copy_only=False))
     if found is None:
         return
     one, other, times = found
     first, second = ids[one].as_py(), ids[other].as_py()
-    names = [ascii(first), ascii(second)]
-    if of is not None:
-        names = [f"{name} of {of[row]}" for name, row in zip(names, (one, other), strict=True)]
     message = (
-        f"{where}: {names[0]} and {names[1]} differ only in {_difference(first, second)} "
+        f"{where}: {first!a}{of(one)} and {second!a}{of(other)} differ only in {_difference(first, second)} "
         f"({times} such ids); {_SPELL_ALIKE}"
     )
     raise ExampleIdError(message)
