@@ -44,6 +44,7 @@ from ws_pipeline.labeling.vote_checks import (
 )
 from ws_pipeline.labeling.vote_columns import find_lf_columns, votes_of_columns
 from ws_pipeline.labeling.vote_forms import dense_votes, read_votes
+from ws_pipeline.labeling.vote_tables import as_table
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -255,8 +256,8 @@ class LabelMatrix:
         Parameters
         ----------
         table
-            Column ``example_id`` (integers or strings) and one column per LF of whole numbers in which
-            null, NaN and -1 mean abstain.
+            An Arrow table, or a frame: a column ``example_id`` (integers or strings), and one column per LF
+            of whole numbers in which null, NaN and -1 mean abstain.
         cardinality
             Number of classes.  Default: what :meth:`to_table` stored, in whose table every column is an LF.
         lf_columns
@@ -278,6 +279,12 @@ class LabelMatrix:
         LeftOutColumnWarning
             A column is the index of a pandas frame.
         """
+        table = as_table(table, where=where)
+        if table is None:
+            message = (
+                f"{where}: expected a table with a column per LF; use LabelMatrix(votes, k) for an array"
+            )
+            raise LabelMatrixError(message)
         ids = ids_from_table(table, where=where)
         if cardinality is None:
             cardinality = _stored_cardinality(table, where)

@@ -20,6 +20,7 @@ Legend: n examples, m labeling functions (LFs), k classes.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _CHUNK_ROWS = 2**16
+_NUMBERED = re.compile(r"lf_\d+")
 _RENAME = "rename it if it is an LF all the same"
 
 
@@ -66,12 +68,15 @@ class VoteForm(NamedTuple):
         ``[n]`` ids; None if they have none.
     partial
         Whether further LFs may be meant, that abstain on all n examples.
+    named
+        Whether the LFs have names, or columns are known by their place only.
     """
 
     votes: npt.NDArray[Any] | csr_array
     lf_names: tuple[str, ...]
     example_ids: Ids | None = None
     partial: bool = False
+    named: bool = True
 
 
 @runtime_checkable
@@ -112,9 +117,10 @@ def read_votes(L: Any, cardinality: int | None = None) -> VoteForm:
     if table is not None:
         return _read_table(table, MAX_CARDINALITY if cardinality is None else cardinality)
     if isinstance(L, NamedVotes):
-        return VoteForm(L.votes, L.lf_names, L.example_ids)
+        has_names = L.lf_names != default_lf_names(len(L.lf_names))
+        return VoteForm(L.votes, L.lf_names, L.example_ids, named=has_names)
     votes = _sparse_votes(L) if is_sparse(L) else as_vote_array(L)
-    return VoteForm(votes, default_lf_names(votes.shape[1]))
+    return VoteForm(votes, default_lf_names(votes.shape[1]), named=False)
 
 
 def dense_votes(form: VoteForm) -> npt.NDArray[Any]:
@@ -142,8 +148,8 @@ def covered_rows(form: VoteForm) -> npt.NDArray[np.bool_]:
 def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the model's fit") -> VoteForm:
     """Votes of the LFs that a model was fitted on, in the model's order.
 
-    Names decide where both have names.  Where the model's LFs or those of a dense form have none, columns
-    stand for LFs by their place.  An LF without any triple abstains.
+    Names decide where both have names, and numbers where both are numbered, as the columns of a frame that
+    is made of an array are.  Else columns stand for LFs by their place.  An LF without any triple abstains.
 
     Raises
     ------
@@ -153,8 +159,8 @@ def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the mo
     names = form.lf_names
     if names == lf_names:
         return form
-    without_names = names == default_lf_names(len(names)) or lf_names == default_lf_names(len(lf_names))
-    if without_names and not form.partial and set(names) != set(lf_names):
+    comparable = form.named and _are_numbered(names) == _are_numbered(lf_names)
+    if not (comparable or form.partial):
         if len(names) != len(lf_names):
             message = f"L has {len(names)} columns, but the model was fitted on {len(lf_names)} LFs"
             raise LabelMatrixError(message)
@@ -163,6 +169,10 @@ def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the mo
     position = {name: place for place, name in enumerate(lf_names)}
     places = np.array([position[name] for name in names], dtype=np.int32)
     return form._replace(votes=_with_columns_at(form.votes, places, len(lf_names)), lf_names=lf_names)
+
+
+def _are_numbered(names: tuple[str, ...]) -> bool:
+    return all(_NUMBERED.fullmatch(name) for name in names)
 
 
 def _refuse_other_lfs(

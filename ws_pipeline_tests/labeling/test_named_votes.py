@@ -143,6 +143,20 @@ def test_numbered_columns_are_those_of_an_array():
     assert LFAnalysis(frame).lf_names is None
 
 
+@pytest.mark.parametrize("fitted_on", [[0, 1, 2, 3], [0, 1, 2, 7]])
+def test_numbered_columns_of_other_lfs_are_refused(fitted_on):
+    by_number = fitted(pd.DataFrame(VOTES, columns=fitted_on))
+    assert np.array_equal(by_number.predict_proba(VOTES), fitted(VOTES).predict_proba(VOTES))
+    other = pd.DataFrame(VOTES, columns=[0, 1, 2, 3] if 7 in fitted_on else [0, 1, 2, 7])
+    with pytest.raises(LabelMatrixError, match=r"missing \['lf_[37]'\], unknown \['lf_[37]'\]"):
+        by_number.predict_proba(other)
+
+
+def test_numbers_and_names_are_not_compared(model):
+    assert np.array_equal(model.predict_proba(pd.DataFrame(VOTES)), model.predict_proba(VOTES))
+    assert np.array_equal(model.predict_proba(LabelMatrix(VOTES, 3)), model.predict_proba(VOTES))
+
+
 def test_voters_take_every_form():
     for make in [*TABLES.values(), triples]:
         table = make(NAMES, VOTES)

@@ -260,3 +260,19 @@ def test_gold_beside_the_votes_would_have_been_an_lf_that_is_always_right():
     gold = np.array([0, 1, 1, 0])
     with pytest.raises(LabelMatrixError, match="'gold' is no LF"):
         read({"a": PLAIN, "gold": gold})
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_the_columns_of_a_frame_may_be_listed(index):
+    frame = (
+        FRAME.assign(label=[1, 1, 1]).set_index("example_id", drop=True) if index else FRAME.assign(label=1)
+    )
+    matrix = LabelMatrix.from_table(frame, 2, lf_columns=["label", "a"])
+    assert matrix == LabelMatrix([[1, 0], [1, 1], [1, 0]], 2, [7, 8, 12], ["label", "a"])
+
+
+def test_an_array_is_no_table():
+    with pytest.raises(
+        LabelMatrixError, match=r"label matrix: expected a table .* use LabelMatrix\(votes, k\) for"
+    ):
+        LabelMatrix.from_table(np.array([[0, 1]]), 2)
