@@ -37,6 +37,18 @@ def run_and_read_log(folder, storage):
     return result, [record.user_message for record in records if record.level == logging.WARNING]
 
 
+def run_and_read_log(folder, storage):
+    """The run, and the warnings in its log."""
+    definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("toy_shards", SHARDS)
+        for shard in SHARDS:
+            definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
+        result = definitions.resolve_job_def("retrain").execute_in_process(instance=instance)
+        records = instance.all_logs(result.run_id)
+    return result, [record.user_message for record in records if record.level == logging.WARNING]
+
+
 def edit_votes(folder, change):
     for shard in SHARDS:
         folder.edit(folder.votes_file("parity", shard), change)
