@@ -9,7 +9,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 from upath.implementations.memory import MemoryPath
 
-from ws_pipeline.defs.file_stamps import stamp_of, stamps_in
+from ws_pipeline.defs.file_stamps import BEING_WRITTEN, stamp_of, stamps_in
 
 
 class CachingFileSystem(MemoryFileSystem):
@@ -131,8 +131,19 @@ def test_what_a_writer_leaves_beside_its_files_changes_nothing(folder):
     before = stamps_in(folder, suffix=".parquet")
     write(folder / "a.parquet" / "_SUCCESS")
     write(folder / "a.parquet" / ".part-0.parquet.crc")
-    write(folder / "a.parquet" / "_temporary" / "0" / "part-0.parquet")
     assert stamps_in(folder, suffix=".parquet") == before
+
+
+def test_a_folder_that_spark_has_not_finished_is_marked(folder):
+    write(folder / "a.parquet" / "part-0.parquet")
+    write(folder / "a.parquet" / "_temporary" / "0" / "part-1.parquet")
+    assert stamps_in(folder, suffix=".parquet") == {"a.parquet": BEING_WRITTEN}
+
+
+def test_a_file_in_place_of_the_folder_is_no_folder(folder):
+    write(folder / "a.parquet")
+    with pytest.raises(NotADirectoryError):
+        stamps_in(folder / "a.parquet", suffix=".parquet")
 
 
 def test_other_folders_are_not_looked_into(folder):

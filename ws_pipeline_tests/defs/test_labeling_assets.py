@@ -16,25 +16,13 @@ from ws_pipeline.labeling import LabelModel
 SHARDS = ["part-0", "part-1", "part-2"]
 
 
-def run_all(folder, storage, **options):
+def run_all(folder, storage):
     definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("toy_shards", SHARDS)
         for shard in SHARDS:
             definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
-        return definitions.resolve_job_def("retrain").execute_in_process(instance=instance, **options)
-
-
-def run_and_read_log(folder, storage):
-    """The run, and the warnings in its log."""
-    definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("toy_shards", SHARDS)
-        for shard in SHARDS:
-            definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
-        result = definitions.resolve_job_def("retrain").execute_in_process(instance=instance)
-        records = instance.all_logs(result.run_id)
-    return result, [record.user_message for record in records if record.level == logging.WARNING]
+        return definitions.resolve_job_def("retrain").execute_in_process(instance=instance)
 
 
 def run_and_read_log(folder, storage):
@@ -166,73 +154,3 @@ def test_a_table_in_the_metadata_has_rounded_numbers_and_lists_as_text():
         {"name": None, "n": 2, "share": None, "classes": ""},
     ]
     assert [column.type for column in shown.schema.columns] == ["string", "int", "float", "string"]
-
-
-def logged_warnings(folder, storage):
-    """Warnings that the ingestion and the training of a folder log, by asset."""
-    definitions = build_definitions([load_spec(folder.spec_path)], storage=str(storage), device="cpu")
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("toy_shards", SHARDS)
-        runs = [
-            definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
-            for shard in SHARDS
-        ]
-        retrain = definitions.resolve_job_def("retrain")
-        # the labels may be refused: this is about the warnings before
-        runs.append(retrain.execute_in_process(instance=instance, raise_on_error=False))
-        logs = [entry for run in runs for entry in instance.all_logs(run.run_id) if entry.level == 30]
-    return [(entry.step_key, entry.user_message) for entry in logs if "Warning: " in entry.user_message]
-
-
-def put_gold_among_votes(folder, name):
-    """Copy the gold labels of 'parity' into a column of the votes files."""
-    for shard in SHARDS:
-        gold = pq.read_table(folder.examples_file(shard))["parity"]
-        file = folder.votes_file("parity", shard)
-        pq.write_table(pq.read_table(file).append_column(name, gold), file)
-
-
-@pytest.mark.parametrize("name", ["parity", "shape", "gold", "split"])
-def test_a_column_that_means_something_else_is_refused_before_anything_is_learned(
-    pipeline_folder, storage, name
-):
-    put_gold_among_votes(pipeline_folder, name)
-    with pytest.raises(LabelMatrixError) as refused:
-        run_all(pipeline_folder, storage)
-    file = pipeline_folder.votes_file("parity", "part-0")
-    assert str(refused.value).startswith(f"{file}: by its name, '{name}' is no LF, but holds ")
-    assert str(refused.value).endswith("leave it out, or list the LF columns with lf_columns")
-
-
-def test_gold_labels_under_another_name_are_warned_of(pipeline_folder, storage):
-    put_gold_among_votes(pipeline_folder, "annotation")
-    warned = logged_warnings(pipeline_folder, storage)
-    expected = (
-        "GoldVotesWarning: equal to gold on every example where both are known: 'annotation' (360 examples); "
-        "if these are gold labels and no LFs, leave them out of the votes: they make every score perfect"
-    )
-    assert ("parity__lf_summary", expected) in warned
-    assert [step for step, message in warned if message.startswith("GoldVotes")] == ["parity__lf_summary"]
-
-
-def test_listed_lf_columns_are_all_that_is_read(pipeline_folder, storage):
-    put_gold_among_votes(pipeline_folder, "parity")
-    text = pipeline_folder.spec_path.read_text()
-    pipeline_folder.spec_path.write_text(text.replace("- odd", "- odd\n    lf_columns: [lf_3, lf_0, lf_1]"))
-    summaries = [dg.AssetKey([task, "lf_summary"]) for task in ("shape", "parity")]
-    result = run_all(pipeline_folder, storage, asset_selection=summaries)
-    summary = result.asset_materializations_for_node("parity__lf_summary")[0].metadata["summary"]
-    assert [record.data["lf"] for record in summary.records] == ["lf_3", "lf_0", "lf_1"]
-    rows = result.asset_materializations_for_node("shape__lf_summary")[0].metadata["summary"].records
-    assert len(rows) == 6
-
-
-def test_an_index_in_a_votes_file_is_in_the_log(pipeline_folder, storage):
-    file = pipeline_folder.votes_file("shape", "part-1")
-    frame = pq.read_table(file).to_pandas()
-    frame.set_axis(range(5, 5 + len(frame))).sample(frac=1, random_state=0).to_parquet(file)
-    warned = logged_warnings(pipeline_folder, storage)
-    expected = (
-        f"LeftOutColumnWarning: {file}: column(s) ['__index_level_0__'] left out: the index of a pandas frame"
-    )
-    assert [step for step, message in warned if message.startswith(expected)] == ["shape__label_matrix"]
