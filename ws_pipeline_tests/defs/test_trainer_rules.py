@@ -14,8 +14,9 @@ from ws_pipeline.classification import (
 )
 from ws_pipeline.classification.datasets import GOLD, LABEL_MODEL, SOFT
 from ws_pipeline.defs.spec import PipelineSpec
-from ws_pipeline.defs.trainer_rules import check_trainer, possible_metrics
+from ws_pipeline.defs.trainer_rules import check_label_model, check_trainer, possible_metrics
 from ws_pipeline.errors import SettingsError
+from ws_pipeline.labeling import FitConfig
 
 CLASSES = {"spam": 2, "topic": 3}
 OWN = ModelConfig(build_tasks="networks:build")
@@ -69,6 +70,30 @@ def test_metrics_that_no_evaluation_gives_are_refused_by_their_setting(setting, 
     found = refusal(**{setting: [metric] if setting == "checkpoint_task_metrics" else metric})
     assert found.startswith(setting)
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("setting", "unit"), [("warmup_steps", "warmup_unit"), ("checkpoint_runway", "counter_unit")]
+)
+def test_what_lasts_longer_than_the_training_is_refused_where_the_settings_tell(setting, unit):
+    assert refusal(n_epochs=3, **{setting: 3.5, unit: "epochs"}) == (
+        f"{setting} is 3.5 epochs, but the training has n_epochs = 3; lower {setting}, or raise n_epochs"
+    )
+    check(n_epochs=3, **{setting: 3.0, unit: "epochs"})
+    check(n_epochs=3, **{setting: 1000.0, unit: "batches"})
+
+
+@pytest.mark.parametrize("precisions", [0.0, 1.5, [], [0.7, -0.1]])
+def test_precisions_that_are_none_are_refused(precisions):
+    with pytest.raises(SettingsError, match=r"prec_init must be precisions in \(0, 1\], got ") as refused:
+        check_label_model(FitConfig(prec_init=precisions))
+    assert str(refused.value).endswith(str(precisions))
+
+
+def test_a_warm_up_longer_than_the_fit_is_refused():
+    with pytest.raises(SettingsError, match="warmup_steps=11 batches is 11 steps, more than the 10 steps"):
+        check_label_model(FitConfig(n_epochs=10, warmup_steps=11))
+    assert check_label_model(FitConfig(n_epochs=10, warmup_steps=10)).warmup_steps == 10
 
 
 def test_tasks_of_ones_own_may_have_metrics_of_their_own():
