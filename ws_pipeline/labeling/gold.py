@@ -83,7 +83,10 @@ def _arrow_column(values: Any) -> pa.ChunkedArray | None:
         return pa.chunked_array(values) if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     is_pandas = type(values).__module__.startswith("pandas") and np.ndim(values) == 1
     if is_pandas or (hasattr(values, "__arrow_c_stream__") and not hasattr(values, "columns")):
-        column = pa.array(values, from_pandas=True) if is_pandas else pa.chunked_array(values)
+        try:
+            column = pa.array(values, from_pandas=True) if is_pandas else pa.chunked_array(values)
+        except pa.ArrowException:  # it mixes kinds of values
+            return None
         return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     return None
 
@@ -126,7 +129,7 @@ def warn_of_gold_votes(
     GoldVotesWarning
         Names the LFs.
     """
-    known = as_labels(gold) != ABSTAIN
+    known = read_gold(gold) != ABSTAIN
     enough = (correct >= _MANY) | (2 * correct >= np.count_nonzero(known))
     always_right = np.flatnonzero((incorrect == 0) & (correct >= _FEW) & enough)
     found = [lf for lf in always_right.tolist() if _votes_for_several(votes[known, lf])]

@@ -25,7 +25,7 @@ from ws_pipeline.labeling.vote_checks import ABSTAIN, Votes, check_names, valida
 from ws_pipeline.settings import nearest
 
 _GOLD = """
-    gold golds gold_label gold_labels label labels target targets truth ground_truth groundtruth
+    gold golds gold_label gold_labels label labels class target targets truth ground_truth groundtruth
     true_label true_labels y y_true
 """
 _IDS = """

@@ -267,15 +267,17 @@ def sparse_from_triples(
 
 def _codes(column: pa.ChunkedArray, name: str) -> tuple[npt.NDArray[np.intp], pa.Array]:
     """A number for each value of a column, and the values by number, in the order of their first rows."""
-    if column.null_count:
-        row = pc.index(pc.is_null(column), pa.scalar(value=True)).as_py()
+    plain = plain_values(column)
+    if not len(plain):  # whatever its type, which no row may have told
+        plain = pa.chunked_array([], pa.large_string())
+    if plain.null_count:
+        row = pc.index(pc.is_null(plain), pa.scalar(value=True)).as_py()
         message = f"triples: column '{name}' is null in row {row}; give every vote its example and LF"
         raise LabelMatrixError(message)
-    if not (holds_text(column.type) or holds_numbers(column.type)):
+    if not (holds_text(plain.type) or holds_numbers(plain.type)):
         message = f"triples: column '{name}' has type {column.type}, expected integers or strings"
         raise LabelMatrixError(message)
-    plain = plain_values(column)
-    encoded = pa.chunked_array(plain.chunks, plain.type).combine_chunks().dictionary_encode()
+    encoded = plain.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy().astype(np.intp), encoded.dictionary
 
 

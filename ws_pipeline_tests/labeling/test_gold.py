@@ -64,6 +64,7 @@ def test_gold_labels_of_every_form_are_taken_everywhere(gold):
     [
         (["cat", "dog"], "gold labels must be integer labels of shape"),
         (pd.Series(["cat", "dog"]), "gold labels must be integer labels of shape"),
+        (pd.Series([1, "dog", None]), "gold labels must be integer labels of shape"),
         ([[0, 1], [1]], r"gold labels: row 0 has 2 value\(s\), but row 1 has 1 value\(s\)"),
         ([0, None], r"gold labels must be integer labels of shape .*, found object"),
         (np.array([0, np.nan]), "non-integer value: nan in row 1"),

@@ -388,6 +388,23 @@ def test_a_missing_vote_in_a_triple_says_only_that_the_example_is_there(votes):
     assert LabelMatrix(table, 2) == LabelMatrix([[-1, -1], [1, 0]], 2, [3, 2], ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    "make", [pa.array, lambda texts: pa.array(texts).dictionary_encode()], ids=["plain", "dictionary"]
+)
+def test_a_null_in_a_triple_is_named_by_column_and_row(make):
+    table = pa.table({"task": make(["x", "y", "x"]), "worker": make(["a", "b", None]), "label": [0, 1, 1]})
+    with pytest.raises(
+        LabelMatrixError, match="triples: column 'worker' is null in row 2; give every vote its"
+    ):
+        read_votes(table)
+
+
+def test_no_triples_are_no_votes():
+    form = read_votes(pd.DataFrame({"task": [], "worker": [], "label": []}, dtype=object))
+    assert (form.votes.shape, form.lf_names, len(form.example_ids)) == ((0, 0), (), 0)
+    assert VoteCounts.from_votes(pa.table({"example_id": pa.nulls(0), "a": pa.nulls(0)}), 2).n_examples == 0
+
+
 @pytest.mark.parametrize(("vote", "found"), [(-2, "-2"), (3, "3"), (0.5, "0.5")])
 def test_a_wrong_vote_in_a_triple_is_named(vote, found):
     table = pa.table(

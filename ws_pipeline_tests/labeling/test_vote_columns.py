@@ -148,6 +148,7 @@ def test_columns_of_other_types_are_refused_with_what_to_do():
         ("Labels", "gold labels"),
         ("gold", "gold labels"),
         ("target", "gold labels"),
+        ("class", "gold labels"),
         ("y", "gold labels"),
         ("ground_truth", "gold labels"),
         ("id", "ids or row numbers"),
@@ -164,7 +165,7 @@ def test_a_column_that_means_something_else_is_refused_by_name(name, meaning):
 
 
 @pytest.mark.parametrize(
-    "name", ["labels_spam", "gold_standard_regex", "has_label", "class", "truthy", "yes"]
+    "name", ["labels_spam", "gold_standard_regex", "has_label", "classy", "truthy", "yes"]
 )
 def test_names_that_only_remind_of_it_are_lfs(name):
     assert read({name: PLAIN}, tasks=["spam"]).lf_names == (name,)
