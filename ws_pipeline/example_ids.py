@@ -33,7 +33,7 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
     """Read column ``example_id`` of an Arrow table as int64 or str objects ``[n]``.
 
     Text may be stored in any type, integers also as decimals without a fraction.  Of a table without rows
-    the type does not matter.
+    the type does not matter.  An index ``example_id`` of pandas that is a range has no column, only a note.
 
     Raises
     ------
@@ -42,6 +42,9 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
         their Unicode form or in blanks around them.
     """
     if ID_COLUMN not in table.column_names:
+        noted = _range_of_pandas(table)
+        if noted is not None:
+            return np.array(noted, dtype=np.int64)
         message = f"{where}: no column '{ID_COLUMN}', found {table.column_names}"
         raise ExampleIdError(message)
     column = _id_column(table.column(ID_COLUMN), where)
@@ -201,9 +204,24 @@ def is_pandas_index(column_name: str) -> bool:
 
 def pandas_indexes(schema: pa.Schema) -> set[str]:
     """Columns of a table that are an index of pandas, by their names or by what pandas wrote of them."""
-    content = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-    named = {name for name in content.get("index_columns", []) if isinstance(name, str)}
+    notes = _pandas_notes(schema).get("index_columns", [])
+    named = {name for name in notes if isinstance(name, str)}
     return {name for name in schema.names if name in named or is_pandas_index(name)}
+
+
+def _range_of_pandas(table: pa.Table) -> range | None:
+    """The index ``example_id`` of the frame that a table was made of, if it is a range of its rows."""
+    for index in _pandas_notes(table.schema).get("index_columns", []):
+        if isinstance(index, dict) and index.get("kind") == "range" and index.get("name") == ID_COLUMN:
+            noted = range(index["start"], index["stop"], index["step"])
+            return noted if len(noted) == table.num_rows else None
+    return None
+
+
+def _pandas_notes(schema: pa.Schema) -> dict[str, Any]:
+    """What pandas wrote into a table about the frame that it is of."""
+    notes: dict[str, Any] = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    return notes
 
 
 def _as_int64(ids: Ids, where: str) -> Ids:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.errors import ExampleIdError
@@ -323,3 +324,20 @@ def test_shards_of_integers_and_of_strings_do_not_mix():
 
 def test_a_shard_without_ids_mixes_with_any():
     check_disjoint({"mon": np.array(["1"], dtype=object), "tue": np.array([], dtype=np.int64)})
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 1), (1000, 1), (9, -3)])
+def test_ids_that_pandas_keeps_as_a_range_are_read(start, step, tmp_path):
+    index = pd.RangeIndex(start, start + 3 * step, step, name="example_id")
+    pd.DataFrame({"a": [0, 1, 1]}, index=index).to_parquet(tmp_path / "v.parquet")
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table.column_names == ["a"]
+    assert ids_from_table(table, where="v").tolist() == [start, start + step, start + 2 * step]
+
+
+def test_a_range_of_other_rows_or_of_another_name_is_no_id():
+    table = pa.Table.from_pandas(pd.DataFrame({"a": [0, 1, 1]}, index=pd.RangeIndex(3, name="example_id")))
+    other = pa.Table.from_pandas(pd.DataFrame({"a": [0, 1, 1]}))
+    for without in (table.slice(1), other):
+        with pytest.raises(ExampleIdError, match=r"v: no column 'example_id', found \['a'\]"):
+            ids_from_table(without, where="v")

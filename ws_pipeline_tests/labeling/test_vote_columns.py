@@ -277,3 +277,10 @@ def test_an_array_is_no_table():
         LabelMatrixError, match=r"label matrix: expected a table .* use LabelMatrix\(votes, k\) for"
     ):
         LabelMatrix.from_table(np.array([[0, 1]]), 2)
+
+
+def test_ids_that_pandas_keeps_as_a_range_are_the_ids(tmp_path):
+    frame = pd.DataFrame({"a": [0, 1, 0]}, index=pd.RangeIndex(100, 103, name="example_id"))
+    assert pq.read_schema(written(frame, tmp_path)).names == ["a"]
+    matrix = LabelMatrix.from_parquet(written(frame, tmp_path), 2)
+    assert matrix == LabelMatrix([[0], [1], [0]], 2, [100, 101, 102], ["a"])
