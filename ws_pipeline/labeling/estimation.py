@@ -96,11 +96,15 @@ def estimate_mu(
     )
     learned = mu.copy()
     learned[np.repeat(fitted, counts.cardinality)] = align_columns(completion.mu, class_balance)
-    causes = _causes_of_a_bad_fit(counts, learned, class_balance, completion, mu_eps)
+    found = [
+        _not_converged(completion),
+        find_overruled_catch_alls(counts, learned, class_balance, mu_clamp=config.mu_clamp),
+        _same_weights(counts, learned, class_balance, mu_eps),
+    ]
     unanimity = find_overruled_unanimity(counts, learned, class_balance)
     if unanimity is not None:
         return Estimate(mu, completion, [unanimity])
-    return Estimate(learned, completion, causes)
+    return Estimate(learned, completion, [cause for cause in found if cause is not None])
 
 
 def _overlaps(counts: VoteCounts, fitted: npt.NDArray[np.bool_]) -> Floats | SparseOverlaps:
@@ -123,17 +127,6 @@ def right_shares(mu: Floats, class_balance: Floats, coverage: Floats) -> Floats:
     weights = np.zeros(len(coverage))
     weights[votes] = np.clip(right[votes] / coverage[votes], 1e-6, 1.0)
     return weights
-
-
-def _causes_of_a_bad_fit(
-    counts: VoteCounts, mu: Floats, class_balance: Floats, completion: Completion, mu_eps: float
-) -> list[WsPipelineWarning]:
-    found = [
-        _not_converged(completion),
-        find_overruled_catch_alls(counts, mu, class_balance),
-        _same_weights(counts, mu, class_balance, mu_eps),
-    ]
-    return [cause for cause in found if cause is not None]
 
 
 def _not_converged(completion: Completion) -> ConvergenceWarning | None:

@@ -44,6 +44,7 @@ _ONE_CLASS = (
     0.98  # share of an LF's votes for its main class, from which it counts as an LF of that class alone
 )
 _CATCH_ALL = 0.9  # coverage above which an LF of one class is a catch-all
+_MOST_VOTES = 0.75  # share of a class's votes, above which it is hardly voted for without its catch-alls
 _SAYS_NOTHING = 0.02  # log-odds below which a vote is no evidence for the class that it names
 _NAMES = 10  # of LFs in a message
 _REPLACED = "every vote is taken to be right with probability prec_init, as in the plain vote"
@@ -112,7 +113,7 @@ def assumed_mu(vote_rates: Floats, precisions: Floats, class_balance: Floats, *,
 
 
 def find_overruled_catch_alls(
-    counts: VoteCounts, mu: Floats, class_balance: Floats
+    counts: VoteCounts, mu: Floats, class_balance: Floats, *, mu_clamp: str
 ) -> CatchAllLFWarning | None:
     """Whether the fit reads the votes of catch-all LFs, even all together, as no evidence for their class.
 
@@ -128,19 +129,26 @@ def find_overruled_catch_alls(
         lfs = np.flatnonzero(catch_all & (main == label))
         scores = np.log(class_balance) + log_mu[lfs, label].sum(axis=0)
         if scores[label] - np.delete(scores, label).max() <= _SAYS_NOTHING:
-            return _catch_all_warning(counts, lfs, int(label))
+            return _catch_all_warning(counts, lfs, int(label), mu_clamp)
     return None
 
 
-def _catch_all_warning(counts: VoteCounts, lfs: npt.NDArray[np.intp], label: int) -> CatchAllLFWarning:
+def _catch_all_warning(
+    counts: VoteCounts, lfs: npt.NDArray[np.intp], label: int, mu_clamp: str
+) -> CatchAllLFWarning:
     cast = counts.class_counts[:, label]
-    others = 1 - cast[lfs].sum() / cast.sum()
-    leave_out = ", or leave these LFs out" if others >= 0.25 else ""
+    share = cast[lfs].sum() / cast.sum()
+    at_each_step = mu_clamp == "step"
+    remedies = [
+        *(["pass mu_clamp='final'"] if at_each_step else []),
+        "give the class_balance if it is known",
+        *(["leave these LFs out"] if share <= _MOST_VOTES else []),
+    ]
     return CatchAllLFWarning(
         f"on more than {_CATCH_ALL:.0%} of the examples class {label} gets a vote of {_names(counts, lfs)}, "
-        f"{1 - others:.0%} of all votes for it; with mu clamped at each step the fit takes these for no "
-        f"evidence of class {label}, so that the labels may be far worse than the plain vote: pass "
-        f"mu_clamp='final', or the class_balance if it is known{leave_out}"
+        f"{share:.0%} of all votes for it; {'with mu clamped at each step ' if at_each_step else ''}the fit "
+        f"takes these for no evidence of class {label}, so that the labels may be far worse than the plain "
+        f"vote: {', or '.join(remedies)}"
     )
 
 

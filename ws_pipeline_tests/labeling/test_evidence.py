@@ -315,7 +315,7 @@ def test_catch_alls_that_lead_the_fit_astray_are_named_with_a_remedy_that_helps(
     assert told[CatchAllLFWarning] == (
         "on more than 90% of the examples class 0 gets a vote of 'lf_0', 'lf_1', 100% of all votes for it; "
         "with mu clamped at each step the fit takes these for no evidence of class 0, so that the labels may "
-        "be far worse than the plain vote: pass mu_clamp='final', or the class_balance if it is known"
+        "be far worse than the plain vote: pass mu_clamp='final', or give the class_balance if it is known"
     )
     for remedy in ({"mu_clamp": "final"}, {"class_balance": [0.8, 0.2]}):
         model, told = fit(votes, **remedy)

@@ -256,6 +256,40 @@ def test_counts_from_a_label_matrix_with_a_numpy_number_of_classes_can_be_stored
     assert VoteCounts.from_table(counts.to_table()) == counts
 
 
+def test_the_table_is_one_row_per_pair_that_occurs_as_it_has_always_been():
+    table = count([[0, 1, -1], [1, 1, 0]], 2).to_table()
+    assert table.schema.types == [pa.int32(), pa.int32(), pa.int64()]
+    assert list(zip(*table.to_pydict().values(), strict=True)) == [
+        (0, 0, 1),
+        (0, 3, 1),
+        (1, 1, 1),
+        (1, 3, 1),
+        (1, 4, 1),
+        (3, 3, 2),
+        (3, 4, 1),
+        (4, 4, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "entry"),
+    [(5, 3, 1), (-1, 3, 1), (0, 12, 1), (0, 0, 1)],
+    ids=["below the diagonal", "negative", "too large", "twice"],
+)
+def test_a_table_with_an_entry_that_cannot_be_is_refused(row, column, entry):
+    table = count(random_votes(), 3).to_table()
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns["row"][entry], columns["column"][entry] = row, column
+    changed = pa.table(columns, schema=table.schema)
+    message = (
+        f"x.parquet: entry {entry} is at row {row} and column {column}, expected 0 <= row <= column < 12, "
+        "sorted by both; the file is damaged: ingest the shard again"
+    )
+    with pytest.raises(VoteCountsError) as caught:
+        VoteCounts.from_table(changed, where="x.parquet")
+    assert str(caught.value) == message
+
+
 def test_a_foreign_table_is_refused():
     with pytest.raises(
         VoteCountsError, match=r"x.parquet: not a table of vote counts, found columns \['a', 'b'\]"
