@@ -78,7 +78,8 @@ def _local_stamp(path: str, found: os.stat_result) -> str:
         if UNFINISHED in inner:
             return BEING_WRITTEN
         return _of_all({name: stamp for name, stamp in inner.items() if not name.startswith(_NOT_READ)})
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+    # not the inode, which two machines may number differently on a network drive
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
 def _remote_stamps(fs: Any, folder: str, suffix: str) -> dict[str, str]:

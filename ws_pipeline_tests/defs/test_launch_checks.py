@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import pytest
 import torch
+import yaml
 
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
 from ws_pipeline.defs.config import (
@@ -269,22 +270,36 @@ mutation Launch($params: ExecutionParams!) {
 """
 
 
-def launch(server, job, run_config, assets=()):
-    """What the Launchpad gets for an answer when it launches a run."""
-    selector = {
+def selector(job, assets=()):
+    return {
         "repositoryLocationName": "ws_pipeline",
         "repositoryName": "__repository__",
         "pipelineName": job,
         "assetSelection": [{"path": [name]} for name in assets],
         "assetCheckSelection": [],
     }
-    params = {"selector": selector, "runConfigData": json.dumps(run_config), "mode": "default"}
+
+
+def launch(server, job, run_config, assets=()):
+    """What the Launchpad gets for an answer when it launches a run."""
+    params = {"selector": selector(job, assets), "runConfigData": json.dumps(run_config), "mode": "default"}
     return server.query(LAUNCH, params=params)["launchPipelineExecution"]
+
+
+SCHEMA = """
+query Schema($selector: PipelineSelector!) {
+  runConfigSchemaOrError(selector: $selector) { ... on RunConfigSchema { rootDefaultYaml } }
+}
+"""
 
 
 @pytest.mark.slow
 def test_the_launchpad_refuses_and_starts_nothing(pipeline_folder, storage, tmp_path, dagster_dev):
     with dagster_dev(pipeline_folder.spec_path, storage, tmp_path / "home") as server:
+        shown = server.query(SCHEMA, selector=selector("retrain"))["runConfigSchemaOrError"]
+        config = yaml.safe_load(shown["rootDefaultYaml"])
+        assert config["ops"]["multitask_classifier"]["config"]["n_epochs"] == 3
+        assert config["resources"]["device"]["config"]["name"] == "cpu"
         for job, assets in (("retrain", ()), ("__ASSET_JOB", ("train_dataset", "multitask_classifier"))):
             answer = launch(server, job, asset_config("multitask_classifier", lr=-1.0), assets)
             assert answer["__typename"] == "PythonError"
