@@ -38,6 +38,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_model.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/trainer.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sensors.py
 
 clean:
 	rm -rf $(VENV) storage .dagster_home .pytest_cache .mypy_cache .ruff_cache .hypothesis
