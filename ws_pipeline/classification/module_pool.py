@@ -40,7 +40,12 @@ def join_tasks(tasks: dict[str, Task], pool: nn.ModuleDict, new: Sequence[Task])
         for name, module in task.module_pool.items():
             if _unwrapped(modules.setdefault(name, module)) is not _unwrapped(module):
                 owner = next((other.name for other in by_name.values() if name in other.module_pool), None)
-                _share(name, (owner, modules[name]), (task, module))
+                kept = {
+                    other: part
+                    for other, part in task.module_pool.items()
+                    if modules.get(other, part) is part
+                }
+                _share(name, (owner, modules[name]), (task, module), kept)
         by_name[task.name] = task
     for name, module in modules.items():
         pool[name] = module
@@ -59,8 +64,16 @@ def _check_task(tasks: Mapping[str, Task], task: Any) -> None:
         raise TaskGraphError(message)
 
 
-def _share(name: str, first: tuple[str | None, nn.Module], second: tuple[Task, nn.Module]) -> None:
-    """Refuse a module that the first one of its name cannot stand for; else warn that it does."""
+def _share(
+    name: str,
+    first: tuple[str | None, nn.Module],
+    second: tuple[Task, nn.Module],
+    others: Mapping[str, nn.Module],
+) -> None:
+    """Refuse a module that the first one of its name cannot stand for; else warn that it does.
+
+    ``others`` are the modules that the second task keeps.
+    """
     (owner, kept), (task, dropped) = first, second
     where = "the classifier" if owner is None else f"task '{owner}'"
     kept, dropped = _unwrapped(kept), _unwrapped(dropped)
@@ -75,7 +88,7 @@ def _share(name: str, first: tuple[str | None, nn.Module], second: tuple[Task, n
         f"{where} and task '{task.name}' have two different modules called '{name}'; both use that of "
         f"{where}, and that of task '{task.name}' is left out"
     )
-    losses = [*_differences_in_settings(kept, dropped), *_ties(task, name, dropped)]
+    losses = [*_differences_in_settings(kept, dropped), *_ties(task.name, others, dropped)]
     if losses:
         message += f" (note that {'; '.join(losses)})"
     message += "; put the same object into both pools, or give one another name"
@@ -106,12 +119,12 @@ def _differences_in_settings(first: nn.Module, second: nn.Module) -> Iterator[st
             yield f"'{name}' is {tensor.dtype} in one and {tensors[name].dtype} in the other"
 
 
-def _ties(task: Task, name: str, dropped: nn.Module) -> Iterator[str]:
-    """Say which other modules of the task have a parameter of one that is left out."""
+def _ties(task: str, others: Mapping[str, nn.Module], dropped: nn.Module) -> Iterator[str]:
+    """Say which modules that the task keeps have a parameter of one that is left out."""
     parameters = {id(parameter) for parameter in dropped.parameters()}
-    for other, module in task.module_pool.items():
-        if other != name and parameters & {id(parameter) for parameter in module.parameters()}:
-            yield f"'{other}' of task '{task.name}' was tied to it, and is not tied to the other"
+    for name, module in others.items():
+        if parameters & {id(parameter) for parameter in module.parameters()}:
+            yield f"'{name}' of task '{task}' was tied to it, and is not tied to the other"
 
 
 def _pairs(first: Mapping[str, _T], second: Mapping[str, _T]) -> Iterator[tuple[str, list[_T | None]]]:

@@ -168,6 +168,18 @@ def test_a_tie_that_is_lost_is_named():
         classifier(task("t", body=linear()), task("u", body=body, decoder=decoder))
 
 
+def test_a_tie_between_two_modules_that_are_both_shared_holds():
+    def tied(name: str) -> Task:
+        body, decoder = linear(), linear()
+        decoder.weight = body.weight
+        return task(name, body=body, decoder=decoder)
+
+    with pytest.warns(SharedModuleWarning, match="left out; put the same object") as caught:
+        model = classifier(tied("t"), tied("u"))
+    assert len(caught) == 2
+    assert model.module_pool["body"].weight is model.module_pool["decoder"].weight
+
+
 def test_modules_that_no_operation_calls_are_shared_and_compared_too():
     def with_spare(name: str, spare: nn.Module) -> Task:
         return Task(name, {"body": body, "spare": spare}, [Operation("body", IN)])
