@@ -197,8 +197,8 @@ def _import_spacy() -> ModuleType:
         import spacy
     except ImportError as missing:
         message = (
-            "parsing texts needs spaCy, which is not installed: pip install 'ws-pipeline[spacy]', then "
-            f"python -m spacy download {EN_CORE_WEB_SM}"
+            f"parsing texts needs spaCy, which cannot be imported ({missing}): pip install "
+            f"'ws-pipeline[spacy]', then python -m spacy download {EN_CORE_WEB_SM}"
         )
         raise MissingPackageError(message) from missing
     return spacy  # type: ignore[no-any-return]

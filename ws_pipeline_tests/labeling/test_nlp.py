@@ -134,7 +134,9 @@ def test_a_parser_is_pickled_without_its_model(spacy):
 
 def test_without_spacy_the_command_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'ws-pipeline\[spacy\]'"):
+    with pytest.raises(
+        MissingPackageError, match=r"\(import of spacy .*\): pip install 'ws-pipeline\[spacy\]'"
+    ):
         SpacyPreprocessor("text", "doc")
     with pytest.raises(ImportError, match="python -m spacy download en_core_web_sm"):
         nlp_labeling_function()(lambda x: len(x.doc))
