@@ -40,9 +40,7 @@ MIN_LFS = 3
 
 _MIN_COPIED_VOTES = 10  # fewer votes may be the same by chance ...
 _MIN_COPIED_CHOICES = 100  # ... and so may more, of accurate LFs that were given the same examples
-_ONE_CLASS = (
-    0.98  # share of an LF's votes for its main class, from which it counts as an LF of that class alone
-)
+_ONE_CLASS = 0.98  # share of an LF's votes for one class, from which it counts as an LF of that class
 _CATCH_ALL = 0.9  # coverage above which an LF of one class is a catch-all
 _MOST_VOTES = 0.75  # share of a class's votes, above which it is hardly voted for without its catch-alls
 _SAYS_NOTHING = 0.02  # log-odds below which a vote is no evidence for the class that it names

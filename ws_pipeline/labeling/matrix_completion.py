@@ -172,9 +172,8 @@ def complete_matrix(
     k = len(class_balance)
     rates = np.diagonal(overlaps) if isinstance(overlaps, np.ndarray) else overlaps.vote_rates
     m = len(rates) // k
-    start = initial_mu(
-        rates.reshape(m, k), np.broadcast_to(np.asarray(config.prec_init, float), (m,)), class_balance
-    )
+    precisions = np.broadcast_to(np.asarray(config.prec_init, float), (m,))
+    start = initial_mu(rates.reshape(m, k), precisions, class_balance)
     scale = np.random.RandomState(config.seed).random_sample()
 
     def tensor(array: Floats) -> torch.Tensor:
