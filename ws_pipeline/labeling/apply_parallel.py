@@ -12,6 +12,7 @@ import itertools
 import pickle
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -103,7 +104,8 @@ class PandasParallelLFApplier(BaseLFApplier):
         ------
         LabelingFunctionError
             As for :meth:`PandasLFApplier.apply`; of several failures, that of the first row.  Or an LF
-            cannot be sent to another process, ``n_parallel`` is below 2, or the scheduler is unknown.
+            cannot be sent to another process, a process was killed, ``n_parallel`` is below 2, or the
+            scheduler is unknown.
         """
         check_frame(df, type(self).__name__)
         backend = _check_plan(n_parallel, scheduler)
@@ -135,7 +137,15 @@ class PandasParallelLFApplier(BaseLFApplier):
             for start, stop in itertools.pairwise(bounds)
         )
         run = Parallel(n_parallel, backend=backend, max_nbytes=None, return_as="generator")
-        return list(tqdm(run(calls), total=len(bounds) - 1, disable=not progress_bar))
+        try:
+            return list(tqdm(run(calls), total=len(bounds) - 1, disable=not progress_bar))
+        except BrokenProcessPool as ended:
+            message = (
+                f"one of {n_parallel} processes that applied {len(self._lfs)} LFs to {len(df)} rows ended by "
+                "itself: out of memory, or a crash in a library that an LF calls; use fewer processes, or "
+                "PandasLFApplier to see where"
+            )
+            raise LabelingFunctionError(message) from ended
 
 
 def _apply_part(

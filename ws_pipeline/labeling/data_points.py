@@ -31,7 +31,8 @@ def deep_copy(x: Any) -> Any:
     values = series.to_numpy()
     if values.dtype == object:  # of pandas' own string type, too
         objects = np.empty(len(values), dtype=object)
-        objects[:] = [_deep_copy_value(value) for value in values]
+        for position, value in enumerate(values):  # at once, numpy would look into lists of one length
+            objects[position] = _deep_copy_value(value)
         copied = type(series)(objects, index=series.index, name=series.name, dtype=object)
     else:
         copied = series.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 
@@ -119,6 +120,17 @@ def test_an_lf_that_cannot_be_sent_is_named_with_the_remedy():
     ):
         PandasParallelLFApplier(lfs).apply(make_frame(4))
     assert PandasParallelLFApplier(lfs).apply(make_frame(2), scheduler="threads").tolist() == [[0, 0], [1, 0]]
+
+
+def test_a_process_that_is_killed_is_told():
+    def dies(_):
+        os._exit(1)
+
+    with pytest.raises(
+        LabelingFunctionError, match=r"one of 2 processes that applied 1 LFs to 4 rows ended by"
+    ):
+        PandasParallelLFApplier([LabelingFunction("dies", dies)]).apply(make_frame(4))
+    assert PandasParallelLFApplier([of_half]).apply(make_frame(4)).ravel().tolist() == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("n", [0, 1])

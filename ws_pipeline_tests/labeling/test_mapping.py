@@ -131,6 +131,16 @@ def test_a_text_may_be_replaced_by_an_object_of_another_type():
     assert PandasLFApplier([n_words]).apply(frame, progress_bar=False).tolist() == [[2], [1]]
 
 
+def test_fields_that_are_lists_of_one_length_stay_lists():
+    @labeling_function(pre=[preprocessor()(lambda x: x.a.append(0) or x)])
+    def lengths(x):
+        return 10 * len(x.a) + len(x.b)
+
+    frame = pd.DataFrame({"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]})
+    assert PandasLFApplier([lengths]).apply(frame, progress_bar=False).tolist() == [[32], [32]]
+    assert frame.a.tolist() == [[1, 2], [3, 4]]
+
+
 def test_a_step_that_is_remembered_is_done_once_for_all_labeling_functions():
     function, step = counted(memoize=True)
     lfs = [LabelingFunction(name, lambda x: len(x.low), pre=[step]) for name in "abc"]
