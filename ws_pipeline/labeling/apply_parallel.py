@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.errors import LabelingFunctionError, error_like
 from ws_pipeline.labeling.apply import ApplierMetadata, BaseLFApplier
 from ws_pipeline.labeling.apply_pandas import PandasLFApplier, check_frame
 from ws_pipeline.labeling.label_matrix import Votes
@@ -112,7 +112,7 @@ class PandasParallelLFApplier(BaseLFApplier):
         parts = self._apply_parts(df, n_parallel, backend, fault_tolerant, progress_bar)
         for part in parts:
             if part.error is not None:
-                raise LabelingFunctionError(part.error) from part.cause
+                raise _like(part.cause, part.error) from part.cause
         # Parts differ in their type where some votes need 16 bits; joined, the wider one wins.
         votes: Votes = np.concatenate([part.votes for part in parts if part.votes is not None])
         faults = sum((part.faults for part in parts), Counter[str]())
@@ -164,6 +164,13 @@ def _apply_part(
     except LabelingFunctionError as error:
         return _Part(None, Counter(), str(error), _picklable(error.__cause__))
     return _Part(votes, meta.faults)
+
+
+def _like(cause: BaseException | None, message: str) -> LabelingFunctionError:
+    """The error of a part, also of the type of the LF's own error, as in one process."""
+    if isinstance(cause, Exception):
+        return error_like(LabelingFunctionError, message, cause)
+    return LabelingFunctionError(message)
 
 
 def _picklable(cause: BaseException | None) -> BaseException | None:
