@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy
 
+from ws_pipeline.defs.dead_runs import PROCESS_TAG, process_tags
 from ws_pipeline.defs.file_stamps import stamps_in
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.shards import shard_fingerprints
@@ -378,6 +379,39 @@ def test_a_limited_number_of_runs_is_waited_for_at_a_time(definitions, instance,
     )
     instance.report_run_canceled(runs[0])
     assert requested(tick(definitions, instance, "new_shards")) == ALL[2:]
+
+
+def request_for(result, shard):
+    """What a tick asks for, for one shard."""
+    return next((request for request in result.run_requests if request.partition_key == shard), None)
+
+
+def test_a_run_that_was_killed_is_repeated_but_not_for_ever(definitions, instance):
+    keys = set()
+    for _ in range(3):
+        request = request_for(tick(definitions, instance, "new_shards"), "part-0")
+        keys.add(request.run_key)
+        run = start(definitions, instance, "ingest", request.tags)
+        assert request_for(tick(definitions, instance, "new_shards"), "part-0") is None
+        instance.report_run_failed(run)  # as Dagster does when the process of a run is gone
+    assert len(keys) == 3
+    last = tick(definitions, instance, "new_shards")
+    assert request_for(last, "part-0") is None
+    for request in last.run_requests:
+        execute(definitions, instance, request)
+    assert said(tick(definitions, instance, "new_shards")).startswith(
+        f"retraining waits for shard 'part-0', whose ingest was killed (run {run.run_id[:8]}): mend the files"
+    )
+
+
+@pytest.mark.parametrize("name", ["shard_registry", "new_shards"])
+def test_a_tick_ends_runs_whose_process_is_gone(definitions, instance, name):
+    request = request_for(tick(definitions, instance, "new_shards"), "part-0")
+    gone = process_tags() | {PROCESS_TAG: "1 since 0.00"}
+    run = start(definitions, instance, "ingest", request.tags | gone)
+    tick(definitions, instance, name)
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert request_for(tick(definitions, instance, "new_shards"), "part-0")
 
 
 def test_what_was_ingested_before_fingerprints_were_data_versions_is_ingested_once_more(
