@@ -17,7 +17,7 @@ from ws_pipeline.errors import FileAccessError, MissingFileError, WsPipelineErro
 Doing = Literal["read", "write", "list"]
 
 _PAST = {"read": "read", "write": "written", "list": "listed"}
-_FULL = "no space is left on the disk; free some, or choose another path"
+_FULL = "No space left on the disk; free some, or choose another path"
 _BY_NUMBER: dict[int | None, str] = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,

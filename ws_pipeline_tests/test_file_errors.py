@@ -80,8 +80,8 @@ def write_and_fail(path, number):
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "no space is left on the disk; free some, or choose another path"),
-        (errno.EDQUOT, "no space is left on the disk; free some, or choose another path"),
+        (errno.ENOSPC, "No space left on the disk; free some, or choose another path"),
+        (errno.EDQUOT, "No space left on the disk; free some, or choose another path"),
         (errno.EROFS, "the file system is read-only; choose another path"),
         (errno.ENAMETOOLONG, "the name is too long for the file system; choose a shorter one"),
         (errno.EMFILE, "this process has too many files open; raise its limit (ulimit -n)"),

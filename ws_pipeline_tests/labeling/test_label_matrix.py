@@ -30,7 +30,7 @@ def matrices(draw, ids="int"):
     if ids == "int":
         numbers = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n, unique=True))
         return LabelMatrix(votes, k, np.array(numbers, dtype=np.int64))
-    names = draw(st.lists(st.text("aé%/_0", max_size=4), min_size=n, max_size=n, unique=True))
+    names = draw(st.lists(st.text("aé%/ 0", max_size=4), min_size=n, max_size=n, unique_by=str.strip))
     return LabelMatrix(votes, k, np.array(names, dtype=object), [f"LF {i} ü" for i in range(m)])
 
 
