@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ws_pipeline.arrays import in_order
+from ws_pipeline.arrays import as_array, in_order
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.counting import count_rows
 from ws_pipeline.labeling.gold import check_gold, count_correct, count_joint, warn_of_gold_votes
@@ -272,9 +272,10 @@ class LFAnalysis:
             columns["Correct"], columns["Incorrect"] = correct, incorrect
             columns["Emp. Acc."] = shares(correct, correct + incorrect)
         if est_weights is not None:
-            weights = in_order(est_weights, index, "est_weights", of="LF", error=LabelMatrixError)
-            if np.shape(weights) != (m,):
-                message = f"est_weights must have shape [{m}], got {list(np.shape(weights))}"
+            by_lf = in_order(est_weights, index, "est_weights", of="LF", error=LabelMatrixError)
+            weights = as_array(by_lf, "est_weights", error=LabelMatrixError)
+            if weights.shape != (m,):
+                message = f"est_weights must have shape [{m}], got {list(weights.shape)}"
                 raise LabelMatrixError(message)
             columns["Learned Weight"] = pd.Series(weights, index=index)
         return pd.DataFrame(columns, index=index)

@@ -7,7 +7,7 @@ the latter is told by the names of its columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -63,11 +63,8 @@ def as_table(values: Any, *, where: str = "L") -> pa.Table | None:
 
 
 def _table_of_pandas(frame: Any, where: str) -> pa.Table:
-    columns = (
-        {}
-        if ID_COLUMN not in frame.index.names or ID_COLUMN in frame.columns
-        else {ID_COLUMN: frame.index.get_level_values(ID_COLUMN)}
-    )
+    ids_in_index = ID_COLUMN in frame.index.names and ID_COLUMN not in frame.columns
+    columns = {ID_COLUMN: frame.index.get_level_values(ID_COLUMN)} if ids_in_index else {}
     numbered = all(isinstance(name, int) for name in frame.columns)
     names = [*columns, *(f"lf_{name}" if numbered else str(name) for name in frame.columns)]
     return _table_of(names, [*columns.values(), *(frame.iloc[:, i] for i in range(frame.shape[1]))], where)
@@ -109,10 +106,11 @@ def triple_columns(table: pa.Table, *, where: str = "L") -> tuple[str, str, str]
     Raises
     ------
     LabelMatrixError
-        There is a row per vote, but three such columns and others, or several of one meaning.
+        There is a row per vote, but more columns than three, or columns of other names.
     """
     fitting = [[name for name in table.column_names if name.casefold() in names] for names in _TRIPLE_NAMES]
     if not all(fitting):
+        _refuse_unknown_names(table, fitting, where)
         return None
     example, lf, vote = (names[0] for names in fitting)
     if table.num_columns == len(TRIPLE_COLUMNS):
@@ -126,6 +124,22 @@ def triple_columns(table: pa.Table, *, where: str = "L") -> tuple[str, str, str]
         + (f".rename(columns={renamed})" if renamed else "")
     )
     raise LabelMatrixError(message)
+
+
+def _refuse_unknown_names(table: pa.Table, fitting: Sequence[Sequence[str]], where: str) -> None:
+    """Refuse three columns, of which one holds ids that repeat, and one that of the others is not known."""
+    examples, *others = fitting
+    if (
+        table.num_columns == len(TRIPLE_COLUMNS)
+        and examples
+        and any(others)
+        and _repeats(table.column(examples[0]))
+    ):
+        message = (
+            f"{where} seems to have one row per vote, in the columns {table.column_names}; rename those of "
+            f"the example, the LF and the vote to {', '.join(TRIPLE_COLUMNS)}"
+        )
+        raise LabelMatrixError(message)
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:

@@ -322,6 +322,16 @@ def test_triples_with_more_columns_say_what_to_choose():
     )
 
 
+@pytest.mark.parametrize("columns", [("task", "member", "label"), ("item", "worker", "choice_made")])
+def test_triples_with_a_name_that_is_not_known_say_how_to_call_them(columns):
+    with pytest.raises(LabelMatrixError) as refused:
+        fitted(triples(columns=columns))
+    assert str(refused.value) == (
+        f"L seems to have one row per vote, in the columns {list(columns)}; rename those of the example, the "
+        "LF and the vote to example_id, lf, vote"
+    )
+
+
 def test_a_dense_table_with_such_names_is_no_triples():
     frame = pd.DataFrame({"example_id": [7, 8], "source": [0, 1], "rating": [1, 1], "c": [0, 0]})
     assert read_votes(frame).lf_names == ("source", "rating", "c")

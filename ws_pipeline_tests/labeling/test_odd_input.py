@@ -172,6 +172,13 @@ class Named:
         self.name = name
 
 
+def test_ragged_weights_are_refused():
+    with pytest.raises(
+        LabelMatrixError, match=r"est_weights: row 0 has 1 value\(s\), but row 1 has 2 value\(s\)"
+    ):
+        LFAnalysis(VOTES).lf_summary(est_weights=[[0.1], [0.2, 0.3], [0.4], [0.5]])
+
+
 def test_votes_with_names_are_matched_to_the_functions():
     frame = pd.DataFrame(VOTES, columns=list("abcd"))
     summary = LFAnalysis(frame, [Named(name) for name in "dbca"]).lf_summary()
