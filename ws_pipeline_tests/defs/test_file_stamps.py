@@ -30,9 +30,8 @@ class CachingFileSystem(MemoryFileSystem):
         type(self).asked += 1
         path = self._strip_protocol(path)
         if path not in self.listings:
-            self.listings[path] = [
-                self._with_etag(entry) for entry in super().ls(path, detail=True, **kwargs)
-            ]
+            entries = super().ls(path, detail=True, **kwargs)
+            self.listings[path] = [self._with_etag(self._listed(entry)) for entry in entries]
         return self.listings[path] if detail else [entry["name"] for entry in self.listings[path]]
 
     def info(self, path, **kwargs):
