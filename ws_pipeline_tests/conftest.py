@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,11 @@ import yaml
 TASKS = {"shape": 3, "parity": 2}
 N_LFS = 6
 N_FEATURES = 5
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt, as in a terminal; what a shell starts in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

@@ -76,8 +76,6 @@ def run_dagster_dev(spec, storage, home):
         "WS_PIPELINE_DEVICE": "cpu",
     }
     command = [Path(sys.executable).parent / "dagster", "dev", "-w", PROJECT / "workspace.yaml"]
-    # A shell that starts tests in the background ignores SIGINT, and dagster would inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             [*command, "-h", "127.0.0.1", "-p", str(port)],
@@ -87,7 +85,6 @@ def run_dagster_dev(spec, storage, home):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    signal.signal(signal.SIGINT, before)
     try:
         server = Server(port, process)
         wait_until(server.answers, START, f"answer from the UI, see {home / 'log'}")

@@ -344,15 +344,6 @@ def test_every_epoch_has_a_line_in_the_runs_log_as_soon_as_it_is_done(
     assert not checkpoint.exists()
 
 
-@pytest.fixture
-def interruptible():
-    """SIGINT as in a terminal; a shell that runs tests in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_the_command_line_continues_an_interrupted_training(
     pipeline_folder, storage, tmp_path, capsys, monkeypatch
 ):

@@ -234,6 +234,4 @@ def test_a_run_that_is_killed_with_its_server_is_continued_by_the_next_and_ended
 
 
 if __name__ == "__main__":
-    # a shell that runs tests in the background ignores SIGINT, and this process inherits that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     train(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_factor=int(sys.argv[3]))

@@ -48,7 +48,6 @@ def run_in_dagster(pipeline_folder, storage, home):
     def start():
         command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "ws_pipeline.definitions"]
         tags = json.dumps({"dagster/partition": "part-0"})
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in the background
         process = subprocess.Popen(
             [*command, "-j", "ingest", "--tags", tags],
             cwd=PROJECT,
@@ -62,7 +61,6 @@ def run_in_dagster(pipeline_folder, storage, home):
             stderr=subprocess.STDOUT,
             text=True,
         )
-        signal.signal(signal.SIGINT, before)
         processes.append(process)
         return process
 
