@@ -19,6 +19,7 @@ from ws_pipeline.analysis.scores import GOLD
 from ws_pipeline.defs.command_log import command_logger
 from ws_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.shards import register_shards
 from ws_pipeline.defs.spec import PipelineSpec, load_spec, skipped_files
 from ws_pipeline.defs.turns import take_turn, turn_file
@@ -91,6 +92,7 @@ def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> d
     definitions = build_definitions([spec], storage=storage, device=device, loggers={_LOGGER: command_logger})
     seconds: dict[str, float] = {}
     shards = _find_shards(spec)
+    ComputeDevice(name=device).resolve()  # a device that is not there is told before any work
     holder = f"the command 'python -m ws_pipeline' (process {os.getpid()})"
     with _instance() as instance, take_turn(turn_file(storage, spec.prefix), holder=holder, log=_log):
         end_dead_runs(instance)

@@ -1,5 +1,7 @@
 """What the command line says where a pipeline cannot run as it stands."""
 
+from unittest.mock import Mock
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -110,6 +112,33 @@ def test_an_unknown_device_is_refused_with_those_that_are_known(run):
     status, said = run("--device", "gpu")
     assert status == 1
     assert "device: name: Value error, unknown device 'gpu', expected auto, cpu, cuda, cuda:N or mps" in said
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_shard_is_ingested(storage, run):
+    status, said = run("--device", "cuda:77")
+    assert status == 1
+    assert said.strip().startswith("device 'cuda:77' is not available, available: cpu")
+    assert not (storage / "examples").exists()
+
+
+def test_a_resource_that_cannot_be_made_is_told_though_no_step_has_failed(run, monkeypatch):
+    failing = Mock(side_effect=OSError("the disk is gone"))
+    monkeypatch.setattr("ws_pipeline.defs.resources.ComputeDevice.setup_for_execution", failing)
+    status, said = run()
+    assert status == 1
+    assert "retrain stopped: OSError: the disk is gone" in said
+
+
+def test_a_history_of_runs_that_cannot_be_used_is_named(run, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "history").mkdir(parents=True)
+    (home / "dagster.yaml").touch()
+    (home / "history" / "runs.db").write_text("no database")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    status, said = run()
+    assert status == 1
+    assert f"the history of runs in DAGSTER_HOME ({home}) cannot be used: " in said
+    assert "file is not a database" in said
 
 
 def test_a_storage_of_an_unknown_scheme_is_refused_with_the_nearest(run):
