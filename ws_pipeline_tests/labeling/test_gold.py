@@ -19,6 +19,8 @@ GOLD = RNG.integers(0, 2, 400)
 VOTES = np.where(RNG.random((400, 4)) < 0.8, GOLD[:, None], 1 - GOLD[:, None])
 VOTES[RNG.random(VOTES.shape) < 0.3] = -1
 NAMES = ["a", "b", "c", "d"]
+THREE = RNG.integers(0, 3, 400)
+VOTES_OF_THREE = np.where(RNG.random((400, 4)) < 0.7, THREE[:, None], RNG.integers(-1, 3, (400, 4)))
 
 
 # Forms
@@ -54,7 +56,7 @@ def test_gold_labels_of_every_form_are_taken_everywhere(gold):
     votes = np.array([[1, 0, 2, -1]] * 6)
     expected = LFAnalysis(votes).lf_summary(KNOWN)
     assert LFAnalysis(votes).lf_summary(gold).equals(expected)
-    model = LabelModel(3, verbose=False).fit(VOTES, gold, progress_bar=False)
+    model = LabelModel(3, verbose=False).fit(VOTES_OF_THREE, gold, progress_bar=False)
     assert model.class_balance.tolist() == [0.25, 0.5, 0.25]
     assert model.score(votes, gold) == model.score(votes, KNOWN)
 
@@ -105,8 +107,7 @@ def test_what_is_no_gold_is_refused_by_the_fit(gold, message):
     ids=["value_counts", "dict", "floats", "Series"],
 )
 def test_a_class_balance_by_class_is_brought_to_the_order_of_the_classes(balance):
-    votes = np.array([[0, 1, 2, 0], [1, 1, 2, 1], [2, 2, 2, 0]])
-    model = LabelModel(3, verbose=False).fit(votes, class_balance=balance, progress_bar=False)
+    model = LabelModel(3, verbose=False).fit(VOTES_OF_THREE, class_balance=balance, progress_bar=False)
     assert model.class_balance.tolist() == [0.2, 0.6, 0.2]
     assert MajorityClassVoter(3).fit(balance).balance.tolist() == [0.2, 0.6, 0.2]
 
