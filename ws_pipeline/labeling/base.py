@@ -87,7 +87,7 @@ class BaseLabeler(ABC):
             Labels ``[n]``, and with ``return_probs`` the probabilities ``[n, k]``.
         """
         form: Any = read_votes(L, self.cardinality)  # once, not for each of the two
-        probs = self.predict_proba(form)
+        probs = self.predict_proba(as_given(L, form))
         labels = probs_to_preds(probs, tie_break_policy)
         if tie_break_policy == "abstain":
             labels[~self._covered(form)] = ABSTAIN
@@ -190,3 +190,8 @@ class BaseLabeler(ABC):
     def _covered(self, form: VoteForm) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples with at least one vote."""
         return covered_rows(form)
+
+
+def as_given(L: Any, form: VoteForm) -> Any:
+    """Votes for a ``predict_proba`` of a user's own class: arrays and LabelMatrix as given, others read."""
+    return L if isinstance(L, LabelMatrix | np.ndarray) else form

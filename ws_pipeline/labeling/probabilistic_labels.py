@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ws_pipeline.analysis import probs_to_preds
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table, ids_to_array
-from ws_pipeline.labeling.base import BaseLabeler, Floats
+from ws_pipeline.labeling.base import BaseLabeler, Floats, as_given
 from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.vote_forms import covered_rows, read_votes
 
@@ -56,7 +56,7 @@ class ProbabilisticLabels:
         """
         form: Any = read_votes(L, model.cardinality)
         ids = np.arange(form.votes.shape[0]) if form.example_ids is None else form.example_ids
-        return cls(ids, model.predict_proba(form), covered_rows(form))
+        return cls(ids, model.predict_proba(as_given(L, form)), covered_rows(form))
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
