@@ -7,6 +7,7 @@ These locks are held on an open file, so a kill, a crash or a power cut frees th
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -61,7 +62,15 @@ def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Ite
 
 def machine_locks() -> Path:
     """Folder of the locks that one person's processes on this machine share."""
-    return Path(tempfile.gettempdir()) / f"ws_pipeline-{getpass.getuser()}"
+    return Path(tempfile.gettempdir()) / f"ws_pipeline-{_user()}"
+
+
+def _user() -> str:
+    """Who this person is; a container may run as a number that has no name."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return str(os.getuid())
 
 
 def _acquire(lock: FileLock) -> bool:

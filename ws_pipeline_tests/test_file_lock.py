@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -90,3 +91,12 @@ def test_an_error_in_the_block_frees_the_lock(file):
 def test_the_locks_of_a_machine_are_those_of_one_person():
     assert machine_locks() == machine_locks()
     assert machine_locks().name.startswith("ws_pipeline-")
+
+
+def test_a_user_without_a_name_has_locks_of_a_number(monkeypatch):
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", Mock(side_effect=KeyError("uid not found: 54321")))
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    assert machine_locks().name == "ws_pipeline-54321"
