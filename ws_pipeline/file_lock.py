@@ -11,10 +11,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from ws_pipeline.file_errors import telling_file_errors
 
 _POLL_SECONDS = 0.2
 
@@ -39,10 +41,11 @@ def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Ite
 
     Raises
     ------
-    OSError
+    FileAccessError
         The file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with telling_file_errors(path, "write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
     lock, holder_file = FileLock(path), path.with_name(f"{path.name}.holder")
     told = None
     while not _acquire(lock):
@@ -52,11 +55,13 @@ def hold_lock(path: Path, *, holder: str, on_wait: Callable[[str], None]) -> Ite
             told = found
         time.sleep(_POLL_SECONDS)
     try:
-        died = holder_file.exists()
-        holder_file.write_text(holder, encoding="utf-8")
+        with telling_file_errors(holder_file, "write"):
+            died = holder_file.exists()
+            holder_file.write_text(holder, encoding="utf-8")
         yield died
     finally:
-        holder_file.unlink(missing_ok=True)
+        with suppress(OSError):  # then the next holder takes this one for killed, which does no harm
+            holder_file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -75,16 +80,17 @@ def _user() -> str:
 
 def _acquire(lock: FileLock) -> bool:
     """Take the lock if it is free."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
+    with telling_file_errors(lock.lock_file, "write"):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
     return True
 
 
 def _read_holder(holder_file: Path) -> str:
-    """What the holder wrote about itself; it may not have got to it yet, or be just leaving."""
+    """What the holder wrote about itself, if it can be read: it may just be coming or leaving."""
     try:
         return holder_file.read_text(encoding="utf-8") or "another process"
-    except FileNotFoundError:
+    except (OSError, UnicodeDecodeError):
         return "another process"

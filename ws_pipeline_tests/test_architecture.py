@@ -28,7 +28,7 @@ ALLOWED = {
     "settings": {"errors"},
     "file_errors": {"errors"},
     "files": {"errors", "file_errors"},
-    "file_lock": set(),
+    "file_lock": {"file_errors"},
     "arrays": {"errors"},
     "arrow_types": set(),
     "example_ids": {"arrow_types", "errors"},

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from ws_pipeline.errors import FileAccessError
 from ws_pipeline.file_lock import hold_lock, machine_locks
 
 HOLD = """
@@ -86,6 +87,42 @@ def test_an_error_in_the_block_frees_the_lock(file):
         raise ZeroDivisionError
     with hold_lock(file, holder="me", on_wait=pytest.fail):
         pass
+
+
+def test_a_file_that_cannot_be_written_is_named_with_what_to_do(file, tmp_path):
+    (tmp_path / "locks").touch()
+    with pytest.raises(FileAccessError) as caught, hold_lock(file, holder="me", on_wait=pytest.fail):
+        pass
+    assert str(caught.value) == (
+        f"{file}: '{tmp_path / 'locks'}' is a file, expected a folder; move the file away, or choose "
+        "another path"
+    )
+
+
+@pytest.mark.parametrize("name", ["turn.lock", "turn.lock.holder"])
+def test_a_folder_in_place_of_a_file_of_the_lock_is_named_and_leaves_it_free(file, name):
+    blocking = file.with_name(name)
+    blocking.mkdir(parents=True)
+    with (
+        pytest.raises(FileAccessError, match=rf"{name}: this is a folder, expected a file"),
+        hold_lock(file, holder="me", on_wait=pytest.fail),
+    ):
+        pass
+    blocking.rmdir()
+    with hold_lock(file, holder="me", on_wait=pytest.fail):
+        pass
+
+
+def test_a_holder_of_whom_nothing_can_be_read_is_another_process(file):
+    told = []
+    with hold_lock(file, holder="the first", on_wait=told.append):
+        holder_file = file.with_name("turn.lock.holder")
+        holder_file.write_bytes(b"\xff")
+        thread, held = wait_in_thread(file, told)
+        assert not held.wait(1)
+    assert held.wait(60)
+    thread.join(60)
+    assert told == ["another process"]
 
 
 def test_the_locks_of_a_machine_are_those_of_one_person():

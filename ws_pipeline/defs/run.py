@@ -209,4 +209,20 @@ def _telling(error: Any) -> Any:
 
 
 def _instance() -> dg.DagsterInstance:
-    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    """The instance of DAGSTER_HOME, or one for this process alone.
+
+    Raises
+    ------
+    InvalidInputError
+        The instance's dagster.yaml is broken in a way that Dagster has no error of its own for.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        return dg.DagsterInstance.ephemeral()
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterError, OSError, SQLAlchemyError):
+        raise
+    except Exception as broken:
+        message = f"{Path(home) / 'dagster.yaml'} cannot be used, mend it or copy the project's: {broken}"
+        raise InvalidInputError(message) from broken

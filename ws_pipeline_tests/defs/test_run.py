@@ -141,6 +141,31 @@ def test_a_history_of_runs_that_cannot_be_used_is_named(run, tmp_path, monkeypat
     assert "file is not a database" in said
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"run_monitoring: [", "while parsing a flow node"),
+        (b"- telemetry", "dictionary"),
+        (b"\xff\xfe\xfd", ""),
+        (b"run_storage: {module: not_there, class: X}", "not_there"),
+    ],
+)
+def test_settings_of_the_instance_that_cannot_be_read_are_named(run, tmp_path, monkeypatch, content, found):
+    (tmp_path / "dagster.yaml").write_bytes(content)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    status, said = run()
+    assert status == 1
+    assert f"{tmp_path / 'dagster.yaml'} cannot be used, mend it or copy the project's: " in said
+    assert found in said
+
+
+def test_a_storage_that_is_a_file_is_named_with_what_to_do(run, storage):
+    storage.touch()
+    status, said = run()
+    assert status == 1
+    assert f"'{storage}' is a file, expected a folder; move the file away, or choose another path" in said
+
+
 def test_a_storage_of_an_unknown_scheme_is_refused_with_the_nearest(run):
     status, said = run("--storage", "s4://bucket")
     assert status == 1
