@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,19 @@ from pathlib import Path
 from ws_pipeline.file_lock import hold_lock
 with hold_lock(Path(sys.argv[1]), holder="the other process", on_wait=print):
     print("held", flush=True)
+    time.sleep(600)
+"""
+
+FORK = """
+import os, sys, time
+from pathlib import Path
+from ws_pipeline.file_lock import hold_lock
+with hold_lock(Path(sys.argv[1]), holder="the parent", on_wait=print):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    print(child, flush=True)
     time.sleep(600)
 """
 
@@ -80,6 +94,21 @@ def test_a_killed_process_leaves_the_lock_free(file, other_process, signal_numbe
     assert held.wait(60)
     thread.join(60)
     assert told == ["the other process"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_worker_that_a_killed_process_leaves_does_not_keep_its_lock(file):
+    with subprocess.Popen(
+        [sys.executable, "-c", FORK, str(file)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+    try:
+        with hold_lock(file, holder="me", on_wait=pytest.fail) as died:
+            assert died
+    finally:
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_an_error_in_the_block_frees_the_lock(file):
