@@ -6,6 +6,7 @@ every run of a pipeline is tagged with its process, and whoever looks next ends 
 """
 
 import socket
+import sys
 
 import dagster as dg
 import psutil
@@ -20,13 +21,20 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_CLOCK_SECONDS = 60.0  # by which the start of one process may seem to move when the clock is set
+_SAME_SECONDS = 1.0  # between two readings of when one process started
 
 
 def process_tags() -> dict[str, str]:
     """Tags of a run that this process executes."""
     process = psutil.Process()
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} since {process.create_time():.2f}"}
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} since {started(process):.2f}"}
+
+
+def started(process: psutil.Process) -> float:
+    """When a process started, in seconds that do not move when the clock is set."""
+    at: float = process.create_time()
+    # Linux counts from the boot, and psutil adds the time of the boot, as the clock has it now
+    return at - psutil.boot_time() if sys.platform == "linux" else at
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -62,10 +70,10 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 def _is_alive(tag: str) -> bool:
     """Whether the process of a tag still runs; its number may belong to another one by now."""
-    pid, _, started = tag.partition(" since ")
+    pid, _, at = tag.partition(" since ")
     try:
         process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) < _CLOCK_SECONDS and not _has_ended(process)
+        return abs(started(process) - float(at)) < _SAME_SECONDS and not _has_ended(process)
     except psutil.NoSuchProcess:
         return False
 

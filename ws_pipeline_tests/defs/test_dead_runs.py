@@ -7,7 +7,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from ws_pipeline.defs.dead_runs import HOST_TAG, PROCESS_TAG, end_dead_runs, process_tags
+from ws_pipeline.defs.dead_runs import HOST_TAG, PROCESS_TAG, end_dead_runs, process_tags, started
 
 STATUS = dg.DagsterRunStatus
 
@@ -31,16 +31,14 @@ def instance(tmp_path):
 @pytest.fixture
 def process():
     """A process that does nothing."""
-    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield started
-    started.kill()
-    started.wait()
+    idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield idle
+    idle.kill()
+    idle.wait()
 
 
 def tags_of(process):
-    return process_tags() | {
-        PROCESS_TAG: f"{process.pid} since {psutil.Process(process.pid).create_time():.2f}"
-    }
+    return process_tags() | {PROCESS_TAG: f"{process.pid} since {started(psutil.Process(process.pid)):.2f}"}
 
 
 def add_run(instance, tags, status=STATUS.STARTED):
@@ -74,8 +72,8 @@ def test_a_process_that_only_waits_for_its_parent_is_gone(instance, process):
 
 
 def test_a_number_that_belongs_to_another_process_by_now_is_no_sign_of_life(instance, process):
-    started = psutil.Process(process.pid).create_time()
-    old = add_run(instance, process_tags() | {PROCESS_TAG: f"{process.pid} since {started - 3600:.2f}"})
+    at = started(psutil.Process(process.pid))
+    old = add_run(instance, process_tags() | {PROCESS_TAG: f"{process.pid} since {at - 2:.2f}"})
     assert [run.run_id for run in end_dead_runs(instance)] == [old]
 
 
