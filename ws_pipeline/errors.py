@@ -293,7 +293,7 @@ class UnvotedClassWarning(WsPipelineWarning):
 
 
 class CatchAllLFWarning(WsPipelineWarning):
-    """The fit takes the votes of a labeling function that votes one class nearly always for no evidence."""
+    """A labeling function votes one class nearly always, and the fit takes votes for no evidence."""
 
 
 class ConvergenceWarning(WsPipelineWarning):

@@ -43,6 +43,7 @@ _MIN_COPIED_CHOICES = 100  # ... and so may more, of accurate LFs that were give
 _ONE_CLASS = 0.98  # share of an LF's votes for one class, from which it counts as an LF of that class
 _CATCH_ALL = 0.9  # coverage above which an LF of one class is a catch-all
 _MOST_VOTES = 0.75  # share of a class's votes, above which it is hardly voted for without its catch-alls
+_MIN_CLASS_VOTES = 10  # fewer votes for a class are too few to learn from
 _SAYS_NOTHING = 0.02  # log-odds below which a vote is no evidence for the class that it names
 _NAMES = 10  # of LFs in a message
 _REPLACED = "every vote is taken to be right with probability prec_init, as in the plain vote"
@@ -113,10 +114,11 @@ def assumed_mu(vote_rates: Floats, precisions: Floats, class_balance: Floats, *,
 def find_overruled_catch_alls(
     counts: VoteCounts, mu: Floats, class_balance: Floats, *, mu_clamp: str
 ) -> CatchAllLFWarning | None:
-    """Whether the fit reads the votes of catch-all LFs, even all together, as no evidence for their class.
+    """Whether the fit, led astray by catch-all LFs, reads votes, even all together, as no evidence.
 
-    With mu clamped at each step, LFs that vote one class on nearly every example are pushed to the clamp;
-    where that class has few other votes, the labels of most examples turn against it.
+    With mu clamped at each step, LFs that vote one class on nearly every example are pushed to the clamp.
+    Where that class has few other votes, the labels of most examples turn against it; else the votes for
+    another class may be read as evidence against that class, which no example gets then.
     """
     k = counts.cardinality
     n_votes = counts.class_counts.sum(axis=1)
@@ -127,13 +129,33 @@ def find_overruled_catch_alls(
         lfs = np.flatnonzero(catch_all & (main == label))
         scores = np.log(class_balance) + log_mu[lfs, label].sum(axis=0)
         if scores[label] - np.delete(scores, label).max() <= _SAYS_NOTHING:
-            return _catch_all_warning(counts, lfs, int(label), mu_clamp)
+            taken = f"these for no evidence of class {label}"
+            return _catch_all_warning(counts, lfs, int(label), taken, mu_clamp=mu_clamp)
+        overruled = _overruled_classes(counts, log_mu, but=int(label))
+        if overruled:
+            taken = f"all votes for class {overruled[0]} for no evidence of it"
+            return _catch_all_warning(counts, lfs, int(label), taken, mu_clamp=mu_clamp)
     return None
 
 
+def _overruled_classes(counts: VoteCounts, log_mu: Floats, *, but: int) -> list[int]:
+    """Other classes than ``but`` whose votes, if all LFs that ever vote for one did so, would not tell it.
+
+    Classes of so few votes that little can be learned of them are left out.
+    """
+    cast = counts.class_counts
+    overruled = []
+    for label in np.flatnonzero(cast.sum(axis=0) >= _MIN_CLASS_VOTES).tolist():
+        scores = log_mu[cast[:, label] > 0, label].sum(axis=0)
+        if label != but and scores[label] - np.delete(scores, label).max() <= _SAYS_NOTHING:
+            overruled.append(label)
+    return overruled
+
+
 def _catch_all_warning(
-    counts: VoteCounts, lfs: npt.NDArray[np.intp], label: int, mu_clamp: str
+    counts: VoteCounts, lfs: npt.NDArray[np.intp], label: int, taken: str, *, mu_clamp: str
 ) -> CatchAllLFWarning:
+    """The warning; ``taken`` says which votes the fit takes for what."""
     cast = counts.class_counts[:, label]
     share = cast[lfs].sum() / cast.sum()
     at_each_step = mu_clamp == "step"
@@ -145,8 +167,8 @@ def _catch_all_warning(
     return CatchAllLFWarning(
         f"on more than {_CATCH_ALL:.0%} of the examples class {label} gets a vote of {_names(counts, lfs)}, "
         f"{share:.0%} of all votes for it; {'with mu clamped at each step ' if at_each_step else ''}the fit "
-        f"takes these for no evidence of class {label}, so that the labels may be far worse than the plain "
-        f"vote: {', or '.join(remedies)}"
+        f"takes {taken}, so that the labels may be far worse than the plain vote: {', or '.join(remedies)}; "
+        "compare them with MajorityLabelVoter's"
     )
 
 

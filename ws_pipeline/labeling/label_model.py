@@ -190,7 +190,8 @@ class LabelModel(BaseLabeler):
         UnvotedClassWarning
             No LF votes for a class.
         CatchAllLFWarning
-            The fit takes LFs that vote one class on nearly every example for no evidence of that class.
+            LFs vote one class on nearly every example, and the fit takes them, or all votes for another
+            class, for no evidence of the class that they name.
         ConvergenceWarning
             With ``tol``: the loss was still sinking at the last epoch.
         DegenerateWeightsWarning

@@ -315,12 +315,39 @@ def test_catch_alls_that_lead_the_fit_astray_are_named_with_a_remedy_that_helps(
     assert told[CatchAllLFWarning] == (
         "on more than 90% of the examples class 0 gets a vote of 'lf_0', 'lf_1', 100% of all votes for it; "
         "with mu clamped at each step the fit takes these for no evidence of class 0, so that the labels may "
-        "be far worse than the plain vote: pass mu_clamp='final', or give the class_balance if it is known"
+        "be far worse than the plain vote: pass mu_clamp='final', or give the class_balance if it is known; "
+        "compare them with MajorityLabelVoter's"
     )
-    for remedy in ({"mu_clamp": "final"}, {"class_balance": [0.8, 0.2]}):
-        model, told = fit(votes, **remedy)
-        assert accuracy(model, votes, gold) > vote - 0.05
-        assert told == {}
+    given, told = fit(votes, class_balance=[0.8, 0.2])
+    assert accuracy(given, votes, gold) > vote - 0.05
+    assert told == {}
+    final, told = fit(votes, mu_clamp="final")
+    assert accuracy(final, votes, gold) > vote - 0.05
+    assert np.count_nonzero(final.predict(votes) == 1) == 0
+    assert "100% of all votes for it; the fit takes all votes for class 1 for" in told[CatchAllLFWarning]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_catch_alls_that_turn_all_votes_for_another_class_are_named(seed):
+    rng = np.random.default_rng(seed)
+    gold = (rng.random(1000) < 0.45).astype(int)
+    always = np.where(rng.random((1000, 2)) < np.where(gold == 0, 0.97, 0.95)[:, None], 0, -1)
+    able = drawn(gold, np.full(2, 0.85), 0.3, seed=seed + 50)
+    sure = np.where(rng.random((1000, 2)) < np.where(gold == 1, 0.5, 0.03)[:, None], 1, -1)
+    votes = np.column_stack([always, able, sure])
+    step, told = fit(votes)
+    vote = accuracy(MajorityLabelVoter(), votes, gold)
+    assert accuracy(step, votes, gold) < vote - 0.1
+    assert np.count_nonzero(step.predict(votes) == 1) == 0
+    assert list(told) == [CatchAllLFWarning]
+    assert "a vote of 'lf_0', 'lf_1', " in told[CatchAllLFWarning]
+    assert (
+        "with mu clamped at each step the fit takes all votes for class 1 for no evidence of it, so that the "
+        "labels may be far worse than the plain vote: pass mu_clamp='final'"
+    ) in told[CatchAllLFWarning]
+    final, told = fit(votes, mu_clamp="final")
+    assert accuracy(final, votes, gold) > vote
+    assert told == {}
 
 
 def test_leaving_a_catch_all_out_is_a_remedy_only_where_others_vote_for_its_class():
@@ -329,7 +356,9 @@ def test_leaving_a_catch_all_out_is_a_remedy_only_where_others_vote_for_its_clas
     votes[:, 0] = 0
     _, told = fit(votes)
     assert list(told) == [CatchAllLFWarning]
-    assert told[CatchAllLFWarning].endswith("if it is known, or leave these LFs out")
+    assert told[CatchAllLFWarning].endswith(
+        "if it is known, or leave these LFs out; compare them with MajorityLabelVoter's"
+    )
     model, told = fit(votes[:, 1:])
     assert accuracy(model, votes[:, 1:], gold) > accuracy(MajorityLabelVoter(), votes, gold)
     assert told == {}
