@@ -87,6 +87,7 @@ def test_a_truncated_file_is_named_with_what_to_do(pipeline_folder, run):
     status, said = run()
     assert status == 1
     assert f"ingest stopped: ws_pipeline.errors.FileFormatError: {file}: not a complete Parquet file" in said
+    assert "Not executing" not in said
     assert "write the file again" in said
 
 
