@@ -38,6 +38,8 @@ _SHOWN = 3  # values of a column of text that a message shows
 _LOOKED_AT = 1000  # rows among which they are sought
 _LONGEST = 30  # characters of such a value that are shown
 _MANY = 20  # gold labels that a feature does not equal by chance
+_ROW_NUMBERS = frozenset({"index", "level_0", "column0", "...1"})
+"""What pandas (reset_index), DuckDB and R's readr call row numbers that became a column."""
 _NO_VALUE = "no value in any row"
 _NOT_NAMED = "not named in feature_columns"
 
@@ -267,7 +269,17 @@ def _why_left_out(table: pa.Table, name: str, indexes: Collection[str]) -> str |
         return "row numbers, the index of a pandas table"
     if not name.strip():
         return "a column without a name, such as the row numbers of a CSV file"
+    if name in _ROW_NUMBERS and _counts_up(table[name]):
+        return "row numbers, an index that became a column"
     return _why_no_feature(table[name])
+
+
+def _counts_up(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds whole numbers that grow by one from row to row."""
+    if not pa.types.is_integer(column.type) or column.null_count or not len(column):
+        return False
+    numbers = column.to_numpy()
+    return np.array_equal(numbers, numbers[0] + np.arange(len(numbers)))
 
 
 def _why_no_feature(column: pa.ChunkedArray) -> str | None:

@@ -222,6 +222,28 @@ def test_an_index_of_pandas_is_left_out(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["index", "level_0", "column0", "...1"])
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint16()])
+def test_row_numbers_that_became_a_column_are_left_out(name, kind):
+    _, found = left_out(**{name: pa.array(range(7, 7 + N), kind)})
+    assert found == {name: LeftOut(name, str(kind), "row numbers, an index that became a column")}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("index", [0, 1, 2, 4]),
+        ("index", [0.0, 1.0, 2.0, 3.0]),
+        ("index", [3, 2, 1, 0]),
+        ("hour", [0, 1, 2, 3]),
+        ("column1", [0, 1, 2, 3]),
+    ],
+)
+def test_columns_that_only_look_like_row_numbers_are_features(name, values):
+    examples = read(table(**{name: values}))
+    assert (list(examples.features), examples.left_out) == ([name], ())
+
+
 def test_ids_that_were_the_index_of_pandas_are_ids(tmp_path):
     frame = table(ink=HALVES).to_pandas().assign(example_id=[7, 3, 5, 1])
     frame.set_index("example_id").to_parquet(tmp_path / "e.parquet")
