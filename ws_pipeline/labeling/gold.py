@@ -30,6 +30,7 @@ Labels = npt.NDArray[np.int64]
 _CELLS = 2**22  # of the votes that are looked at at a time
 _FEW = 20  # right votes in a row say nothing below this,
 _MANY = 100  # and much from here on, whatever the share of the gold labels that an LF meets
+_SHOWN = 10  # of their names in a message
 
 
 def read_gold(gold: Any, example_ids: Ids | None = None, *, name: str = "gold labels") -> Labels:
@@ -134,7 +135,8 @@ def warn_of_gold_votes(
     always_right = np.flatnonzero((incorrect == 0) & (correct >= _FEW) & enough)
     found = [lf for lf in always_right.tolist() if _votes_for_several(votes[known, lf])]
     if found:
-        shown = ", ".join(f"'{lf_names[lf]}' ({correct[lf]} examples)" for lf in found)
+        shown = ", ".join(f"'{lf_names[lf]}' ({correct[lf]} examples)" for lf in found[:_SHOWN])
+        shown += f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         message = (
             f"equal to gold on every example where both are known: {shown}; if these are gold labels and no "
             "LFs, leave them out of the votes: they make every score perfect"

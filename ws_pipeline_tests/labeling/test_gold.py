@@ -160,6 +160,13 @@ def test_an_lf_that_equals_gold_is_warned_of_by_name(n_known, covered):
         assert caught[0].filename == __file__
 
 
+def test_of_many_lfs_that_equal_gold_ten_are_named():
+    votes = np.repeat(GOLD[:, None], 12, axis=1)
+    with pytest.warns(GoldVotesWarning, match=r"'9' \(400 examples\) and 2 more; if") as caught:
+        LFAnalysis(votes).lf_summary(GOLD)
+    assert "'10'" not in str(caught[0].message)
+
+
 def spoil(matrix, gold):
     votes = matrix.votes.copy()
     votes[5, 4] = 1 - gold[5]
