@@ -78,7 +78,8 @@ def in_order(
     if by_key is None or list(by_key) in (list(keys), list(range(len(keys)))):
         return values if by_key is None else list(by_key.values())
     missing = [key for key in keys if key not in by_key]
-    unknown = [key for key in by_key if key not in set(keys)]
+    wanted = set(keys)
+    unknown = [key for key in by_key if key not in wanted]
     if missing or unknown:
         message = f"{name} must have a value for each {of}, missing {missing}, unknown {unknown}"
         raise error(message)
@@ -95,7 +96,8 @@ def _by_key(values: Any) -> dict[Any, Any] | None:
 def _first_odd_row(values: Any) -> str:
     shapes = [_shape(row) for row in values]
     odd = next(row for row, shape in enumerate(shapes) if shape != shapes[0] or shape == "ragged")
-    return f"row 0 has {_words(shapes[0])}, but row {odd} has {_words(shapes[odd])}"
+    differs = f", but row {odd} has {_words(shapes[odd])}" if odd else ""
+    return f"row 0 has {_words(shapes[0])}{differs}"
 
 
 def _shape(row: Any) -> tuple[int, ...] | str:

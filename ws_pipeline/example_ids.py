@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ws_pipeline.arrays import as_array
 from ws_pipeline.arrow_types import holds_nothing, holds_text, plain_values
 from ws_pipeline.errors import ExampleIdError
 
@@ -95,7 +96,7 @@ def validate_ids(example_ids: Any, *, where: str = "example_ids") -> Ids:
         Not one-dimensional, neither integers nor strings, a null, an id that is there twice, or two ids
         that differ only in their Unicode form or in blanks around them.
     """
-    ids = np.array(example_ids)
+    ids = np.array(as_array(example_ids, where, error=ExampleIdError))
     if ids.ndim != 1:
         message = f"{where} must have shape [n], got {ids.shape}"
         raise ExampleIdError(message)

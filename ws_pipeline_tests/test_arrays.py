@@ -20,7 +20,7 @@ from ws_pipeline.errors import InvalidInputError, MetricError
         ([[0], [1], [1, 2, 3]], r"x: row 0 has 1 value\(s\), but row 2 has 3 value\(s\);"),
         ([[0, 1], 1], r"x: row 0 has 2 value\(s\), but row 1 has one value that is no row;"),
         ([[[0], [1]], [[0]]], r"x: row 0 has shape \[2, 1\], but row 1 has shape \[1, 1\];"),
-        ([[[0], [1, 2]], [[0], [1]]], r"x: row 0 has parts of different lengths, but row 0 has"),
+        ([[[0], [1, 2]], [[0], [1]]], r"x: row 0 has parts of different lengths; give all rows"),
     ],
 )
 def test_ragged_rows_are_refused_with_the_first_that_differs(rows, message):

@@ -270,6 +270,13 @@ def test_ids_in_two_dimensions_are_refused():
         validate_ids([[1], [2]], where="shard 'x'")
 
 
+def test_ragged_ids_are_refused_with_the_row():
+    with pytest.raises(
+        ExampleIdError, match=r"^example_ids: row 0 has 1 value\(s\), but row 1 has 2 value\(s\);"
+    ):
+        validate_ids([[1], [2, 3]])
+
+
 @pytest.mark.parametrize(("given", "first"), [([5, 8, 5], "5"), (["b", "a", "b"], "b")])
 def test_repeated_ids_from_python_are_refused(given, first):
     with pytest.raises(ExampleIdError, match=rf"unique, 1 are repetitions, the first: {first} \(2 times\)$"):

@@ -5,6 +5,7 @@ Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def _found_and_remedy(array: npt.NDArray[Any]) -> str:
     )
     if cell is None:
         return "; convert with L.astype(int)"
-    vote = array[cell]
+    vote = array[cell].item() if isinstance(array[cell], np.generic) else array[cell]
     if isinstance(vote, str | bytes):
         remedy = "map class names to 0..k-1, then convert with L.astype(int)"
     else:
@@ -171,12 +172,17 @@ def default_lf_names(n_lfs: int) -> tuple[str, ...]:
     return tuple(f"lf_{index}" for index in range(n_lfs))
 
 
+def repeated_names(names: Sequence[str]) -> list[str]:
+    """Names that are there more than once, sorted."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
 def check_names(names: tuple[str, ...], n_lfs: int) -> None:
     """Refuse names of LFs that are not ``n_lfs``, repeated, or the name of the ids."""
     if len(names) != n_lfs:
         message = f"lf_names has {len(names)} entries, but votes has {n_lfs} columns"
         raise LabelMatrixError(message)
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = repeated_names(names)
     if repeated:
         message = f"LF names must be unique, repeated: {repeated}"
         raise LabelMatrixError(message)

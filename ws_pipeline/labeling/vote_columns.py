@@ -21,7 +21,14 @@ import pyarrow.compute as pc
 from ws_pipeline.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
 from ws_pipeline.errors import LabelMatrixError, LeftOutColumnWarning
 from ws_pipeline.example_ids import ID_COLUMN, pandas_indexes
-from ws_pipeline.labeling.vote_checks import ABSTAIN, Votes, check_names, validate_votes, votes_dtype
+from ws_pipeline.labeling.vote_checks import (
+    ABSTAIN,
+    Votes,
+    check_names,
+    repeated_names,
+    validate_votes,
+    votes_dtype,
+)
 from ws_pipeline.settings import nearest
 
 _GOLD = """
@@ -105,7 +112,8 @@ def check_lf_names(names: Sequence[str], *, tasks: Collection[str] = (), where: 
 
 def _listed_columns(table: pa.Table, listed: tuple[str, ...], where: str) -> tuple[str, ...]:
     check_names(listed, len(listed))
-    missing = [name for name in listed if name not in table.column_names]
+    there = set(table.column_names)
+    missing = [name for name in listed if name not in there]
     if missing:
         found = [name for name in table.column_names if name != ID_COLUMN]
         message = f"{where}: no column '{missing[0]}', which lf_columns lists, {nearest(missing[0], found)}"
@@ -128,7 +136,7 @@ def votes_of_columns(
     LabelMatrixError
         Two columns have one name, or a column holds anything but votes.
     """
-    repeated = sorted({name for name in names if table.column_names.count(name) > 1})
+    repeated = [name for name in repeated_names(table.column_names) if name in names]
     if repeated:
         message = f"{where}: LF names must be unique, repeated: {repeated}"
         raise LabelMatrixError(message)
@@ -177,9 +185,20 @@ def votes_of_column(
 
 
 def numbers_of_column(
-    column: pa.ChunkedArray, name: str, *, where: str
+    column: pa.ChunkedArray, name: str, *, where: str, is_lf: bool = True
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Numbers ``[n]`` of a column of any Arrow type, and a mask ``[n]`` of the missing ones, which are 0.
+
+    Parameters
+    ----------
+    column
+        ``[n]`` votes.
+    name
+        What the column is called.
+    where
+        Name of the table; opens the message.
+    is_lf
+        Whether the column is an LF, of those that may be listed, or holds the votes of all LFs.
 
     Raises
     ------
@@ -191,7 +210,7 @@ def numbers_of_column(
     if not holds_numbers(column.type):
         message = (
             f"{where}: column '{name}' has type {column.type}, expected integers (null or -1 = abstain)"
-            f"{_found_and_remedy(column)}"
+            f"{_found_and_remedy(column, is_lf=is_lf)}"
         )
         raise LabelMatrixError(message)
     numbers = _plain_numbers(column)
@@ -209,12 +228,13 @@ def _plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return numbers.cast(pa.float64()) if pa.types.is_decimal(numbers.type) else numbers
 
 
-def _found_and_remedy(column: pa.ChunkedArray) -> str:
+def _found_and_remedy(column: pa.ChunkedArray, *, is_lf: bool) -> str:
     """What a column that holds no numbers holds instead, and what to do; the end of a message."""
     if not holds_text(column.type):
-        return f"; leave it out, or {LIST_THEM}"
+        return f"; leave it out, or {LIST_THEM}" if is_lf else ""
     texts = plain_values(column).drop_null()
     found = texts[0].as_py() if len(texts) else ""
     if found.strip().lstrip("+-").isdecimal():
         return f", found the text {found!r}; cast it to integers"
-    return f", found the text {found!r}; map class names to 0..k-1 first, or {LIST_THEM} if it is no LF"
+    if_no_lf = f", or {LIST_THEM} if it is no LF" if is_lf else ""
+    return f", found the text {found!r}; map class names to 0..k-1 first{if_no_lf}"

@@ -214,8 +214,14 @@ def _read_table(table: pa.Table, cardinality: int) -> VoteForm:
         votes, ids, lf_names = sparse_from_triples(table, cardinality)
         return VoteForm(votes, lf_names, ids, partial=True)
     example_ids = ids_from_table(table, where="L") if ID_COLUMN in table.column_names else None
-    names = find_lf_columns(table, where="L", if_votes=_RENAME)
-    dense = votes_of_columns(table, names, cardinality, where="L", example_ids=example_ids)
+    try:
+        names = find_lf_columns(table, where="L", if_votes=_RENAME)
+        dense = votes_of_columns(table, names, cardinality, where="L", example_ids=example_ids)
+    except LabelMatrixError as error:
+        if table.num_columns != len(TRIPLE_COLUMNS):
+            raise
+        message = f"{error}; if L has one row per vote, call its columns {', '.join(TRIPLE_COLUMNS)}"
+        raise LabelMatrixError(message) from None
     return VoteForm(dense, names, example_ids)
 
 
@@ -257,7 +263,7 @@ def sparse_from_triples(
     lf_names = tuple(map(str, labelers.take(order).to_pylist()))
     check_lf_names(lf_names, where="triples", if_votes=_RENAME)
     places = np.argsort(order)[lfs]
-    votes, abstains = numbers_of_column(table.column(columns[2]), columns[2], where="triples")
+    votes, abstains = numbers_of_column(table.column(columns[2]), columns[2], where="triples", is_lf=False)
     abstains = abstains | (votes == ABSTAIN)
     _check_triples(votes, abstains, cardinality, ids=ids[rows], lfs=places, lf_names=lf_names)
     kept = votes[~abstains].astype(votes_dtype(cardinality))

@@ -332,6 +332,30 @@ def test_triples_with_a_name_that_is_not_known_say_how_to_call_them(columns):
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"sentence": ["a", "a"], "coder": ["x", "y"], "code": [0, 1]}, r"column 'sentence' has type .*"),
+        ({"sentence": [7, 7], "coder": [0, 1], "code": [0, 1]}, r"LF 'sentence' votes 7 on example 0, .*"),
+        ({"sentence": [7, 7], "coder": [0, 1], "label": [0, 1]}, r"by its name, 'label' is no LF, .*"),
+    ],
+)
+def test_three_columns_that_are_no_votes_may_be_triples(columns, found, model):
+    hint = "; if L has one row per vote, call its columns example_id, lf, vote$"
+    with pytest.raises(LabelMatrixError, match=f"^L: {found}{hint}"):
+        model.predict(pd.DataFrame(columns))
+    with pytest.raises(LabelMatrixError, match=rf"^L: {found}(?<!{hint[:-1]})$"):
+        model.predict(pd.DataFrame(columns).assign(other=0))
+
+
+def test_text_votes_of_triples_say_what_helps_triples(model):
+    table = triples().assign(vote=lambda frame: frame["vote"].map({0: "no", 1: "yes", 2: "?"}))
+    with pytest.raises(
+        LabelMatrixError, match=r"^triples: column 'vote' .*; map class names to 0\.\.k-1 first$"
+    ):
+        model.predict(table)
+
+
 def test_a_dense_table_with_such_names_is_no_triples():
     frame = pd.DataFrame({"example_id": [7, 8], "source": [0, 1], "rating": [1, 1], "c": [0, 0]})
     assert read_votes(frame).lf_names == ("source", "rating", "c")

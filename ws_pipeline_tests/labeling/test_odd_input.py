@@ -54,7 +54,7 @@ ODD_VOTES = {
     ),
     "class names": (
         [["ham", "spam"]],
-        "got dtype <U4, with .*'ham'.* in row 0, column 0; map class names to 0..k-1",
+        "got dtype <U4, with 'ham' in row 0, column 0; map class names to 0..k-1",
     ),
     "objects": (np.array([[0, 1]], dtype=object), r"got dtype object; convert with L.astype\(int\)"),
     "masks": (
