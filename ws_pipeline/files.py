@@ -140,7 +140,9 @@ class ParquetSource:
         """Names and types of its columns."""
         import pyarrow.parquet as pq
 
-        empty = _each_file(self.path, lambda stream: pq.read_schema(stream).empty_table())
+        files = _each_file(self.path, pq.read_metadata)
+        filled = {path: file for path, file in files.items() if file.num_rows} or files
+        empty = {path: file.schema.to_arrow_schema().empty_table() for path, file in filled.items()}
         return _one_table(self.path, empty).schema
 
     @property
@@ -237,8 +239,10 @@ def _one_table(path: PathLike, tables: Mapping[PathLike, pa.Table]) -> pa.Table:
                 f"{first.column_names}, {UPath(part).name} has {table.column_names}; write them with the same"
             )
             raise FileFormatError(message)
+    # a part without rows may have any types, since no row told them
+    filled = [table for table in tables.values() if table.num_rows] or list(tables.values())
     try:
-        return pa.concat_tables(tables.values(), promote_options="default")
+        return pa.concat_tables(filled, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as different:
         message = (
             f"{path}: the columns of its files have different types ({_first_line(different)}); write them "

@@ -346,6 +346,15 @@ def test_files_of_a_folder_with_other_types_are_refused(folder):
     assert "Field a has incompatible types: string vs int64" in folder_refusal(path)
 
 
+def test_a_file_without_rows_in_a_folder_may_have_any_types(folder):
+    untyped = pa.table({"a": pa.array([], pa.string()), "b": pa.array([], pa.float32())})
+    path = write_folder(folder / "t.parquet", aaa=untyped, **PARTS)
+    expected = read_parquet(write_folder(folder / "u.parquet", **PARTS))
+    assert read_parquet(path).equals(expected)
+    assert ParquetSource(path).schema == expected.schema
+    assert ParquetSource(path).n_rows == expected.num_rows
+
+
 def test_a_damaged_file_of_a_folder_is_named(folder):
     path = write_folder(folder / "t.parquet", **PARTS)
     write(path / "part-00001.snappy.parquet", b"half")
