@@ -17,7 +17,8 @@ from tqdm import tqdm
 from ws_pipeline.compat.augmented_frame import Copy, frame_of_copies
 from ws_pipeline.compat.policies import Policy
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.mapping import BaseMapper, LambdaMapper, Mapper, lambda_mapper
+from ws_pipeline.labeling.data_points import deep_copy, fields_added, remove_fields
+from ws_pipeline.labeling.mapping import BaseMapper, LambdaMapper, Mapper, apply_in_order, lambda_mapper
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +26,25 @@ if TYPE_CHECKING:
 BaseTransformationFunction = BaseMapper
 
 
-class TransformationFunction(Mapper):
+class _ForRows(BaseMapper):
+    """Takes from a changed row what only preprocessors set, such as a parsed text: it is of the old row."""
+
+    def _map(self, x: Any) -> Any:
+        prepared = apply_in_order(self._pre, deep_copy(x), self.name)
+        added = fields_added(prepared, x)
+        result = self._generate_mapped_data_point(prepared)
+        remove_fields(result, added)
+        return result
+
+
+class TransformationFunction(_ForRows, Mapper):
     """A TF as a class; see :class:`~ws_pipeline.labeling.mapping.Mapper`.
 
     It returns None where it does not apply to the data point.
     """
 
 
-class LambdaTransformationFunction(LambdaMapper):
+class LambdaTransformationFunction(_ForRows, LambdaMapper):
     """A TF made of a function; see :class:`~ws_pipeline.labeling.mapping.LambdaMapper`."""
 
 
@@ -169,7 +181,8 @@ class PandasTFApplier(BaseTFApplier):
         -------
         pandas.DataFrame
             Originals and copies, in the order of the rows, each with its row's index label.  A column keeps
-            its type where the values of the copies fit into it; fields that TFs add are columns behind.
+            its type where the values of the copies fit into it; fields that TFs add are columns behind,
+            not those of their preprocessors.
 
         Raises
         ------

@@ -8,7 +8,6 @@ Legend: t transformation functions (TFs), numbered 0..t-1.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,8 +19,10 @@ Floats = npt.NDArray[np.float64]
 Seed = int | np.random.Generator
 
 
-class Policy(ABC):
+class Policy:
     """Gives each data point some sequences of TFs.
+
+    Subclasses implement ``generate``, or ``generate_for_example`` itself.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ class Policy(ABC):
         original: list[list[int]] = [[]] if self.keep_original else []
         return original + [self.generate() for _ in range(self.n_per_original)]
 
-    @abstractmethod
     def generate(self) -> list[int]:
         """Give the TFs of one copy, in the order they are applied."""
+        raise NotImplementedError
 
 
 class ApplyAllPolicy(Policy):

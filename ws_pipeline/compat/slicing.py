@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ws_pipeline.errors import LabelingFunctionError
 from ws_pipeline.labeling import LabelingFunction, LFApplier, PandasLFApplier, PandasParallelLFApplier
+from ws_pipeline.labeling.lf import check_vote
 from ws_pipeline.labeling.mapping import MapFunction
 from ws_pipeline.labeling.nlp import NLPLabelingFunction, nlp_labeling_function
 
@@ -45,15 +46,8 @@ class SlicingFunction(LabelingFunction):
     (True, False)
     """
 
-    def __call__(self, x: Any) -> int:
-        """Say whether a data point is in the slice: True or False, or -1 where the function says that.
-
-        Raises
-        ------
-        LabelingFunctionError
-            The function returned something else.
-        """
-        return as_member(self.name, super().__call__(x))
+    def _check(self, result: Any) -> int:
+        return as_member(self.name, result)
 
 
 class slicing_function:  # noqa: N801  a decorator
@@ -104,9 +98,8 @@ class NLPSlicingFunction(NLPLabelingFunction):
     Its parameters are those of :class:`~ws_pipeline.labeling.NLPLabelingFunction`.
     """
 
-    def __call__(self, x: Any) -> int:
-        """Say whether a data point is in the slice; see :class:`SlicingFunction`."""
-        return as_member(self.name, super().__call__(x))
+    def _check(self, result: Any) -> int:
+        return as_member(self.name, result)
 
 
 class nlp_slicing_function(nlp_labeling_function):  # noqa: N801  a decorator
@@ -115,15 +108,20 @@ class nlp_slicing_function(nlp_labeling_function):  # noqa: N801  a decorator
     function_type = NLPSlicingFunction
 
 
-def as_member(name: str, result: int) -> int:
+def as_member(name: str, result: Any) -> int:
     """Return what slicing function ``name`` returned as True, False or -1, or say why it is none of these."""
-    if result not in {-1, 0, 1}:
+    kind = LabelingFunctionError
+    try:
+        vote = check_vote(name, result)
+    except LabelingFunctionError as error:
+        vote, kind = 2, type(error)
+    if vote > 1:
         message = (
             f"slicing function '{name}' returned {result!r}, expected True or False (or 1 or 0) for a data "
             "point in the slice or not"
         )
-        raise LabelingFunctionError(message)
-    return result if result == -1 else bool(result)
+        raise kind(message)
+    return vote if vote == -1 else bool(vote)
 
 
 class SFApplier:

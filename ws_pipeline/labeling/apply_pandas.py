@@ -126,7 +126,7 @@ class PandasLFApplier(BaseLFApplier):
         return self._collect(
             points,
             calls,
-            lambda position: f"the row with index label {df.index[position]!r} (row {start + position})",
+            lambda position: f"the row with index label {_label(df, position)!r} (row {start + position})",
             fault_tolerant=fault_tolerant,
         )
 
@@ -142,6 +142,10 @@ def check_frame(df: Any, applier: str) -> None:
     if not hasattr(df, "iloc"):
         message = f"{applier} expects a DataFrame, got {type(df).__name__}; use LFApplier"
         raise LabelingFunctionError(message)
+
+
+def _label(df: pd.DataFrame, position: int) -> Any:
+    return df.index[position : position + 1].tolist()[0]  # numpy says np.int64(3) for 3
 
 
 def _on_copies(lf: Callable[[Any], int]) -> Callable[[Any], int]:

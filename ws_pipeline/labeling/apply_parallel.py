@@ -208,10 +208,13 @@ def _pack(lfs: Sequence[Any]) -> bytes:
         raise LabelingFunctionError(f"the LFs cannot be sent to another process: {error}") from error
 
 
-def _check_plan(n_parallel: int, scheduler: Any) -> str:
+def _check_plan(n_parallel: Any, scheduler: Any) -> str:
     """Return the name that joblib has for the scheduler."""
-    if n_parallel < 2:
-        message = f"n_parallel must be at least 2, found {n_parallel}; for one process, use PandasLFApplier"
+    if not isinstance(n_parallel, int | np.integer) or n_parallel < 2:
+        message = (
+            f"n_parallel must be a whole number, at least 2, found {n_parallel!r}; for one process, use "
+            "PandasLFApplier"
+        )
         raise LabelingFunctionError(message)
     if not isinstance(scheduler, str) or scheduler not in _BACKENDS:
         known = ", ".join(f"'{name}'" for name in _BACKENDS)

@@ -51,6 +51,22 @@ def fields_beside(series: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(series).items() if name not in _PANDAS_OWN}
 
 
+def remove_fields(x: Any, fields: Mapping[str, Any]) -> None:
+    """Remove from a row the fields beside its items that still have these values, the very objects."""
+    found = fields_beside(x) if _is_series(x) else {}
+    for name in found.keys() & fields.keys():
+        if found[name] is fields[name]:
+            object.__delattr__(x, name)
+
+
+def fields_added(x: Any, before: Any) -> dict[str, Any]:
+    """Fields that were set on a row as attributes, and that ``before`` does not have."""
+    if not _is_series(x):
+        return {}
+    known = getattr(before, "__dict__", {})
+    return {name: value for name, value in fields_beside(x).items() if name not in known}
+
+
 def hashable(x: Any, *, exact: bool = False) -> Hashable:
     """Return something hashable that is equal for data points with equal values.
 
@@ -125,6 +141,10 @@ def _as_series(x: Any) -> Any:
         kind.__name__ == "Series" and kind.__module__.startswith("pandas") for kind in type(x).__mro__
     )
     return x if is_series else None
+
+
+def _is_series(x: Any) -> bool:
+    return x is not None and _as_series(x) is x
 
 
 def _with_fields(series: Any, fields: Mapping[str, Any]) -> Any:

@@ -85,7 +85,10 @@ class LabelingFunction:
         """
         if self._pre:
             x = self._preprocess(x)
-        return check_vote(self.name, self._f(x, **self._resources))
+        return self._check(self._f(x, **self._resources))
+
+    def _check(self, result: Any) -> int:
+        return check_vote(self.name, result)
 
     def _preprocess(self, x: Any) -> Any:
         if not isinstance(self._pre[0], BaseMapper):  # mappers copy the data point themselves

@@ -7,7 +7,6 @@ to it.  Start reading at :class:`BaseMapper`.
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -18,8 +17,10 @@ MapFunction = Callable[[Any], Any]
 MemoizeKey = Callable[[Any], Hashable]
 
 
-class BaseMapper(ABC):
+class BaseMapper:
     """Maps a data point to a new one; the one it got stays as it is.
+
+    Subclasses implement ``_generate_mapped_data_point``, or ``__call__`` itself.
 
     Parameters
     ----------
@@ -84,9 +85,9 @@ class BaseMapper(ABC):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}  # what is remembered stays in this process
 
-    @abstractmethod
     def _generate_mapped_data_point(self, x: Any) -> Any:
         """Map a copy of the data point."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.name}, Pre: {self._pre}"

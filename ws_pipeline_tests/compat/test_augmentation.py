@@ -17,6 +17,7 @@ from ws_pipeline.compat.augmentation import (
 )
 from ws_pipeline.compat.policies import ApplyAllPolicy, ApplyEachPolicy, ApplyOnePolicy, RandomPolicy
 from ws_pipeline.errors import InvalidInputError, LabelingFunctionError
+from ws_pipeline.labeling import preprocessor
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -140,6 +141,33 @@ def test_new_fields_are_columns():
     assert found.columns.tolist() == ["text", "n_words"]
     assert found.n_words.tolist()[1::2] == [2, 1]
     assert found.n_words.isna().tolist() == [True, False, True, False]
+
+
+@preprocessor()
+def parse(x):
+    x.words, x.n_words = x.text.split(), 0
+    return x
+
+
+def test_fields_of_preprocessors_are_no_columns():
+    """They are of the text before the change, and may be what no file holds, such as a parsed text."""
+
+    @transformation_function(pre=[parse])
+    def drop_first(x):
+        x.text, x.n_words = " ".join(x.words[1:]), len(x.words) - 1
+        return x
+
+    class DropLast(TransformationFunction):
+        def run(self, text, words):
+            return {"text": text.removesuffix(words[-1])}
+
+    frame = pd.DataFrame({"text": ["a b", "c d e"]})
+    tfs = [drop_first, DropLast("drop_last", pre=[parse])]
+    found = PandasTFApplier(tfs, ApplyEachPolicy(2, keep_original=False)).apply(frame, progress_bar=False)
+    assert found.columns.tolist() == ["text", "n_words"]
+    assert found.text.tolist() == ["b", "a ", "d e", "c d "]
+    assert found.n_words.dropna().tolist() == [1, 2]
+    assert drop_first(SimpleNamespace(text="a b")).words == ["a", "b"]
 
 
 def test_nothing_is_left_of_nothing():

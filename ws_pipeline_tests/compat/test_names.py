@@ -65,6 +65,8 @@ def test_each_module_and_name_of_snorkel_is_here_or_has_its_remedy():
         ("labeling.analysis._covered", "names that begin with an underscore are Snorkel's own"),
         ("models.candidate_subclass", "belongs to Snorkel 0.7 and older"),
         ("map.spark", "read the rows of one part at a time"),
+        ("mtl.task.Task", "of Snorkel 0.9; import the names from snorkel.classification"),
+        ("model.metrics.metric_score", "import the names from snorkel.analysis and snorkel.utils"),
         ("augmentation.preview_tfs", "ApplyEachPolicy(len(tfs))"),
     ],
 )

@@ -13,6 +13,7 @@ from ws_pipeline.compat.policies import (
     ApplyEachPolicy,
     ApplyOnePolicy,
     MeanFieldPolicy,
+    Policy,
     RandomPolicy,
 )
 from ws_pipeline.errors import InvalidInputError
@@ -34,6 +35,16 @@ def test_sequences_of_the_fixed_policies():
     assert ApplyOnePolicy(2).generate_for_example() == [[], [0], [0]]
     assert ApplyEachPolicy(3).generate_for_example() == [[], [0], [1], [2]]
     assert ApplyEachPolicy(2, keep_original=False).generate_for_example() == [[0], [1]]
+
+
+def test_a_policy_of_ones_own_may_make_all_sequences_of_a_data_point_itself():
+    class Both(Policy):
+        def generate_for_example(self):
+            return [[0], [1], [0, 1]]
+
+    assert Both(2).generate_for_example() == [[0], [1], [0, 1]]
+    with pytest.raises(NotImplementedError):
+        Policy(2).generate()
 
 
 def test_the_seed_decides_and_the_global_numbers_do_not():

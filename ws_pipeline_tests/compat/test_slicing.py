@@ -98,7 +98,9 @@ def test_a_data_point_that_fails_is_not_in_the_slice(frame):
 
 @pytest.mark.parametrize("result", [2, None, "yes", 0.5, -2])
 def test_anything_else_is_refused_by_name_and_value(result):
-    with pytest.raises(LabelingFunctionError, match=f"'sf' returned {result!r}, expected"):
+    with pytest.raises(
+        LabelingFunctionError, match=f"slicing function 'sf' returned {result!r}, expected True or False"
+    ):
         SlicingFunction("sf", lambda _: result)(0)
 
 

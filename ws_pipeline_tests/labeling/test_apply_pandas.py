@@ -279,7 +279,7 @@ def test_a_failing_labeling_function_is_named_with_the_index_label(index):
     lf = LabelingFunction("inverse", lambda x: 1 // int(x.num))
     with pytest.raises(LabelingFunctionError) as caught:
         PandasLFApplier([lf]).apply(frame, progress_bar=False)
-    label = repr(frame.index[1])
+    label = repr(frame.index.tolist()[1])
     expected = f"LF 'inverse' failed on the row with index label {label} (row 1): ZeroDivisionError: "
     assert str(caught.value).startswith(expected)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)

@@ -21,6 +21,7 @@ from ws_pipeline.labeling import (
     preprocessor,
 )
 from ws_pipeline.labeling.dataframe_rows import iterate_rows
+from ws_pipeline.labeling.mapping import BaseMapper
 
 
 class SplitWords(Mapper):
@@ -139,6 +140,15 @@ def test_fields_that_are_lists_of_one_length_stay_lists():
     frame = pd.DataFrame({"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]})
     assert PandasLFApplier([lengths]).apply(frame, progress_bar=False).tolist() == [[32], [32]]
     assert frame.a.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_mapper_of_ones_own_may_be_a_class_that_is_called():
+    class Commit(BaseMapper):
+        def __call__(self, x):
+            return SimpleNamespace(words=x.split())
+
+    lf = LabelingFunction("long", lambda x: int(len(x.words) > 1), pre=[Commit("commit", [], memoize=False)])
+    assert [lf("fix"), lf("fix it")] == [0, 1]
 
 
 def test_a_step_that_is_remembered_is_done_once_for_all_labeling_functions():

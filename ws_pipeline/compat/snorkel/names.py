@@ -180,8 +180,12 @@ _BEFORE_0_9 = (
     "labeling functions over the rows of a DataFrame"
 )
 
+_BEFORE_0_9_0 = "it belongs to the pre-releases of Snorkel 0.9; import the names from "
+
 INSTEAD: Mapping[str, str] = {
     "augmentation.preview_tfs": "apply PandasTFApplier(tfs, ApplyEachPolicy(len(tfs))) to a few rows",
+    "classification.scorer": f"{_BEFORE_0_9_0}snorkel.analysis",
+    "classification.snorkel_classifier": f"{_BEFORE_0_9_0}snorkel.classification",
     "contrib": "it was empty",
     "labeling.apply.core.apply_lfs_to_data_point": "call the labeling functions, or an applier",
     "labeling.apply.dask.Scheduler": "PandasParallelLFApplier takes the name of a scheduler",
@@ -198,6 +202,8 @@ INSTEAD: Mapping[str, str] = {
     "labeling.model.label_model.LabelModelConfig": "pass cardinality, verbose and device to LabelModel",
     "labeling.model.logger": "LabelModel.history_ has the loss of every epoch",
     "map.spark": _SPARK,
+    "model": f"{_BEFORE_0_9_0}snorkel.analysis and snorkel.utils",
+    "mtl": f"{_BEFORE_0_9_0}snorkel.classification and snorkel.analysis",
     "preprocess.spark": _SPARK,
     **dict.fromkeys(_NAMES_BEFORE_0_9, _BEFORE_0_9),
 }
