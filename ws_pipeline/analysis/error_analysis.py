@@ -84,18 +84,15 @@ def get_label_instances(bucket: tuple[int, ...], x: ArrayLike, *y: ArrayLike) ->
     """
     if len(y) != len(bucket):
         message = (
-            "Number of lists must match the amount of labels in bucket: "
-            f"found {len(y)} lists for bucket {tuple(bucket)}"
+            f"a bucket needs one label per label array: found bucket {tuple(bucket)} for {len(y)} label "
+            "arrays"
         )
         raise InvalidInputError(message)
     columns = _label_columns(y)
     points = as_array(x, "x")
     n_rows = points.shape[0] if points.ndim else None
     if n_rows != len(columns[0]):
-        message = (
-            "Number of rows in x does not match number of elements in at least one label list: "
-            f"found x with shape {list(points.shape)} and {len(columns[0])} labels"
-        )
+        message = f"x needs one row per label: found shape {list(points.shape)} for {len(columns[0])} labels"
         raise InvalidInputError(message)
     wanted = np.logical_and.reduce(
         [column == label for column, label in zip(columns, bucket, strict=True)], axis=0
@@ -108,6 +105,6 @@ def _label_columns(y: tuple[ArrayLike, ...]) -> list[NDArray[np.int64]]:
     columns = [as_labels(labels, f"label array {position}") for position, labels in enumerate(y)]
     if len({len(column) for column in columns}) != 1:
         found = [len(column) for column in columns] or "none"
-        message = f"Arrays must all have the same number of elements, and there must be one: found {found}"
+        message = f"label arrays, at least one, must be of one length: found lengths {found}"
         raise InvalidInputError(message)
     return columns

@@ -27,9 +27,7 @@ def validate_class_balance(class_balance: Any, cardinality: int) -> Floats:
     """
     balance = _as_shares(class_balance, cardinality)
     if balance.shape != (cardinality,):
-        message = (
-            f"class_balance has {balance.size} entries. Does not match LabelModel cardinality {cardinality}."
-        )
+        message = f"class_balance has {balance.size} entries for {cardinality} classes; give one per class"
         raise ClassBalanceError(message)
     _refuse_zero_priors(balance)
     return check_distribution(balance, cardinality)
@@ -103,7 +101,7 @@ def _refuse_zero_priors(balance: npt.NDArray[Any]) -> None:
     if np.any(balance == 0):
         classes = np.flatnonzero(balance == 0).tolist()
         message = (
-            f"Class balance prior is 0 for class(es) {classes}. Every class needs a positive prior: "
+            f"class_balance is 0 for classes {classes}; every class needs a positive prior: "
             "pass class_balance with a small value for these, or lower the cardinality"
         )
         raise ClassBalanceError(message)

@@ -116,7 +116,9 @@ class LFAnalysis:
     ) -> None:
         n_lfs = len(counts.class_counts)
         if names is not None and len(names) != n_lfs:
-            message = f"Number of LFs ({len(names)}) and number of LF matrix columns ({n_lfs}) are different"
+            message = (
+                f"L has {n_lfs} columns, one per LF, but lfs has {len(names)} LFs; pass those that voted"
+            )
             raise LabelMatrixError(message)
         self.counts, self.lf_names, self._votes, self._example_ids = counts, names, votes, example_ids
 

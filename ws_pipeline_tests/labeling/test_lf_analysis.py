@@ -263,11 +263,11 @@ def test_counts_alone_give_a_summary_but_no_accuracies():
         (lambda: LFAnalysis([0, 1]), r"must have shape \[n, m\], got 1 dimension"),
         (
             lambda: LFAnalysis(VOTES, []),
-            r"Number of LFs \(0\) and number of LF matrix columns \(3\) are diff",
+            "L has 3 columns, one per LF, but lfs has 0 LFs",
         ),
         (
             lambda: LFAnalysis.from_counts(LFAnalysis(VOTES).counts, ["a"]),
-            r"Number of LFs \(1\) and number of",
+            r"L has 3 columns, one per LF, but lfs has 1 LFs",
         ),
         (lambda: LFAnalysis(VOTES).lf_summary([0, 1]), "there are 2 gold labels for 5 examples"),
         (lambda: LFAnalysis(VOTES).lf_summary([0, 1, 0, -2, 0]), "got -2 in row 3"),
