@@ -242,7 +242,7 @@ def _one_table(path: PathLike, tables: Mapping[PathLike, pa.Table]) -> pa.Table:
     # a part without rows may have any types, since no row told them
     filled = [table for table in tables.values() if table.num_rows] or list(tables.values())
     try:
-        return pa.concat_tables(filled, promote_options="default")
+        return pa.concat_tables(filled, promote_options="permissive")  # int32 beside int64, and the like
     except (pa.ArrowInvalid, pa.ArrowTypeError) as different:
         message = (
             f"{path}: the columns of its files have different types ({_first_line(different)}); write them "

@@ -31,7 +31,7 @@ ALLOWED = {
     "file_lock": {"file_errors"},
     "arrays": {"errors"},
     "arrow_types": set(),
-    "example_ids": {"arrow_types", "errors"},
+    "example_ids": {"arrays", "arrow_types", "errors"},
     "optim": {"errors", "settings"},
     "analysis": FOUNDATION | {"analysis"},
     "labeling": FOUNDATION | {"analysis", "labeling"},

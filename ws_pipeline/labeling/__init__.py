@@ -20,6 +20,7 @@ from ws_pipeline.labeling.mapping import LambdaMapper, Mapper, lambda_mapper
 from ws_pipeline.labeling.matrix_completion import FitConfig
 from ws_pipeline.labeling.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
 from ws_pipeline.labeling.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
+from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
 from ws_pipeline.labeling.vote_counts import VoteCounts
 
@@ -40,6 +41,7 @@ __all__ = [
     "PandasLFApplier",
     "PandasParallelLFApplier",
     "Preprocessor",
+    "ProbabilisticLabels",
     "RandomVoter",
     "SpacyPreprocessor",
     "VoteCounts",

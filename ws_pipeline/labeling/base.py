@@ -73,7 +73,9 @@ class BaseLabeler(ABC):
         Parameters
         ----------
         L
-            ``[n, m]`` votes in {-1, 0, .., k-1}.
+            ``[n, m]`` votes in {-1, 0, .., k-1}, in any form that ``fit`` takes.  Triples give a label for
+            each example, in the order of their first triples; ``ProbabilisticLabels.from_votes`` gives the
+            ids too.
         return_probs
             Return the probabilistic labels too.
         tie_break_policy

@@ -44,8 +44,8 @@ def check_distribution(balance: Any, cardinality: int) -> Floats:
     shares = _as_shares(balance, cardinality).copy()
     if shares.shape != (cardinality,):
         message = (
-            f"class_balance has {shares.size} entries. Does not match cardinality {cardinality}: "
-            f"expected shape [{cardinality}], got {list(shares.shape)}"
+            f"class_balance has {shares.size} entries for {cardinality} classes: expected shape "
+            f"[{cardinality}], got {list(shares.shape)}"
         )
         raise ClassBalanceError(message)
     if not np.isfinite(shares).all() or shares.min() < 0:

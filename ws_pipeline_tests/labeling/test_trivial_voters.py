@@ -64,7 +64,7 @@ def test_later_changes_of_the_array_change_nothing():
 @pytest.mark.parametrize(
     ("balance", "message"),
     [
-        ([0.5, 0.5], r"class_balance has 2 entries\. Does not match cardinality 3: expected shape \[3\]"),
+        ([0.5, 0.5], r"class_balance has 2 entries for 3 classes: expected shape \[3\], got \[2\]"),
         ([0.5, 0.6, 0.1], r"sum to 1, got \[0\.5, 0\.6, 0\.1\]"),
         ([1.5, -0.5, 0.0], r"at least 0 .* got \[1\.5, -0\.5, 0\.0\]"),
         ([np.nan, 0.5, 0.5], r"got \[nan, 0\.5, 0\.5\]"),
