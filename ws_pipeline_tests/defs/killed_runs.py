@@ -1,7 +1,7 @@
 """Runs a pipeline in child processes and kills them with SIGKILL; run by test_killed_runs.py.
 
-Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, and how many runs
-to kill at a moment, and how many while they write a file.
+Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, how many runs to kill
+at a moment, how many while they write a file, and a seed.
 
 The parent imports what the first run has imported and forks, so that a run costs no imports.  The kills are
 spread over the whole chain: the first is near its start, the last near its end.  After each kill the same
@@ -111,7 +111,7 @@ def kill_and_run_again(spec, folder, *, seconds=SECONDS, deadly_write=None):
     }
 
 
-def main(spec, folder, n_moments, n_writes):
+def main(spec, folder, n_moments, n_writes, seed):
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder / "storage")
     status, seconds, expected = run_to_its_end(spec, folder)
@@ -120,7 +120,7 @@ def main(spec, folder, n_moments, n_writes):
         with contextlib.suppress(ImportError):  # some are made by other modules, and cannot be imported
             importlib.import_module(module)
     total = int((folder / "writes").read_text())
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(seed)  # noqa: S311
     moments = [(number + rng.random()) / n_moments * seconds for number in range(n_moments)]
     writes = [1 + int((number + rng.random()) / n_writes * total) for number in range(n_writes)]
     outcomes = [kill_and_run_again(spec, folder, seconds=moment) for moment in moments]
@@ -131,4 +131,4 @@ def main(spec, folder, n_moments, n_writes):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -17,6 +17,8 @@ from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec import load_spec
+from ws_pipeline.defs.turns import turn_file
+from ws_pipeline.file_lock import hold_lock
 
 SHARDS = ["part-0", "part-1", "part-2"]
 N_EPOCHS = 150
@@ -215,22 +217,22 @@ def test_a_run_that_is_terminated_in_the_ui_is_continued_by_the_next(
         check_continued(server, second, datasets)
 
 
-def test_a_run_that_is_killed_with_its_server_is_continued_by_the_next_and_ended(
+def test_runs_that_are_killed_with_their_server_do_not_block_the_next(
     pipeline_folder, datasets, tmp_path, dagster_dev, wait_for, end_of
 ):
-    checkpoint = datasets / "checkpoints/multitask_classifier/last.safetensors"
-    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
-        killed = [launch(server)]
-        wait_for(checkpoint.exists, SECONDS, "checkpoint")
-        killed.append(launch(server))  # takes the second of the places for runs, and waits for its turn
-        wait_for(lambda: status_of(server, killed[1]) == "STARTED", SECONDS, "start of the second run")
+    turn, home = turn_file(str(datasets), None), tmp_path / "home"
+    with (
+        hold_lock(turn, holder="the test", on_wait=pytest.fail),
+        dagster_dev(pipeline_folder.spec_path, datasets, home) as server,
+    ):
+        killed = [launch(server), launch(server)]  # as many as may run at a time; they wait for their turn
+        for run in killed:
+            wait_for(lambda run=run: status_of(server, run) == "STARTED", SECONDS, "start of the run")
         server.kill()
-    assert not (datasets / MODEL).exists()
-    with dagster_dev(pipeline_folder.spec_path, datasets, tmp_path / "home") as server:
-        run = launch(server)
-        assert end_of(server, run) == "SUCCESS"
-        check_continued(server, run, datasets)
+    with dagster_dev(pipeline_folder.spec_path, datasets, home) as server:
+        assert end_of(server, launch(server)) == "SUCCESS"
         assert [end_of(server, run) for run in killed] == ["FAILURE", "FAILURE"]
+    assert (datasets / MODEL).exists()
 
 
 if __name__ == "__main__":

@@ -166,7 +166,8 @@ def test_a_write_that_fails_leaves_the_last_good_file(tmp_path, monkeypatch):
 
 def test_models_come_back_and_foreign_files_do_not(tmp_path):
     files = TensorFiles(UPath(tmp_path), LOADERS)
-    model = LabelModel(verbose=False).fit(np.array([[0, 0, 1], [1, 1, 1]]), progress_bar=False)
+    votes = np.random.default_rng(0).integers(-1, 2, (30, 3))
+    model = LabelModel(verbose=False).fit(votes, progress_bar=False)
     path = UPath(tmp_path / "model.safetensors")
     assert files.write(model, path) == {"bytes": path.stat().st_size}
     assert np.array_equal(files.read(path, object).mu, model.mu)
