@@ -1,7 +1,7 @@
 """Runs a pipeline in child processes and kills them with SIGKILL; run by test_killed_runs.py.
 
-Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, how many runs to kill
-at a moment, how many while they write a file, and a seed.
+Prints what came of it as JSON.  Arguments: a pipeline.yaml, a folder for everything else, how many runs to
+kill at a moment, how many while they write a file, and a seed.
 
 The parent imports what the first run has imported and forks, so that a run costs no imports.  The kills are
 spread over the whole chain: the first is near its start, the last near its end.  After each kill the same
