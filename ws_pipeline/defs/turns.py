@@ -95,8 +95,8 @@ class TurnTakingExecutor(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Wait for the turn, then execute the steps; an interrupt ends the waiting at once."""
         run = plan_context.dagster_run
-        end_dead_runs(plan_context.instance)
         plan_context.instance.add_run_tags(run.run_id, process_tags())
+        end_dead_runs(plan_context.instance)
         keys = execution_plan.step_keys_to_execute
         with ExitStack() as stack:
             with raise_execution_interrupts():

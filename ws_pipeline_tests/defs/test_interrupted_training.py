@@ -15,6 +15,7 @@ import yaml
 from ws_pipeline.classification import DictDataset
 from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
 from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs.dead_runs import PROCESS_TAG
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec import load_spec
 from ws_pipeline.defs.turns import turn_file
@@ -23,7 +24,7 @@ from ws_pipeline.file_lock import hold_lock
 SHARDS = ["part-0", "part-1", "part-2"]
 N_EPOCHS = 150
 MODEL = "multitask_classifier.safetensors"
-SECONDS = 120  # to wait at most
+SECONDS = 300  # to wait at most
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +155,7 @@ mutation Launch($selection: [AssetKeyInput!]!, $config: RunConfigData!) {
   }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
 }"""
 STATUS = "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+TAGS = "query Tags($run: ID!) { runOrError(runId: $run) { ... on Run { tags { key value } } } }"
 TERMINATE = "mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"
 METADATA = """
 query Metadata($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
@@ -171,6 +173,12 @@ def launch(server):
     launched = server.query(LAUNCH, selection=[KEY], config=config)["launchPipelineExecution"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     return launched["run"]["runId"]
+
+
+def process_of(server, run):
+    """The process that has taken up a run, if one has."""
+    tags = server.query(TAGS, run=run)["runOrError"]["tags"]
+    return next((tag["value"] for tag in tags if tag["key"] == PROCESS_TAG), None)
 
 
 def status_of(server, run):
@@ -227,7 +235,7 @@ def test_runs_that_are_killed_with_their_server_do_not_block_the_next(
     ):
         killed = [launch(server), launch(server)]  # as many as may run at a time; they wait for their turn
         for run in killed:
-            wait_for(lambda run=run: status_of(server, run) == "STARTED", SECONDS, "start of the run")
+            wait_for(lambda run=run: process_of(server, run), SECONDS, "process that executes the run")
         server.kill()
     with dagster_dev(pipeline_folder.spec_path, datasets, home) as server:
         assert end_of(server, launch(server)) == "SUCCESS"

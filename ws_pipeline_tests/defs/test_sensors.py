@@ -407,7 +407,7 @@ def test_a_run_that_was_killed_is_repeated_but_not_for_ever(definitions, instanc
 @pytest.mark.parametrize("name", ["shard_registry", "new_shards"])
 def test_a_tick_ends_runs_whose_process_is_gone(definitions, instance, name):
     request = request_for(tick(definitions, instance, "new_shards"), "part-0")
-    gone = process_tags() | {PROCESS_TAG: "1 since 0.00"}
+    gone = process_tags() | {PROCESS_TAG: "1 since 1e9"}
     run = start(definitions, instance, "ingest", request.tags | gone)
     tick(definitions, instance, name)
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE

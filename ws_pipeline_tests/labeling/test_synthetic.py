@@ -149,7 +149,7 @@ def test_the_seed_decides_and_the_global_state_does_not(make):
         (
             lambda: synthetic_label_matrix([0.5], 1.0, class_balance=[1.0]),
             ClassBalanceError,
-            "class_balance has 1 entries.",
+            "class_balance has 1 entries for 2 classes",
         ),
         (
             lambda: synthetic_label_matrix([0.5], 1.0, class_balance=[0.5, 0.6]),
