@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from sklearn.datasets import load_digits
 
@@ -57,6 +58,7 @@ def test_two_tasks_are_learnt(tmp_path):
     assert scores["parity/digits/test/accuracy"] > 0.93
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(tmp_path):
     train(tmp_path / "here", n_epochs=2)
     subprocess.run([sys.executable, __file__, str(tmp_path / "there")], check=True)

@@ -165,6 +165,7 @@ def test_killed_at_20_random_points_it_ends_in_the_same_bytes(tmp_path):
     assert len(best) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_end_in_the_same_bytes(tmp_path):
     contents = []
     for hash_seed in ("1", "2"):
@@ -178,6 +179,7 @@ def test_two_processes_end_in_the_same_bytes(tmp_path):
     assert {"end.safetensors", "last.safetensors", "history.json"} <= set(contents[0])
 
 
+@pytest.mark.slow
 def test_a_training_with_functions_of_its_own_resumes_in_another_process(tmp_path):
     """Addresses and the order of sets are others there."""
     printed = []
