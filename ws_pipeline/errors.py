@@ -14,6 +14,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   ├── LabelMatrixError                votes or LF names
     │   │   ├── VoteTypeError (TypeError)       ... votes that are no numbers
     │   │   └── TooLargeError (MemoryError)     ... more of them than the memory holds
+    │   ├── WorseThanVoteError              labels that are worse than those of the plain vote
     │   ├── LabelingFunctionError           a labeling function that fails, or returns no vote
     │   ├── VoteCountsError                 counts that do not belong together
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
@@ -95,6 +96,10 @@ class VoteTypeError(LabelMatrixError, TypeError):
 
 class TooLargeError(LabelMatrixError, MemoryError):
     """What was asked for needs more memory than there is; nothing of it has been allocated."""
+
+
+class WorseThanVoteError(InvalidInputError):
+    """Labels are worse than those of the plain vote, by more than chance explains."""
 
 
 class LabelingFunctionError(InvalidInputError):

@@ -22,6 +22,7 @@ from ws_pipeline.labeling.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp
 from ws_pipeline.labeling.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
+from ws_pipeline.labeling.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.vote_counts import VoteCounts
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "ProbabilisticLabels",
     "RandomVoter",
     "SpacyPreprocessor",
+    "VoteComparison",
     "VoteCounts",
+    "compare_with_vote",
     "filter_unlabeled_dataframe",
     "generate_simple_label_matrix",
     "labeling_function",

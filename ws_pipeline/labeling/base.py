@@ -20,6 +20,8 @@ from ws_pipeline.labeling.label_matrix import (
     LabelMatrix,
     check_cardinality,
 )
+from ws_pipeline.labeling.plain_vote import majority_probs
+from ws_pipeline.labeling.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.vote_forms import VoteForm, covered_rows, read_votes
 
 if TYPE_CHECKING:
@@ -124,12 +126,33 @@ class BaseLabeler(ABC):
             Metric name to value.
         """
         form: Any = read_votes(L, self.cardinality)
-        golds = read_gold(Y, form.example_ids, name="Y")
+        golds = _gold_of(form, Y)
         labels, probs = self.predict(form, return_probs=True, tie_break_policy=tie_break_policy)
-        if golds.shape != labels.shape:
-            message = f"Y must have shape {labels.shape}, one gold label per row of L, got {golds.shape}"
-            raise LabelMatrixError(message)
         return Scorer(metrics=list(metrics)).score(golds, labels, probs)
+
+    def compare_with_vote(self, L: LabelMatrix | ArrayLike, Y: ArrayLike) -> VoteComparison:
+        """Compare the labels of examples with those of the plain vote, where gold labels are known.
+
+        Parameters
+        ----------
+        L
+            ``[n, m]`` votes in {-1, 0, .., k-1}, in any form that :meth:`predict` takes.
+        Y
+            ``[n]`` gold labels, as in :meth:`score`.
+
+        Returns
+        -------
+        VoteComparison
+            Rows won and lost, both accuracies, and a verdict; its ``require()`` raises an error if the
+            labels are worse beyond chance.
+        """
+        form: Any = read_votes(L, self.cardinality)
+        return compare_with_vote(
+            self.predict_proba(as_given(L, form)),
+            majority_probs(form.votes, self.cardinality),
+            _gold_of(form, Y),
+            covered=covered_rows(form),
+        )
 
     def save(self, destination: PathLike) -> None:
         """Save to one file (safetensors, the rest as JSON inside), atomically.
@@ -192,6 +215,16 @@ class BaseLabeler(ABC):
     def _covered(self, form: VoteForm) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples with at least one vote."""
         return covered_rows(form)
+
+
+def _gold_of(form: VoteForm, Y: ArrayLike) -> npt.NDArray[np.int64]:
+    """Gold labels ``[n]`` in the order of the votes."""
+    golds = read_gold(Y, form.example_ids, name="Y")
+    expected = (form.votes.shape[0],)
+    if golds.shape != expected:
+        message = f"Y must have shape {expected}, one gold label per row of L, got {golds.shape}"
+        raise LabelMatrixError(message)
+    return golds
 
 
 def as_given(L: Any, form: VoteForm) -> Any:

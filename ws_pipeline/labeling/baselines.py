@@ -11,13 +11,13 @@ from ws_pipeline.errors import NotFittedError
 from ws_pipeline.files import FileFormat
 from ws_pipeline.labeling.base import BaseLabeler, Floats, State
 from ws_pipeline.labeling.class_balance import check_distribution
-from ws_pipeline.labeling.counting import lf_major_chunks
+from ws_pipeline.labeling.plain_vote import majority_probs
 from ws_pipeline.labeling.vote_forms import VoteForm, read_votes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from ws_pipeline.labeling.label_matrix import LabelMatrix, Votes
+    from ws_pipeline.labeling.label_matrix import LabelMatrix
 
 
 class MajorityLabelVoter(BaseLabeler):
@@ -45,15 +45,7 @@ class MajorityLabelVoter(BaseLabeler):
         numpy.ndarray
             ``[n, k]``; uniform for examples without votes.
         """
-        votes = read_votes(L, self.cardinality).votes
-        probs = np.empty((votes.shape[0], self.cardinality))
-        start = 0
-        for chunk, n_rows in lf_major_chunks(votes, self.cardinality):
-            tallies = tally_votes(chunk, self.cardinality)
-            winners = tallies == tallies.max(axis=0)
-            probs[start : start + n_rows] = (winners / winners.sum(axis=0)).T[:n_rows]
-            start += n_rows
-        return probs
+        return majority_probs(read_votes(L, self.cardinality).votes, self.cardinality)
 
 
 def _n_examples(L: LabelMatrix | ArrayLike) -> int:
@@ -185,9 +177,3 @@ class RandomVoter(VoteBlindLabeler):
     def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         super()._set_state(header, arrays)
         self.seed = header["seed"]
-
-
-def tally_votes(votes: Votes, cardinality: int) -> npt.NDArray[np.int32]:
-    """Count the votes for each class, LF-major ``[m, r]`` -> ``[k, r]``."""
-    tallies = [(votes == label).sum(axis=0, dtype=np.int32) for label in range(cardinality)]
-    return np.stack(tallies)
