@@ -11,10 +11,10 @@ import dagster as dg
 import pyarrow as pa
 
 from ws_pipeline.classification.examples import SPLITS, Examples
-from ws_pipeline.defs.checks import read_good_labels
+from ws_pipeline.defs.checks import require_good_labels
 from ws_pipeline.defs.config import end_model_launch_config
 from ws_pipeline.defs.io_managers import TensorSource
-from ws_pipeline.defs.joins import check_same_examples, name_of, read_labels, read_labels_and_vote
+from ws_pipeline.defs.joins import check_labels_and_vote, check_same_examples, name_of
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.training_metadata import describe_epoch, score_metadata, training_metadata
@@ -42,20 +42,20 @@ def _train_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         io_manager_key="model_io_manager",
         code_version="2",
     )
-    def train_dataset(examples: dict[str, Examples], **inputs: pa.Table) -> dg.MaterializeResult[Any]:
+    def train_dataset(
+        examples: dict[str, Examples], **inputs: ProbabilisticLabels
+    ) -> dg.MaterializeResult[Any]:
         """Features of the train split with the probabilistic labels of its examples.
 
         Labels that are worse than the plain vote are refused, whatever checks the run has.
         """
         from ws_pipeline.classification.datasets import soft_dataset
 
-        labels = {
-            task: read_good_labels(spec, task, **_labels_and_vote(task, inputs), examples=examples)
-            for task in spec.tasks
-        }
+        for task in spec.tasks:
+            require_good_labels(spec, task, **_labels_and_vote(task, inputs), examples=examples)
         dataset = soft_dataset(
             Examples.concatenate(examples),
-            **_probs_and_covered(labels),
+            **_probs_and_covered(spec, inputs),
             split="train",
             filter_uncovered=spec.filter_uncovered,
             fields=spec.fields,
@@ -83,19 +83,18 @@ def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
         description=f"Features of the {split} split with the gold labels of each task that has any there, "
         "and the label model's labels of each other task.",
     )
-    def dataset_of_split(examples: dict[str, Examples], **inputs: pa.Table) -> dg.MaterializeResult[Any]:
+    def dataset_of_split(
+        examples: dict[str, Examples], **inputs: ProbabilisticLabels
+    ) -> dg.MaterializeResult[Any]:
         from ws_pipeline.classification.datasets import reference_dataset, references
 
-        labels = {
-            task: read_labels(
-                _labels_of(task, inputs), examples, what=name_of(spec, task, "probabilistic_labels")
-            )
-            for task in spec.tasks
-        }
+        for task in spec.tasks:
+            name = name_of(spec, task, "probabilistic_labels")
+            check_same_examples(_labels_of(task, inputs).example_ids, examples, what=name)
         dataset = reference_dataset(
             Examples.concatenate(examples),
             split=split,
-            **_probs_and_covered(labels),
+            **_probs_and_covered(spec, inputs),
             fields=spec.fields,
         )
         return dg.MaterializeResult(
@@ -212,8 +211,9 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         everything = Examples.concatenate(examples)
         tables = []
         for task in spec.tasks:
-            both = read_labels_and_vote(spec, task, **_labels_and_vote(task, inputs), examples=examples)
-            tables.append(_score_task(spec, task, everything, *both, inputs.get("predictions")))
+            both = _labels_and_vote(task, inputs)
+            check_labels_and_vote(spec, task, **both, examples=examples)
+            tables.append(_score_task(spec, task, everything, **both, predictions=inputs.get("predictions")))
         table = pa.concat_tables(tables)
         return dg.MaterializeResult(value=table, metadata=score_metadata(table))
 
@@ -224,6 +224,7 @@ def _score_task(
     spec: PipelineSpec,
     task: str,
     examples: Examples,
+    *,
     labels: ProbabilisticLabels,
     vote: ProbabilisticLabels,
     predictions: pa.Table | None,
@@ -247,22 +248,27 @@ def _score_task(
 
 
 def _per_task(spec: PipelineSpec, name: str) -> dict[str, dg.AssetIn]:
-    """One input per task, for an asset that every task has."""
-    return {f"{name}__{task}": dg.AssetIn(key=spec.key(task, name)) for task in spec.tasks}
+    """One input of labels per task, for an asset that every task has."""
+    return {
+        f"{name}__{task}": dg.AssetIn(key=spec.key(task, name), dagster_type=ProbabilisticLabels)
+        for task in spec.tasks
+    }
 
 
-def _labels_of(task: str, inputs: dict[str, Any]) -> pa.Table:
+def _labels_of(task: str, inputs: dict[str, Any]) -> ProbabilisticLabels:
     """The labels of one task among the inputs that :func:`_per_task` declares."""
-    return inputs[f"probabilistic_labels__{task}"]
+    labels: ProbabilisticLabels = inputs[f"probabilistic_labels__{task}"]
+    return labels
 
 
-def _labels_and_vote(task: str, inputs: dict[str, Any]) -> dict[str, pa.Table]:
+def _labels_and_vote(task: str, inputs: dict[str, Any]) -> dict[str, ProbabilisticLabels]:
     """The labels of one task and what they are compared with."""
     return {"labels": _labels_of(task, inputs), "vote": inputs[f"majority_vote__{task}"]}
 
 
-def _probs_and_covered(labels: dict[str, ProbabilisticLabels]) -> dict[str, dict[str, Any]]:
+def _probs_and_covered(spec: PipelineSpec, inputs: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The probabilistic labels of all tasks, as the datasets take them."""
+    labels = {task: _labels_of(task, inputs) for task in spec.tasks}
     return {
         "probs": {task: found.probs for task, found in labels.items()},
         "covered": {task: found.covered for task, found in labels.items()},

@@ -123,7 +123,7 @@ def _vote_counts(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
             metadata={
                 "n_examples": counts.n_examples,
                 "n_covered": counts.n_covered,
-                "n_conflicting": counts.n_conflicting,
+                "n_conflicting": counts.rows.n_conflicting,
                 "n_votes": int(counts.class_counts.sum()),
             },
         )

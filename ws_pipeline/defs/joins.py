@@ -7,11 +7,9 @@ same in another order; its rows would then be taken for those of others.
 Legend: n examples, m labeling functions.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.spec import PipelineSpec
@@ -20,8 +18,6 @@ from ws_pipeline.example_ids import ID_COLUMN, Ids, concatenate_ids, ids_from_ta
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
-
-_VOTES_KEY = b"ws_pipeline.votes"
 
 Shards = Mapping[str, Examples] | Mapping[str, LabelMatrix] | Mapping[str, ParquetSource]
 """Examples or votes by shard; of those that are not read yet, only the ids are."""
@@ -93,23 +89,15 @@ def check_same_examples(found: Ids, examples: Shards, *, what: str) -> None:
         raise ExampleIdError(message)
 
 
-def stamp_votes(labels: ProbabilisticLabels, matrix: LabelMatrix) -> pa.Table:
-    """The table of labels, with a digest of the votes ``[n, m]`` that they were made of."""
-    digest = hashlib.sha256(np.ascontiguousarray(matrix.votes).reshape(-1).data).hexdigest()
-    return labels.to_table().replace_schema_metadata({_VOTES_KEY: digest})
-
-
-def read_labels(table: pa.Table, examples: Shards, *, what: str) -> ProbabilisticLabels:
-    """Labels of all examples of the shards, in their order; see :func:`check_same_examples`."""
-    labels = ProbabilisticLabels.from_table(table)
-    check_same_examples(labels.example_ids, examples, what=what)
-    return labels
-
-
-def read_labels_and_vote(
-    spec: PipelineSpec, task: str, *, labels: pa.Table, vote: pa.Table, examples: Shards
-) -> tuple[ProbabilisticLabels, ProbabilisticLabels]:
-    """A task's probabilistic labels and those of its plain vote, on the same examples and of the same votes.
+def check_labels_and_vote(
+    spec: PipelineSpec,
+    task: str,
+    *,
+    labels: ProbabilisticLabels,
+    vote: ProbabilisticLabels,
+    examples: Shards,
+) -> None:
+    """Refuse to compare a task's labels with a plain vote on other examples, or of other votes.
 
     Raises
     ------
@@ -117,14 +105,14 @@ def read_labels_and_vote(
         One of them is of other examples than the shards have, or of other votes than the other one.
     """
     labels_name, vote_name = name_of(spec, task, "probabilistic_labels"), name_of(spec, task, "majority_vote")
-    both = read_labels(labels, examples, what=labels_name), read_labels(vote, examples, what=vote_name)
-    if _digest_of(labels) != _digest_of(vote):
+    check_same_examples(labels.example_ids, examples, what=labels_name)
+    check_same_examples(vote.example_ids, examples, what=vote_name)
+    if labels.votes_digest != vote.votes_digest:
         message = (
             f"{labels_name} and {vote_name} were made of different votes, so that they cannot be compared: "
             "one of them is older than the votes that are ingested now; retrain"
         )
         raise ExampleIdError(message)
-    return both
 
 
 def name_of(spec: PipelineSpec, *parts: str) -> str:
@@ -150,8 +138,3 @@ def _first_difference(left: Ids, right: Ids) -> int | None:
 
 def _name(ids: Ids, row: int) -> str:
     return f"example {ids[row]}" if row < len(ids) else "no more examples"
-
-
-def _digest_of(labels: pa.Table) -> bytes | None:
-    digest: bytes | None = (labels.schema.metadata or {}).get(_VOTES_KEY)
-    return digest

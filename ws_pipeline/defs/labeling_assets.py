@@ -13,18 +13,18 @@ import pyarrow as pa
 
 from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.config import label_model_launch_config
-from ws_pipeline.defs.joins import concatenate_votes, name_of, stamp_votes
+from ws_pipeline.defs.joins import concatenate_votes, name_of
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.errors import LabelMatrixError, WsPipelineError
 from ws_pipeline.files import ParquetSource
-from ws_pipeline.labeling.analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.evidence import MIN_LFS
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.label_model import LabelModel
+from ws_pipeline.labeling.lf_analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.vote_counts import VoteCounts
 
@@ -87,13 +87,13 @@ def _majority_vote(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     )
     def majority_vote(
         label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
-    ) -> dg.MaterializeResult[pa.Table]:
+    ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """Labels of the plain majority vote: what the label model has to beat."""
         matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
         labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(spec.tasks[task].cardinality), matrix)
         ties = labels.covered & (labels.predictions < 0)
         return dg.MaterializeResult(
-            value=stamp_votes(labels, matrix),
+            value=labels,
             metadata={"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())},
         )
 
@@ -191,13 +191,13 @@ def _probabilistic_labels(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     )
     def probabilistic_labels(
         label_model: LabelModel, label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
-    ) -> dg.MaterializeResult[pa.Table]:
+    ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """P(class) of every example, from its votes and the label model."""
         matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
         labels = ProbabilisticLabels.from_votes(label_model, matrix)
         confidence = labels.probs[labels.covered].max(axis=1)
         return dg.MaterializeResult(
-            value=stamp_votes(labels, matrix),
+            value=labels,
             metadata={
                 "n_covered": int(labels.covered.sum()),
                 "n_without_votes": int((~labels.covered).sum()),

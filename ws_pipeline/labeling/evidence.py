@@ -73,7 +73,7 @@ def find_evidence(counts: VoteCounts) -> Evidence:
     if not any(without_evidence):
         causes += [_isolated(counts), _copies(counts)]
     causes.append(_unvoted_classes(counts) if without_evidence[0] is None else None)
-    learnable = (counts.overlap_counts > 0) & (not any(without_evidence))
+    learnable = (counts.rows.overlap_counts > 0) & (not any(without_evidence))
     return Evidence(learnable, [cause for cause in causes if cause is not None])
 
 
@@ -176,7 +176,7 @@ def find_overruled_unanimity(
     counts: VoteCounts, mu: Floats, class_balance: Floats
 ) -> UnanimousVotesWarning | None:
     """Whether the fit would give examples another class than all their votes, where LFs never disagree."""
-    if counts.n_conflicting:
+    if counts.rows.n_conflicting:
         return None
     k = counts.cardinality
     log_mu = np.log(mu).reshape(-1, k, k)
@@ -213,9 +213,9 @@ def _one_class(counts: VoteCounts) -> OneClassVotesWarning | None:
 
 
 def _no_overlap(counts: VoteCounts) -> NoOverlapWarning | None:
-    if counts.n_overlapping > 1:
+    if counts.rows.n_overlapping > 1:
         return None
-    found = "no example has" if counts.n_overlapping == 0 else "only 1 example has"
+    found = "no example has" if counts.rows.n_overlapping == 0 else "only 1 example has"
     return NoOverlapWarning(
         f"{found} votes of two LFs ({counts.n_covered} of {counts.n_examples} have a vote): how accurate an "
         f"LF is can only be told from where others vote too; {_REPLACED}; add LFs that vote on the same "
@@ -224,7 +224,7 @@ def _no_overlap(counts: VoteCounts) -> NoOverlapWarning | None:
 
 
 def _few_voters(counts: VoteCounts) -> FewVotersWarning | None:
-    together = np.flatnonzero(counts.overlap_counts)
+    together = np.flatnonzero(counts.rows.overlap_counts)
     if len(together) >= MIN_LFS:
         return None
     return FewVotersWarning(
@@ -235,12 +235,12 @@ def _few_voters(counts: VoteCounts) -> FewVotersWarning | None:
 
 
 def _no_agreement(counts: VoteCounts) -> NoAgreementWarning | None:
-    if counts.n_overlapping == 0 or any(len(count) for *_, count in _agreements(counts)):
+    if counts.rows.n_overlapping == 0 or any(len(count) for *_, count in _agreements(counts)):
         return None
     return NoAgreementWarning(
-        f"no two LFs ever cast the same vote, on {counts.n_overlapping} examples with votes of several: it "
-        f"cannot be told who is right; {_REPLACED}, and examples whose votes tie stay undecided; check that "
-        "all LFs number the classes alike"
+        f"no two LFs ever cast the same vote, on {counts.rows.n_overlapping} examples with votes of several: "
+        f"it cannot be told who is right; {_REPLACED}, and examples whose votes tie stay undecided; check "
+        "that all LFs number the classes alike"
     )
 
 
@@ -271,7 +271,7 @@ def _copies(counts: VoteCounts) -> CopiedLFsWarning | None:
 
 
 def _isolated(counts: VoteCounts) -> NoOverlapWarning | None:
-    lfs = np.flatnonzero((counts.overlap_counts == 0) & (counts.class_counts.sum(axis=1) > 0))
+    lfs = np.flatnonzero((counts.rows.overlap_counts == 0) & (counts.class_counts.sum(axis=1) > 0))
     if not len(lfs):
         return None
     return NoOverlapWarning(

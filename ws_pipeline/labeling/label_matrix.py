@@ -8,6 +8,7 @@ Everything is validated here, once, at the border; the rest of the package trust
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,6 +147,11 @@ class LabelMatrix:
         """``[n]`` mask of the examples that have at least one vote."""
         covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
         return covered
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
+        return hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data).hexdigest()
 
     def __len__(self) -> int:
         return self.n_examples

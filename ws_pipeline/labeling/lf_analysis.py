@@ -1,7 +1,7 @@
 """What each labeling function does, counted: votes, coverage, overlaps, conflicts, accuracy.
 
 Everything but the accuracy comes from :class:`~ws_pipeline.labeling.row_counts.RowCounts`, so it adds up
-over shards exactly.  Start reading at :class:`LFAnalysis`; :mod:`.analysis` has its summary as an Arrow
+over shards exactly.  Start reading at :class:`LFAnalysis`; :func:`lf_summary` is its summary as an Arrow
 table.
 
 Legend: n examples, m labeling functions (LFs), k classes.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from ws_pipeline.arrays import as_array, in_order
 from ws_pipeline.errors import LabelMatrixError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from ws_pipeline.example_ids import Ids
     from ws_pipeline.labeling.lf import LabelingFunction
+    from ws_pipeline.labeling.vote_counts import VoteCounts
 
 Floats = npt.NDArray[np.float64]
 
@@ -288,6 +290,52 @@ class LFAnalysis:
     @property
     def _n_votes(self) -> Counts:
         return np.asarray(self.counts.class_counts.sum(axis=1))
+
+
+def lf_summary(
+    counts: VoteCounts, *, matrix: LabelMatrix | None = None, gold: npt.NDArray[Any] | None = None
+) -> pa.Table:
+    """Summarise the labeling functions as an Arrow table.
+
+    Parameters
+    ----------
+    counts
+        Counts of n examples by m LFs.
+    matrix, gold
+        The votes and gold labels ``[n]`` (-1 = unknown) of the same or of other examples, for the
+        accuracy columns.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per LF: lf, polarity (classes it votes), n_votes, coverage, overlaps, conflicts
+        (shares of all examples) and, with gold, n_correct, n_incorrect, accuracy (null where the
+        LF meets no gold label).
+
+    Warns
+    -----
+    GoldVotesWarning
+        An LF equals the gold labels.
+    """
+    analysis = LFAnalysis.from_counts(counts.rows, counts.lf_names)
+    columns = {
+        "lf": pa.array(counts.lf_names, pa.string()),
+        "polarity": pa.array(analysis.lf_polarities(), pa.list_(pa.int64())),
+        "n_votes": pa.array(counts.rows.class_counts.sum(axis=1)),
+        "coverage": pa.array(analysis.lf_coverages()),
+        "overlaps": pa.array(analysis.lf_overlaps()),
+        "conflicts": pa.array(analysis.lf_conflicts()),
+    }
+    if matrix is not None and gold is not None:
+        n_correct, n_incorrect = count_correct(matrix.votes, gold)
+        warn_of_gold_votes(matrix.lf_names, matrix.votes, gold, n_correct, n_incorrect)
+        judged = n_correct + n_incorrect
+        columns |= {
+            "n_correct": pa.array(n_correct),
+            "n_incorrect": pa.array(n_incorrect),
+            "accuracy": pa.array(shares(n_correct, judged), mask=judged == 0),
+        }
+    return pa.table(columns)
 
 
 def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[VoteForm, int]:

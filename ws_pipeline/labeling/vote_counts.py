@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Any
 
@@ -29,12 +29,13 @@ from ws_pipeline.labeling.label_matrix import (
     check_same_lfs,
 )
 from ws_pipeline.labeling.pair_counts import PairCounts
-from ws_pipeline.labeling.row_counts import Counts
+from ws_pipeline.labeling.row_counts import Counts, RowCounts
 from ws_pipeline.labeling.vote_checks import check_names
 from ws_pipeline.labeling.vote_forms import read_votes
 
 _METADATA_KEY = b"ws_pipeline.vote_counts"
 _COLUMNS = ["row", "column", "count"]
+_STORED = [field.name for field in fields(RowCounts) if field.name != "class_counts"]  # in pairs, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +48,17 @@ class VoteCounts:
         Number of classes k.
     lf_names
         Names of the m labeling functions.
-    n_examples
-        Number of examples n, those without votes included.
-    n_covered, n_overlapping, n_conflicting
-        Number of examples with at least one vote, at least two votes, at least two different votes.
+    rows
+        What is counted per example and per labeling function.
     pairs
         ``[d, d]``, symmetric and sparse: number of examples on which LF i votes y and LF j votes z, at
         ``[i*k + y, j*k + z]``.  The diagonal holds how often each LF votes each class.
-    overlap_counts, conflict_counts
-        ``[m]`` int64: number of examples on which the LF votes and another LF votes too, and votes
-        something else.
     """
 
     cardinality: int
     lf_names: tuple[str, ...]
-    n_examples: int
-    n_covered: int
-    n_overlapping: int
-    n_conflicting: int
+    rows: RowCounts
     pairs: PairCounts
-    overlap_counts: Counts
-    conflict_counts: Counts
 
     @classmethod
     def from_label_matrix(cls, matrix: LabelMatrix) -> VoteCounts:
@@ -97,18 +88,7 @@ class VoteCounts:
         form = read_votes(votes, cardinality)
         names = form.lf_names if lf_names is None else tuple(lf_names)
         check_names(names, form.votes.shape[1])
-        rows, pairs = count_votes(form.votes, cardinality)
-        return cls(
-            cardinality=cardinality,
-            lf_names=names,
-            n_examples=rows.n_examples,
-            n_covered=rows.n_covered,
-            n_overlapping=rows.n_overlapping,
-            n_conflicting=rows.n_conflicting,
-            pairs=pairs,
-            overlap_counts=rows.overlap_counts,
-            conflict_counts=rows.conflict_counts,
-        )
+        return cls(cardinality, names, *count_votes(form.votes, cardinality))
 
     @classmethod
     def total(cls, shards: Mapping[str, VoteCounts]) -> VoteCounts:
@@ -136,26 +116,15 @@ class VoteCounts:
     def __add__(self, other: VoteCounts) -> VoteCounts:
         check_same_lfs("left", self.lf_names, "right", other.lf_names)
         check_same_cardinality("left", self.cardinality, "right", other.cardinality)
-        return VoteCounts(
-            cardinality=self.cardinality,
-            lf_names=self.lf_names,
-            n_examples=self.n_examples + other.n_examples,
-            n_covered=self.n_covered + other.n_covered,
-            n_overlapping=self.n_overlapping + other.n_overlapping,
-            n_conflicting=self.n_conflicting + other.n_conflicting,
-            pairs=self.pairs + other.pairs,
-            overlap_counts=self.overlap_counts + other.overlap_counts,
-            conflict_counts=self.conflict_counts + other.conflict_counts,
-        )
+        return VoteCounts(self.cardinality, self.lf_names, self.rows + other.rows, self.pairs + other.pairs)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VoteCounts):
             return NotImplemented
         return (
-            self._scalars() == other._scalars()
+            (self.cardinality, self.lf_names) == (other.cardinality, other.lf_names)
+            and self.rows == other.rows
             and self.pairs == other.pairs
-            and np.array_equal(self.overlap_counts, other.overlap_counts)
-            and np.array_equal(self.conflict_counts, other.conflict_counts)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -164,6 +133,16 @@ class VoteCounts:
     def n_lfs(self) -> int:
         """Number of labeling functions m."""
         return len(self.lf_names)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples n, those without votes included."""
+        return self.rows.n_examples
+
+    @property
+    def n_covered(self) -> int:
+        """Number of examples with at least one vote."""
+        return self.rows.n_covered
 
     @property
     def pair_counts(self) -> Counts:
@@ -179,7 +158,7 @@ class VoteCounts:
     @property
     def class_counts(self) -> Counts:
         """``[m, k]``: how often each LF votes each class."""
-        return self.pairs.diagonal().reshape(self.n_lfs, self.cardinality)
+        return self.rows.class_counts
 
     @property
     def coverage(self) -> npt.NDArray[np.float64]:
@@ -196,10 +175,9 @@ class VoteCounts:
         """Encode as an Arrow table with one row per non-zero pair (row <= column)."""
         columns = self.pairs.upper.indices.astype(np.int32, copy=False)
         table = pa.table({"row": self.pairs.rows, "column": columns, "count": self.pairs.upper.data})
-        header = self._scalars() | {
-            "lf_names": list(self.lf_names),
-            "overlap_counts": self.overlap_counts.tolist(),
-            "conflict_counts": self.conflict_counts.tolist(),
+        stored = {name: getattr(self.rows, name) for name in _STORED}
+        header = {"cardinality": self.cardinality, "lf_names": self.lf_names} | {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in stored.items()
         }
         return table.replace_schema_metadata({_METADATA_KEY: json.dumps(header, ensure_ascii=False)})
 
@@ -220,25 +198,16 @@ class VoteCounts:
         d = len(header["lf_names"]) * header["cardinality"]
         rows, columns, pairs = (table.column(name).to_numpy() for name in _COLUMNS)
         _check_entries(rows, columns, d, where)
-        return cls(
-            **header
-            | {
-                "lf_names": tuple(header["lf_names"]),
-                "pairs": PairCounts.from_entries(d, rows, columns, pairs),
-                "overlap_counts": np.array(header["overlap_counts"], dtype=np.int64),
-                "conflict_counts": np.array(header["conflict_counts"], dtype=np.int64),
-            }
-        )
+        upper = PairCounts.from_entries(d, rows, columns, pairs)
+        shape = (len(header["lf_names"]), header["cardinality"])
+        counted = {name: _as_counted(header[name]) for name in _STORED}
+        row_counts = RowCounts(**counted, class_counts=upper.diagonal().reshape(shape))
+        return cls(header["cardinality"], tuple(header["lf_names"]), row_counts, upper)
 
-    def _scalars(self) -> dict[str, Any]:
-        return {
-            "cardinality": self.cardinality,
-            "lf_names": self.lf_names,
-            "n_examples": self.n_examples,
-            "n_covered": self.n_covered,
-            "n_overlapping": self.n_overlapping,
-            "n_conflicting": self.n_conflicting,
-        }
+
+def _as_counted(stored: Any) -> Any:
+    """A number as it is, a list as an array of counts."""
+    return np.array(stored, dtype=np.int64) if isinstance(stored, list) else stored
 
 
 def _check_entries(rows: npt.NDArray[Any], columns: npt.NDArray[Any], d: int, where: str) -> None:

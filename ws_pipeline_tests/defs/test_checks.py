@@ -2,64 +2,53 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ws_pipeline.defs.checks import compare_with_vote
+from ws_pipeline.defs.checks import check_result
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec import load_spec
-from ws_pipeline.labeling import LabelModel
-from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
+from ws_pipeline.labeling import LabelModel, VoteComparison
 
 SHARDS = ["part-0", "part-1", "part-2"]
 
 
-def labels(classes, *, covered=None):
-    """Labels that are sure of a class; -1 is an even tie."""
-    probs = np.array([[0.5, 0.5] if c < 0 else np.eye(2)[c] for c in classes])
-    covered = np.ones(len(classes), dtype=bool) if covered is None else np.array(covered)
-    return ProbabilisticLabels(np.arange(len(classes)), probs, covered)
+def comparison(**values):
+    same = {"n_compared": 20, "n_won": 0, "n_lost": 0, "accuracy": 0.5, "vote_accuracy": 0.5}
+    return VoteComparison(**same | {"agreement": 1.0, "p_value": 1.0} | values)
 
 
 def test_labels_as_good_as_the_vote_pass():
-    result = compare_with_vote(labels([0, 1, 1]), labels([0, 1, 0]), np.array([0, 1, 1]))
+    result = check_result(comparison(n_compared=3, n_won=1, accuracy=1.0, vote_accuracy=2 / 3))
     assert result.passed
     assert result.metadata["n_won"].value == 1
-    assert "label model 1.000, plain vote 0.667" in result.description
+    assert result.description == (
+        "accuracy on 3 valid examples with gold: label model 1.000, plain vote 0.667"
+    )
 
 
 def test_labels_slightly_worse_than_the_vote_warn():
-    result = compare_with_vote(labels([0, 0, 1]), labels([0, 1, 1]), np.array([0, 1, 1]))
+    result = check_result(comparison(n_lost=1, accuracy=0.45, p_value=0.5))
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.WARN
 
 
 def test_labels_worse_than_the_vote_beyond_chance_are_an_error():
-    gold = np.array([0, 1] * 10)
-    result = compare_with_vote(labels(1 - gold), labels(gold), gold)
+    result = check_result(comparison(n_lost=20, accuracy=0.0, p_value=2.0**-20))
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.ERROR
     assert result.metadata["n_lost"].value == 20
+    assert result.metadata["p_value"].value == 2.0**-20
+    assert result.description.endswith(
+        "; look for weak LFs in lf_summary, or give class_balance in the pipeline.yaml"
+    )
 
 
-def test_a_tie_counts_half():
-    result = compare_with_vote(labels([0]), labels([-1]), np.array([0]))
-    assert "label model 1.000, plain vote 0.500" in result.description
-
-
-def test_rows_without_gold_or_without_votes_are_left_out():
-    gold = np.array([0, -1, 1])
-    result = compare_with_vote(labels([0, 0, 0], covered=[True, True, False]), labels([0, 0, 0]), gold)
-    assert result.metadata["n_gold"].value == 1
-
-
-@pytest.mark.parametrize(("gold", "covered"), [([-1, -1], [True, True]), ([1, -1], [False, True])])
-def test_without_any_gold_to_compare_with_the_check_warns_and_says_what_to_do(gold, covered):
-    result = compare_with_vote(labels([0, 1], covered=covered), labels([1, 1]), np.array(gold))
+def test_without_any_gold_to_compare_with_the_check_warns_and_says_what_to_do():
+    result = check_result(comparison(n_compared=0, agreement=0.5))
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.WARN
-    agreement = np.mean(np.array([False, True])[covered])
-    assert result.metadata["agreement_with_vote"].value == agreement
+    assert result.metadata["agreement_with_vote"].value == 0.5
     assert result.description == (
         "no gold label in the valid split on an example with votes, so it is not known whether the labels "
-        f"are worse than the plain vote; the two agree on {agreement:.1%} of the examples with votes; "
+        "are worse than the plain vote; the two agree on 50.0% of the examples with votes; "
         "add some gold to the valid split"
     )
 

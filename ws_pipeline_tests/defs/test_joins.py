@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.classification.examples import Examples
-from ws_pipeline.defs.joins import check_same_examples, check_votes_fit, read_labels_and_vote, stamp_votes
+from ws_pipeline.defs.joins import check_labels_and_vote, check_same_examples, check_votes_fit
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec import load_spec
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError
@@ -73,21 +73,20 @@ def test_what_was_made_of_other_examples_is_refused(ids, said):
         check_same_examples(np.array(ids), TWO_SHARDS, what="predictions")
 
 
-def table(votes, probs=(0.25, 0.75)):
+def labels_of(votes, probs=(0.25, 0.75)):
     ids = votes.example_ids
-    return stamp_votes(ProbabilisticLabels(ids, np.tile(probs, (len(ids), 1)), votes.covered), votes)
+    return ProbabilisticLabels(ids, np.tile(probs, (len(ids), 1)), votes.covered, votes.digest)
 
 
 def test_labels_and_vote_are_compared_only_if_both_are_of_the_same_votes(pipeline_folder):
     spec, ids = load_spec(pipeline_folder.spec_path), (1, 2, 3, 4, 5)
-    labels, vote = table(matrix(*ids)), table(matrix(*ids), probs=(1, 0))
-    found, baseline = read_labels_and_vote(spec, "shape", labels=labels, vote=vote, examples=TWO_SHARDS)
-    assert (found.probs[0].tolist(), baseline.probs[0].tolist()) == ([0.25, 0.75], [1, 0])
-    older = table(matrix(*ids, vote=1))
+    labels, vote = labels_of(matrix(*ids)), labels_of(matrix(*ids), probs=(1, 0))
+    check_labels_and_vote(spec, "shape", labels=labels, vote=vote, examples=TWO_SHARDS)
+    older = labels_of(matrix(*ids, vote=1))
     with pytest.raises(
         ExampleIdError, match=r"shape/probabilistic_labels and shape/majority_vote .* different votes"
     ):
-        read_labels_and_vote(spec, "shape", labels=labels, vote=older, examples=TWO_SHARDS)
+        check_labels_and_vote(spec, "shape", labels=labels, vote=older, examples=TWO_SHARDS)
 
 
 class Deliveries:

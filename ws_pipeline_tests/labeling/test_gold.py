@@ -11,8 +11,8 @@ import pytest
 
 from ws_pipeline.errors import ClassBalanceError, GoldVotesWarning, InvalidInputError
 from ws_pipeline.labeling import LabelMatrix, LabelModel, LFAnalysis, MajorityClassVoter, VoteCounts
-from ws_pipeline.labeling.analysis import lf_summary
 from ws_pipeline.labeling.gold import read_gold
+from ws_pipeline.labeling.lf_analysis import lf_summary
 
 RNG = np.random.default_rng(3)
 GOLD = RNG.integers(0, 2, 400)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ws_pipeline.labeling import LabelMatrix, VoteCounts
-from ws_pipeline.labeling.analysis import lf_summary
+from ws_pipeline.labeling.lf_analysis import lf_summary
 
 VOTES = np.array([[0, 1, -1, -1], [0, 0, -1, 0], [2, -1, -1, -1], [-1, -1, -1, -1], [1, 1, -1, 2]])
 GOLD = np.array([0, 0, -1, 1, 2])

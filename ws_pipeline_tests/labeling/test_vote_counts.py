@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -79,8 +80,8 @@ def test_overlaps_and_conflicts_of_lfs_are_those_of_a_naive_loop(example):
     votes, k = example
     counts = count(votes, k)
     overlaps, conflicts = naive_lf_counts(votes)
-    assert counts.overlap_counts.tolist() == overlaps
-    assert counts.conflict_counts.tolist() == conflicts
+    assert counts.rows.overlap_counts.tolist() == overlaps
+    assert counts.rows.conflict_counts.tolist() == conflicts
 
 
 @FIXED
@@ -88,16 +89,18 @@ def test_overlaps_and_conflicts_of_lfs_are_those_of_a_naive_loop(example):
 def test_covered_overlapping_and_conflicting_examples_are_those_of_a_naive_loop(example):
     votes, k = example
     counts = count(votes, k)
-    found = counts.n_covered, counts.n_overlapping, counts.n_conflicting
+    found = counts.n_covered, counts.rows.n_overlapping, counts.rows.n_conflicting
     assert found == naive_example_counts(votes)
     assert counts.n_examples == len(votes)
 
 
 def test_counts_are_exact_integers():
     counts = count(random_votes(), 3)
-    assert {counts.pair_counts.dtype, counts.overlap_counts.dtype, counts.conflict_counts.dtype} == {
-        np.dtype(np.int64)
-    }
+    assert {
+        counts.pair_counts.dtype,
+        counts.rows.overlap_counts.dtype,
+        counts.rows.conflict_counts.dtype,
+    } == {np.dtype(np.int64)}
 
 
 @pytest.mark.parametrize(
@@ -178,9 +181,9 @@ def test_permuting_lfs_permutes_their_counts(example, shuffler):
     rows = [i * k + y for i in order for y in range(k)]
     before, after = count(votes, k), count(votes[:, order], k)
     assert np.array_equal(after.pair_counts, before.pair_counts[np.ix_(rows, rows)])
-    assert np.array_equal(after.overlap_counts, before.overlap_counts[order])
-    assert np.array_equal(after.conflict_counts, before.conflict_counts[order])
-    assert after.n_conflicting == before.n_conflicting
+    assert np.array_equal(after.rows.overlap_counts, before.rows.overlap_counts[order])
+    assert np.array_equal(after.rows.conflict_counts, before.rows.conflict_counts[order])
+    assert after.rows.n_conflicting == before.rows.n_conflicting
 
 
 def test_adding_leaves_the_summands_alone():
@@ -191,15 +194,21 @@ def test_adding_leaves_the_summands_alone():
     assert not np.shares_memory(total.pair_counts, left.pair_counts)
 
 
-@pytest.mark.parametrize(
-    "field", ["cardinality", "lf_names", "n_examples", "n_conflicting", "pairs", "overlap_counts"]
-)
+@pytest.mark.parametrize("field", ["cardinality", "lf_names", "rows", "pairs"])
 def test_equality_looks_at(field):
     counts = count(random_votes(), 3)
     values = {name: getattr(counts, name) for name in VoteCounts.__dataclass_fields__}
-    changed = {"lf_names": ("w", "x", "y", "z"), "pairs": values["pairs"] + values["pairs"]}.get(field)
+    changed = {"cardinality": 4, "lf_names": ("w", "x", "y", "z")}.get(field, values[field])
+    changed = changed if changed is not values[field] else changed + changed
     assert VoteCounts(**values) == counts
-    assert VoteCounts(**values | {field: values[field] + 1 if changed is None else changed}) != counts
+    assert VoteCounts(**values | {field: changed}) != counts
+
+
+@pytest.mark.parametrize("field", ["n_examples", "n_conflicting", "class_counts", "overlap_counts"])
+def test_equality_of_row_counts_looks_at(field):
+    rows = count(random_votes(), 3).rows
+    assert replace(rows) == rows
+    assert replace(rows, **{field: getattr(rows, field) + 1}) != rows
 
 
 def test_no_shards_have_no_total():
