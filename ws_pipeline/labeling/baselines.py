@@ -45,7 +45,9 @@ class MajorityLabelVoter(BaseLabeler):
         numpy.ndarray
             ``[n, k]``; uniform for examples without votes.
         """
-        return majority_probs(read_votes(L, self.cardinality).votes, self.cardinality)
+        form = read_votes(L, self.cardinality)
+        trusted = form.is_checked_for(self.cardinality)
+        return majority_probs(form.votes, self.cardinality, trusted=trusted)
 
 
 def _n_examples(L: LabelMatrix | ArrayLike) -> int:

@@ -62,8 +62,8 @@ _SAMPLE_ROWS = 256  # that the estimate looks at
 _SMALL = 2**11  # d up to which a matrix [d, d] costs next to nothing
 
 
-def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCounts:
-    """Count votes ``[n, m]`` per LF and per example.
+def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int, *, trusted: bool = False) -> RowCounts:
+    """Count votes ``[n, m]`` per LF and per example; see :func:`count_votes`.
 
     Raises
     ------
@@ -72,12 +72,12 @@ def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCoun
     """
     if not isinstance(votes, np.ndarray) and votes.shape[1] * cardinality > _SMALL:
         zeros = RowCounts.zeros(votes.shape[1], cardinality)
-        parts = sparse_parts(votes, cardinality)
+        parts = sparse_parts(votes, cardinality, trusted=trusted)
         return reduce(RowCounts.__add__, (count_sparse_rows(part, cardinality) for part in parts), zeros)
 
     def count_span(start: int, stop: int) -> RowCounts:
         total = RowCounts.zeros(votes.shape[1], cardinality)
-        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
+        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop, trusted=trusted):
             class_counts = np.stack(
                 [_count_bits(_pack(chunk == label)) for label in range(cardinality)], axis=1
             )
@@ -88,7 +88,11 @@ def count_rows(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> RowCoun
 
 
 def count_votes(
-    votes: npt.NDArray[Any] | csr_array, cardinality: int, *, method: Method | None = None
+    votes: npt.NDArray[Any] | csr_array,
+    cardinality: int,
+    *,
+    method: Method | None = None,
+    trusted: bool = False,
 ) -> tuple[RowCounts, PairCounts]:
     """Count votes and pairs of votes.
 
@@ -101,6 +105,8 @@ def count_votes(
         Number of classes k.
     method
         How pairs are counted.  Default: the one that should be fastest, chunk by chunk.
+    trusted
+        Whether the votes are known to be in range, so that they are not checked again.
 
     Returns
     -------
@@ -116,14 +122,14 @@ def count_votes(
         The pairs that occur need more memory than there is.
     """
     if votes.shape[1] == 0:
-        return count_rows(votes, cardinality), PairCounts.zeros(0)
+        return count_rows(votes, cardinality, trusted=trusted), PairCounts.zeros(0)
     if method is None and _is_for_sparse_counting(votes, cardinality):
-        return count_sparse_votes(votes, cardinality)
-    return _count_densely(votes, cardinality, method)
+        return count_sparse_votes(votes, cardinality, trusted=trusted)
+    return _count_densely(votes, cardinality, method, trusted=trusted)
 
 
 def _count_densely(
-    votes: npt.NDArray[Any] | csr_array, cardinality: int, method: Method | None
+    votes: npt.NDArray[Any] | csr_array, cardinality: int, method: Method | None, *, trusted: bool
 ) -> tuple[RowCounts, PairCounts]:
     """Count pairs in a matrix ``[d, d]`` per thread."""
     n, m = votes.shape
@@ -132,7 +138,7 @@ def _count_densely(
     def count_span(start: int, stop: int) -> tuple[RowCounts, Counts]:
         rows = RowCounts.zeros(m, cardinality)
         pairs = np.zeros((d, d), dtype=np.int64)
-        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop):
+        for chunk, n_rows in lf_major_chunks(votes, cardinality, start=start, stop=stop, trusted=trusted):
             _METHODS[method or choose_method(chunk, cardinality)](chunk, cardinality, pairs)
             rows += _count_chunk_rows(chunk, n_rows, np.zeros((m, cardinality), dtype=np.int64))
         return rows, pairs
@@ -178,8 +184,11 @@ def lf_major_chunks(
     start: int = 0,
     stop: int | None = None,
     max_rows: int = _CHUNK_ROWS,
+    trusted: bool = False,
 ) -> Iterator[tuple[Votes, int]]:
     """Validate rows ``start`` to ``stop`` of votes ``[n, m]`` and hand them out LF-major, chunk by chunk.
+
+    Votes that are ``trusted`` are known to be in range, and are not checked again.
 
     Yields
     ------
@@ -204,7 +213,8 @@ def lf_major_chunks(
         if isinstance(votes, np.ndarray):
             for first in range(begin, behind, step):
                 part = votes[first : min(first + step, behind)]
-                check_range(part, cardinality, first_row=first)
+                if not trusted:
+                    check_range(part, cardinality, first_row=first)
                 # first narrowed, then transposed: twice as fast as both at once
                 narrow = part.astype(chunk.dtype, copy=False)
                 chunk[:, first - begin : first - begin + len(part)] = narrow.T
@@ -212,7 +222,8 @@ def lf_major_chunks(
         else:
             chunk[:] = ABSTAIN
             part = votes[begin:behind].tocoo()
-            check_sparse_range(part, cardinality, first_row=begin)
+            if not trusted:
+                check_sparse_range(part, cardinality, first_row=begin)
             chunk[part.col, part.row] = part.data
         yield chunk, behind - begin
 

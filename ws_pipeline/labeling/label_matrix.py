@@ -2,8 +2,9 @@
 
 Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or -1 for abstain.
 Everything is validated here, once, at the border; the rest of the package trusts a
-:class:`LabelMatrix`.  Start reading at :meth:`LabelMatrix.from_parquet`; the rules are in
-:mod:`.vote_checks`, which columns of a table are votes in :mod:`.vote_columns`.
+:class:`LabelMatrix`, and makes others of its parts with :meth:`LabelMatrix.trusted`.  Start reading
+at :meth:`LabelMatrix.from_parquet`; the rules are in :mod:`.vote_checks`, which columns of a table are
+votes in :mod:`.vote_columns`.
 """
 
 from __future__ import annotations
@@ -121,14 +122,35 @@ class LabelMatrix:
         names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
         check_names(names, raw.shape[1])
         checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
-        checked.flags.writeable = False
+        self._set(checked, operator.index(cardinality), ids, names)
+
+    @classmethod
+    def trusted(
+        cls, votes: Votes, cardinality: int, example_ids: Ids, lf_names: tuple[str, ...]
+    ) -> LabelMatrix:
+        """Make a label matrix of parts that were checked before, such as those of other label matrices.
+
+        Nothing is checked or copied; the arrays become read-only.  Use the constructor for anything else.
+
+        Parameters
+        ----------
+        votes
+            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}.
+        cardinality
+            Number of classes k.
+        example_ids
+            ``[n]`` int64, or str objects, unique.
+        lf_names
+            m unique names.
+        """
+        matrix = cls.__new__(cls)
+        matrix._set(votes, cardinality, example_ids, lf_names)  # noqa: SLF001  its own
+        return matrix
+
+    def _set(self, votes: Votes, cardinality: int, ids: Ids, names: tuple[str, ...]) -> None:
+        votes.flags.writeable = False
         ids.flags.writeable = False
-        fields = {
-            "votes": checked,
-            "cardinality": operator.index(cardinality),
-            "example_ids": ids,
-            "lf_names": names,
-        }
+        fields = {"votes": votes, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -173,7 +195,10 @@ class LabelMatrix:
 
     def take(self, rows: npt.NDArray[Any]) -> LabelMatrix:
         """Return the examples at ``rows`` (positions or a boolean mask) as a new label matrix."""
-        return LabelMatrix(self.votes[rows], self.cardinality, self.example_ids[rows], self.lf_names)
+        ids = self.example_ids[rows]
+        if np.asarray(rows).dtype != np.bool_:  # a position may be there twice
+            ids = validate_ids(ids)
+        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
 
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
         """Return the same votes in the order of ``example_ids`` ``[n']``.
@@ -185,9 +210,10 @@ class LabelMatrix:
         LabelMatrixError
             There are votes for an example that is not among ``example_ids``.
         ExampleIdError
-            One has integer ids, the other strings; or an id differs from one of ``example_ids`` only in
-            its Unicode form or in blanks around it.
+            ``example_ids`` are null or repeated; one has integer ids, the other strings; or an id differs
+            from one of ``example_ids`` only in its Unicode form or in blanks around it.
         """
+        example_ids = validate_ids(example_ids)
         if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
             message = (
                 f"{where}: the votes have ids such as {self.example_ids[:1].tolist()}, the examples have ids "
@@ -211,7 +237,7 @@ class LabelMatrix:
             raise LabelMatrixError(message)
         votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
         votes[rows] = self.votes
-        return LabelMatrix(votes, self.cardinality, example_ids, self.lf_names)
+        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
@@ -232,7 +258,7 @@ class LabelMatrix:
             check_same_lfs(first_name, first.lf_names, name, shard.lf_names)
             check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
         check_disjoint({name: shard.example_ids for name, shard in shards.items()})
-        return cls(
+        return cls.trusted(
             np.concatenate([shard.votes for shard in shards.values()]),
             first.cardinality,
             concatenate_ids([shard.example_ids for shard in shards.values()]),
@@ -297,12 +323,11 @@ class LabelMatrix:
             names = tuple(name for name in table.column_names if name != ID_COLUMN)
             names = names if lf_columns is None else find_lf_columns(table, listed=lf_columns, where=where)
         else:
+            check_cardinality(cardinality)
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
         votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids)
-        try:
-            return cls(votes, cardinality, ids, names)
-        except LabelMatrixError as error:
-            raise LabelMatrixError(f"{where}: {error}") from None
+        checked: Any = np.ascontiguousarray(votes)
+        return cls.trusted(checked, operator.index(cardinality), ids, names)
 
     @classmethod
     def from_parquet(

@@ -294,7 +294,8 @@ class LabelModel(BaseLabeler):
         k = self.cardinality
         log_likelihood = np.zeros((len(self.lf_names), k + 1, k))
         log_likelihood[:, 1:] = np.log(self.mu).reshape(-1, k, k)
-        return class_probabilities(form.votes, log_likelihood, self.class_balance)
+        trusted = form.is_checked_for(k)
+        return class_probabilities(form.votes, log_likelihood, self.class_balance, trusted=trusted)
 
     def get_conditional_probs(self) -> Floats:
         """Return P(vote | class) of every LF.

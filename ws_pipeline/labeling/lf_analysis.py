@@ -90,7 +90,7 @@ class LFAnalysis:
         has_names = isinstance(L, LabelMatrix) or form.lf_names != default_lf_names(len(form.lf_names))
         votes: Any = form.votes
         names = given if given is not None else form.lf_names if has_names else None
-        self._set(count_rows(votes, cardinality), names, votes, form.example_ids)
+        self._set(count_rows(votes, cardinality, trusted=True), names, votes, form.example_ids)
 
     @classmethod
     def from_counts(cls, counts: RowCounts, lf_names: Sequence[str] | None = None) -> LFAnalysis:

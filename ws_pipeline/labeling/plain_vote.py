@@ -5,6 +5,8 @@ Legend: n examples, m labeling functions (LFs), k classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,14 +14,15 @@ from ws_pipeline.labeling.counting import lf_major_chunks
 from ws_pipeline.labeling.vote_checks import Votes
 
 
-def majority_probs(votes: Votes, cardinality: int) -> npt.NDArray[np.float64]:
+def majority_probs(votes: Any, cardinality: int, *, trusted: bool = False) -> npt.NDArray[np.float64]:
     """Share 1 evenly among the classes with the most votes: ``[n, m]`` -> ``[n, k]``.
 
-    Examples without votes get 1/k for every class.
+    Examples without votes get 1/k for every class.  The votes are validated, unless they are ``trusted`` to
+    be in range.
     """
     probs = np.empty((votes.shape[0], cardinality))
     start = 0
-    for chunk, n_rows in lf_major_chunks(votes, cardinality):
+    for chunk, n_rows in lf_major_chunks(votes, cardinality, trusted=trusted):
         tallies = tally_votes(chunk, cardinality)
         winners = tallies == tallies.max(axis=0)
         probs[start : start + n_rows] = (winners / winners.sum(axis=0)).T[:n_rows]

@@ -31,19 +31,25 @@ _MAX_CODES = np.iinfo(np.int16).max
 
 
 def class_probabilities(
-    votes: npt.NDArray[Any] | csr_array, log_likelihood: Floats, class_balance: Floats
+    votes: npt.NDArray[Any] | csr_array,
+    log_likelihood: Floats,
+    class_balance: Floats,
+    *,
+    trusted: bool = False,
 ) -> Floats:
     """Compute P(class | votes) of every example.
 
     Parameters
     ----------
     votes
-        ``[n, m]`` in {-1, 0, .., k-1}; validated chunk by chunk.
+        ``[n, m]`` in {-1, 0, .., k-1}; validated chunk by chunk, unless ``trusted``.
     log_likelihood
         ``[m, k+1, k]``: entry ``[i, v + 1, z]`` is log P(LF i votes v | class z), whatever a vote is
         to count; 0 throughout for abstains that are to say nothing.
     class_balance
         ``[k]``, positive.
+    trusted
+        Whether the votes are known to be in range.
 
     Returns
     -------
@@ -61,13 +67,14 @@ def class_probabilities(
     log_odds = np.log(class_balance[1:]) - np.log(class_balance[0])
     probs = np.empty((votes.shape[0], k))
     if tables_bytes(len(terms), k) > _ALL_TABLES_BYTES:
-        _fill_by_sparse_product(votes, terms, log_odds, probs)
+        _fill_by_sparse_product(votes, terms, log_odds, probs, trusted=trusted)
         return probs
     tables = group_tables(terms)
 
     def fill_span(start: int, stop: int) -> None:
         row = start
-        for chunk, n_rows in lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k):
+        chunks = lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k, trusted=trusted)
+        for chunk, n_rows in chunks:
             probs[row : row + n_rows] = _chunk_probabilities(chunk, tables, log_odds)[:n_rows]
             row += n_rows
 
@@ -76,7 +83,7 @@ def class_probabilities(
 
 
 def _fill_by_sparse_product(
-    votes: npt.NDArray[Any] | csr_array, terms: Floats, log_odds: Floats, probs: Floats
+    votes: npt.NDArray[Any] | csr_array, terms: Floats, log_odds: Floats, probs: Floats, *, trusted: bool
 ) -> None:
     """Fill P(class | votes) ``[n, k]``, by a product of the votes' one-hot form with what each adds."""
     _, base, n_others = terms.shape
@@ -84,7 +91,7 @@ def _fill_by_sparse_product(
     added = np.ascontiguousarray(terms[:, 1:] - terms[:, :1]).reshape(-1, n_others)
     log_odds = log_odds + terms[:, 0].sum(axis=0)
     row = 0
-    for rows in sparse_parts(votes, base - 1, max_rows=_SCORES // base):
+    for rows in sparse_parts(votes, base - 1, max_rows=_SCORES // base, trusted=trusted):
         scores = np.zeros((rows.shape[0], n_others + 1))
         scores[:, 1:] = log_odds + one_hot_rows(rows, base - 1, np.float64) @ added
         probs[row : row + len(scores)] = _softmax(scores.T).T

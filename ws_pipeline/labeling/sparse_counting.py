@@ -32,9 +32,15 @@ REMEDY = (
 
 
 def sparse_parts(
-    votes: npt.NDArray[Any] | csr_array, cardinality: int, *, max_rows: int | None = None
+    votes: npt.NDArray[Any] | csr_array,
+    cardinality: int,
+    *,
+    max_rows: int | None = None,
+    trusted: bool = False,
 ) -> Iterator[csr_array]:
     """Validate votes ``[n, m]`` and hand them out as sparse rows ``[r, m]``, part by part.
+
+    Votes that are ``trusted`` are known to be in range, and are not checked again.
 
     Raises
     ------
@@ -45,17 +51,20 @@ def sparse_parts(
     most = max_rows or n
     if isinstance(votes, np.ndarray):
         most = min(most, _READ_CELLS // max(m, 1))
-    else:
+    elif not trusted:
         check_sparse_range(votes.tocoo(), cardinality, first_row=0)
     for first in range(0, n, max(1, most)):
         part = votes[first : first + max(1, most)]
-        yield _sparse_rows(part, cardinality, first) if isinstance(part, np.ndarray) else part
+        if isinstance(part, np.ndarray):
+            if not trusted:
+                check_range(part, cardinality, first_row=first)
+            part = _sparse_rows(part)
+        yield part
 
 
-def _sparse_rows(part: npt.NDArray[Any], cardinality: int, first_row: int) -> csr_array:
+def _sparse_rows(part: npt.NDArray[Any]) -> csr_array:
     from scipy.sparse import csr_array
 
-    check_range(part, cardinality, first_row=first_row)
     voted = part != ABSTAIN
     row_starts = np.concatenate([[0], np.cumsum(voted.sum(axis=1))])
     return csr_array((part[voted], np.nonzero(voted)[1], row_starts), shape=part.shape)
@@ -98,7 +107,9 @@ def count_sparse_rows(part: csr_array, cardinality: int) -> RowCounts:
     )
 
 
-def count_sparse_votes(votes: npt.NDArray[Any] | csr_array, cardinality: int) -> tuple[RowCounts, PairCounts]:
+def count_sparse_votes(
+    votes: npt.NDArray[Any] | csr_array, cardinality: int, *, trusted: bool = False
+) -> tuple[RowCounts, PairCounts]:
     """Count votes and pairs of votes; see :func:`.count_votes`.
 
     Raises
@@ -111,7 +122,7 @@ def count_sparse_votes(votes: npt.NDArray[Any] | csr_array, cardinality: int) ->
     n, m = votes.shape
     rows = RowCounts.zeros(m, cardinality)
     pairs = PairSum(m * cardinality)
-    for part in sparse_parts(votes, cardinality):
+    for part in sparse_parts(votes, cardinality, trusted=trusted):
         for piece, n_pairs in _pieces(part):
             _require_room(pairs.n_entries, n_pairs, (m, cardinality), counted=(rows.n_examples, n))
             pairs.add(_count_pairs(piece, cardinality))

@@ -63,7 +63,7 @@ class VoteCounts:
     @classmethod
     def from_label_matrix(cls, matrix: LabelMatrix) -> VoteCounts:
         """Count one label matrix."""
-        return cls.from_votes(matrix.votes, matrix.cardinality, matrix.lf_names)
+        return cls.from_votes(matrix, matrix.cardinality)
 
     @classmethod
     def from_votes(cls, votes: Any, cardinality: int, lf_names: Sequence[str] | None = None) -> VoteCounts:
@@ -88,7 +88,8 @@ class VoteCounts:
         form = read_votes(votes, cardinality)
         names = form.lf_names if lf_names is None else tuple(lf_names)
         check_names(names, form.votes.shape[1])
-        return cls(cardinality, names, *count_votes(form.votes, cardinality))
+        counted = count_votes(form.votes, cardinality, trusted=form.is_checked_for(cardinality))
+        return cls(cardinality, names, *counted)
 
     @classmethod
     def total(cls, shards: Mapping[str, VoteCounts]) -> VoteCounts:

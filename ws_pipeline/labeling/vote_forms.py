@@ -61,7 +61,7 @@ class VoteForm(NamedTuple):
     Parameters
     ----------
     votes
-        Of an array not looked at yet; of a table, checked.
+        Of an array not looked at yet; of a table or a label matrix, checked.
     lf_names
         Names of the m LFs; ``lf_0``, ``lf_1``, ... if they have none.
     example_ids
@@ -70,6 +70,8 @@ class VoteForm(NamedTuple):
         Whether further LFs may be meant, that abstain on all n examples.
     named
         Whether the LFs have names, or columns are known by their place only.
+    cardinality
+        Number of classes that all votes are known to be of; None: they are not looked at yet.
     """
 
     votes: npt.NDArray[Any] | csr_array
@@ -77,13 +79,19 @@ class VoteForm(NamedTuple):
     example_ids: Ids | None = None
     partial: bool = False
     named: bool = True
+    cardinality: int | None = None
+
+    def is_checked_for(self, cardinality: int) -> bool:
+        """Whether all votes are known to be -1 or one of so many classes."""
+        return self.cardinality is not None and self.cardinality <= cardinality
 
 
 @runtime_checkable
 class NamedVotes(Protocol):
-    """Votes that know their LFs and examples, as a label matrix does."""
+    """Checked votes that know their LFs and examples, as a label matrix does."""
 
     votes: Any
+    cardinality: Any
     lf_names: Any
     example_ids: Any
 
@@ -118,7 +126,7 @@ def read_votes(L: Any, cardinality: int | None = None) -> VoteForm:
         return _read_table(table, MAX_CARDINALITY if cardinality is None else cardinality)
     if isinstance(L, NamedVotes):
         has_names = L.lf_names != default_lf_names(len(L.lf_names))
-        return VoteForm(L.votes, L.lf_names, L.example_ids, named=has_names)
+        return VoteForm(L.votes, L.lf_names, L.example_ids, named=has_names, cardinality=L.cardinality)
     votes = _sparse_votes(L) if is_sparse(L) else as_vote_array(L)
     return VoteForm(votes, default_lf_names(votes.shape[1]), named=False)
 
@@ -212,7 +220,7 @@ def is_sparse(votes: Any) -> bool:
 def _read_table(table: pa.Table, cardinality: int) -> VoteForm:
     if triple_columns(table) is not None:
         votes, ids, lf_names = sparse_from_triples(table, cardinality)
-        return VoteForm(votes, lf_names, ids, partial=True)
+        return VoteForm(votes, lf_names, ids, partial=True, cardinality=cardinality)
     example_ids = ids_from_table(table, where="L") if ID_COLUMN in table.column_names else None
     try:
         names = find_lf_columns(table, where="L", if_votes=_RENAME)
@@ -222,7 +230,7 @@ def _read_table(table: pa.Table, cardinality: int) -> VoteForm:
             raise
         message = f"{error}; if L has one row per vote, call its columns {', '.join(TRIPLE_COLUMNS)}"
         raise LabelMatrixError(message) from None
-    return VoteForm(dense, names, example_ids)
+    return VoteForm(dense, names, example_ids, cardinality=cardinality)
 
 
 def sparse_from_triples(

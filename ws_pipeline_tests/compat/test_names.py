@@ -62,7 +62,7 @@ def test_each_module_and_name_of_snorkel_is_here_or_has_its_remedy():
         ("labeling.nlp_labeling_function", "import it from snorkel.labeling.lf.nlp"),
         ("labeling.modle", "did you mean 'model'?"),
         ("labeling.model.graph_utils.get_clique_tree", "knows no dependencies between labeling functions"),
-        ("labeling.lf_analysis._covered", "names that begin with an underscore are Snorkel's own"),
+        ("labeling.analysis._covered", "names that begin with an underscore are Snorkel's own"),
         ("models.candidate_subclass", "belongs to Snorkel 0.7 and older"),
         ("map.spark", "read the rows of one part at a time"),
         ("mtl.task.Task", "of Snorkel 0.9; import the names from snorkel.classification"),

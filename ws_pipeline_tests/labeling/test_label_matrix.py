@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,19 @@ from hypothesis.extra import numpy as hnp
 
 from ws_pipeline.errors import ExampleIdError, FileFormatError, LabelMatrixError
 from ws_pipeline.files import write_parquet
-from ws_pipeline.labeling import LabelMatrix
+from ws_pipeline.labeling import (
+    FitConfig,
+    LabelMatrix,
+    LabelModel,
+    LFAnalysis,
+    MajorityLabelVoter,
+    ProbabilisticLabels,
+    VoteCounts,
+    counting,
+    sparse_counting,
+    vote_checks,
+    vote_forms,
+)
 
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 VOTES = [[0, 1, -1], [2, -1, 2]]
@@ -430,3 +443,46 @@ def test_integer_and_string_ids_do_not_mix(ids, known):
     assert str(caught.value).startswith(
         f"shard 'x': the votes have ids such as {ids}, the examples have ids such as {known}"
     )
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """How often votes were checked to be in range, wherever that is done."""
+    modules = [vote_checks, counting, sparse_counting, vote_forms]
+    check = Mock(wraps=vote_checks.check_range)
+    for module in modules:
+        monkeypatch.setattr(module, "check_range", check)
+    return check
+
+
+def test_votes_are_checked_once_on_their_way_from_a_file_to_labels(tmp_path, checks):
+    rng = np.random.default_rng(3)
+    write_parquet(LabelMatrix(rng.integers(-1, 2, (50, 4)), 2).to_table(), tmp_path / "votes")
+    checks.reset_mock()
+    matrix = LabelMatrix.from_parquet(tmp_path / "votes", 2)
+    assert checks.call_count == matrix.n_lfs  # column by column
+    matrix = LabelMatrix.concatenate({"only": matrix.aligned_to(np.arange(50)).take(np.arange(50) < 40)})
+    counts = VoteCounts.from_label_matrix(matrix)
+    model = LabelModel(2, verbose=False).fit_counts(counts, FitConfig(n_epochs=2))
+    ProbabilisticLabels.from_votes(model, matrix)
+    ProbabilisticLabels.from_votes(MajorityLabelVoter(2), matrix)
+    model.compare_with_vote(matrix, np.zeros(40, dtype=int))
+    LFAnalysis(matrix).lf_conflicts()
+    assert checks.call_count == matrix.n_lfs
+
+
+def test_votes_of_more_classes_than_the_model_has_are_checked_again(checks):
+    matrix = LabelMatrix([[2, 0, 1], [1, 1, 0], [0, 0, 0]], 3)
+    checks.reset_mock()
+    with pytest.raises(LabelMatrixError, match="LF 'lf_0' votes 2 on example 0"):
+        MajorityLabelVoter(2).predict_proba(matrix)
+    assert checks.called
+
+
+def test_rows_may_be_taken_once_only():
+    matrix = LabelMatrix([[1, 0], [0, 1], [1, 1]], 2, example_ids=["a", "b", "c"])
+    assert matrix.take(np.array([2, 0])).example_ids.tolist() == ["c", "a"]
+    with pytest.raises(ExampleIdError, match="the first: b"):
+        matrix.take(np.array([1, 1]))
+    with pytest.raises(ExampleIdError, match="the first: b"):
+        matrix.aligned_to(np.array(["a", "b", "b", "c"], dtype=object))

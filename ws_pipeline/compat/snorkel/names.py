@@ -108,7 +108,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     | _FILTER
     | _LABEL_MODELS  # where they were before 0.9.4
     | _at("labeling", "LFAnalysis LFApplier PandasLFApplier"),
-    "labeling.lf_analysis": _at("labeling", "LFAnalysis"),
+    "labeling.analysis": _at("labeling", "LFAnalysis"),
     "labeling.apply": {},
     "labeling.apply.core": _APPLIER_PARTS | _at("labeling", "LFApplier"),
     "labeling.apply.dask": _DASK,
