@@ -21,6 +21,9 @@ FOUNDATION = {
     "arrays",
     "arrow_types",
     "example_ids",
+    "example_index",
+    "feature_columns",
+    "examples",
     "optim",
 }
 ALLOWED = {
@@ -32,6 +35,9 @@ ALLOWED = {
     "arrays": {"errors"},
     "arrow_types": set(),
     "example_ids": {"arrays", "arrow_types", "errors"},
+    "example_index": {"arrow_types", "errors", "example_ids", "files"},
+    "feature_columns": {"arrow_types", "errors", "example_ids"},
+    "examples": {"errors", "example_ids", "example_index", "feature_columns", "files"},
     "optim": {"errors", "settings"},
     "analysis": FOUNDATION | {"analysis"},
     "labeling": FOUNDATION | {"analysis", "labeling"},

@@ -8,14 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ws_pipeline import files
 from ws_pipeline.analysis.scores import score_models
 from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
 from ws_pipeline.classification.end_model import task_probs, train_end_model
-from ws_pipeline.classification.examples import Examples
+from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.run import main
 from ws_pipeline.defs.spec import load_spec
 from ws_pipeline.errors import DeviceError, ExampleIdError, ExamplesError, FileFormatError, LabelMatrixError
+from ws_pipeline.examples import Examples
 from ws_pipeline.labeling import LabelMatrix, LabelModel, MajorityLabelVoter
 
 SHARDS = ["part-0", "part-1", "part-2"]
@@ -434,3 +436,31 @@ def test_the_command_line_names_the_error_that_stopped_it_not_a_check_that_only_
     assert "retrain stopped: ws_pipeline.errors.SettingsError: checkpoint_runway=99 batches is longer" in said
     (stopped,) = (line for line in said.splitlines() if line.startswith("retrain stopped: "))
     assert "not_worse_than_vote" not in stopped
+
+
+def test_features_are_read_only_by_what_uses_them(pipeline_folder, storage, instance, monkeypatch):
+    definitions = build(pipeline_folder, storage)
+    ingest(definitions, instance, *SHARDS)
+    retrain(definitions, instance)
+    read, read_parquet = [], files.read_parquet
+
+    def spy(path, columns=None):
+        table = read_parquet(path, columns)
+        if "examples" in str(path):
+            read.append("features" in table.column_names)
+        return table
+
+    for module in (files, io_managers):
+        monkeypatch.setattr(module, "read_parquet", spy)
+
+    def reads(*assets):
+        read.clear()
+        retrain(definitions, instance, asset_selection=[dg.AssetKey(name.split("/")) for name in assets])
+        return sum(read)
+
+    for name in ("lf_summary", "majority_vote", "probabilistic_labels"):
+        assert reads(f"shape/{name}") == 0
+        assert read
+    assert reads("shards", "scores") == 0
+    for name in ("train_dataset", "valid_dataset", "test_dataset", "predictions"):
+        assert reads(name) == len(SHARDS)

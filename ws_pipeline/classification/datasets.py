@@ -18,8 +18,9 @@ import numpy.typing as npt
 import torch
 
 from ws_pipeline.classification.data import DictDataset
-from ws_pipeline.classification.examples import UNKNOWN, Examples
 from ws_pipeline.errors import DatasetError
+from ws_pipeline.example_index import UNKNOWN
+from ws_pipeline.examples import Examples
 
 FEATURES = "features"
 SOFT, GOLD, LABEL_MODEL, MIXED = "probabilistic", "gold", "label_model", "gold_and_label_model"

@@ -39,7 +39,7 @@ from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.files import FileFormat, PathLike
 
 if TYPE_CHECKING:
-    from ws_pipeline.classification.examples import Examples
+    from ws_pipeline.examples import Examples
 
 _FILE_FORMAT = FileFormat("ws_pipeline/EndModel", version=2)
 _PREDICT_BATCH = 4096

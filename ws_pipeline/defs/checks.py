@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import dagster as dg
 import numpy as np
 
-from ws_pipeline.classification.examples import UNKNOWN, Examples
 from ws_pipeline.defs.joins import check_labels_and_vote, name_of
 from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.example_index import UNKNOWN, ExampleIndex
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.vote_comparison import VoteComparison, compare_with_vote
 
@@ -32,7 +32,7 @@ def build_vote_check(spec: PipelineSpec, task: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext,
         probabilistic_labels: ProbabilisticLabels,
         majority_vote: ProbabilisticLabels,
-        examples: dict[str, Examples],
+        examples: dict[str, ExampleIndex],
     ) -> dg.AssetCheckResult:
         """On the valid split, the labels agree with gold at least as often as the plain vote's."""
         comparison = compare(spec, task, labels=probabilistic_labels, vote=majority_vote, examples=examples)
@@ -51,7 +51,7 @@ def require_good_labels(
     *,
     labels: ProbabilisticLabels,
     vote: ProbabilisticLabels,
-    examples: Mapping[str, Examples],
+    examples: Mapping[str, ExampleIndex],
 ) -> None:
     """Refuse to train on labels where the check of them would stop a run.
 
@@ -78,7 +78,7 @@ def compare(
     *,
     labels: ProbabilisticLabels,
     vote: ProbabilisticLabels,
-    examples: Mapping[str, Examples],
+    examples: Mapping[str, ExampleIndex],
 ) -> VoteComparison:
     """Compare a task's labels with its plain vote on the gold labels of the valid split.
 

@@ -10,7 +10,6 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from ws_pipeline.classification.examples import SPLITS, Examples
 from ws_pipeline.defs.checks import require_good_labels
 from ws_pipeline.defs.config import end_model_launch_config
 from ws_pipeline.defs.io_managers import TensorSource
@@ -20,6 +19,8 @@ from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.training_metadata import describe_epoch, score_metadata, training_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.example_ids import ids_from_table
+from ws_pipeline.example_index import SPLITS, ExampleIndex
+from ws_pipeline.examples import Examples
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 
 
@@ -200,7 +201,7 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         kinds={"parquet"},
         code_version="2",
     )
-    def scores(examples: dict[str, Examples], **inputs: Any) -> dg.MaterializeResult[pa.Table]:
+    def scores(examples: dict[str, ExampleIndex], **inputs: Any) -> dg.MaterializeResult[pa.Table]:
         """Accuracy and macro-F1 of the vote, the label model and the end model, per task and split.
 
         The column "reference" says what they are compared with: gold, or the label model's labels.
@@ -208,7 +209,7 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         if spec.model:
             ids = ids_from_table(inputs["predictions"], where="predictions")
             check_same_examples(ids, examples, what=name_of(spec, "predictions"))
-        everything = Examples.concatenate(examples)
+        everything = ExampleIndex.concatenate(examples)
         tables = []
         for task in spec.tasks:
             both = _labels_and_vote(task, inputs)
@@ -223,7 +224,7 @@ def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
 def _score_task(
     spec: PipelineSpec,
     task: str,
-    examples: Examples,
+    examples: ExampleIndex,
     *,
     labels: ProbabilisticLabels,
     vote: ProbabilisticLabels,

@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from ws_pipeline.classification.examples import Examples
-from ws_pipeline.classification.feature_columns import LeftOut
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.errors import ExamplesError
+from ws_pipeline.examples import Examples
+from ws_pipeline.feature_columns import LeftOut
 
 
 def check_has_features(spec: PipelineSpec, shard: Examples, *, where: str) -> None:

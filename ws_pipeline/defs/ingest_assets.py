@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from ws_pipeline.classification.examples import Examples, summarise_shards
 from ws_pipeline.defs.features import check_has_features, features_metadata
 from ws_pipeline.defs.joins import check_votes_fit, name_of
 from ws_pipeline.defs.shards import (
@@ -24,6 +23,7 @@ from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.example_ids import check_same_spelling, ids_from_table
+from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.vote_counts import VoteCounts

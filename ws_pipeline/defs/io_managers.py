@@ -114,9 +114,14 @@ class ParquetFiles(FolderIOManager):
         }
 
     def read(self, path: UPath, annotation: Any) -> Any:
-        """Read as the annotated type; a ParquetSource is not read yet, Arrow is the default."""
+        """Read as the annotated type, Arrow by default.
+
+        A ParquetSource is not read yet; a type with ``from_source`` decides itself which columns it needs.
+        """
         if annotation is ParquetSource:
             return ParquetSource(path)
+        if hasattr(annotation, "from_source"):
+            return annotation.from_source(ParquetSource(path))
         table = read_parquet(path)
         if hasattr(annotation, "from_table"):
             return annotation.from_table(table)

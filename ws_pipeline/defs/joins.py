@@ -11,15 +11,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import ID_COLUMN, Ids, concatenate_ids, ids_from_table
+from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.label_matrix import LabelMatrix
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 
-Shards = Mapping[str, Examples] | Mapping[str, LabelMatrix] | Mapping[str, ParquetSource]
+Shards = Mapping[str, ExampleIndex] | Mapping[str, LabelMatrix] | Mapping[str, ParquetSource]
 """Examples or votes by shard; of those that are not read yet, only the ids are."""
 
 

@@ -11,7 +11,6 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.config import label_model_launch_config
 from ws_pipeline.defs.joins import concatenate_votes, name_of
 from ws_pipeline.defs.resources import ComputeDevice
@@ -19,6 +18,7 @@ from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.errors import LabelMatrixError, WsPipelineError
+from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.evidence import MIN_LFS
@@ -56,7 +56,7 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         vote_counts: dict[str, VoteCounts],
         label_matrix: dict[str, LabelMatrix],
-        examples: dict[str, Examples],
+        examples: dict[str, ExampleIndex],
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per labeling function: what it votes, how much, and how well where gold is known.
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.file_stamps import stamp_of
 from ws_pipeline.defs.folders import SUFFIX
 from ws_pipeline.defs.spec import Listing, PipelineSpec
 from ws_pipeline.errors import ExamplesError
+from ws_pipeline.examples import Examples
 from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.vote_counts import VoteCounts
 

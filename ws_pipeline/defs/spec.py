@@ -21,7 +21,6 @@ from pydantic import (
 )
 from upath import UPath
 
-from ws_pipeline.classification.examples import SPLIT_COLUMN
 from ws_pipeline.classification.settings import EndModelConfig, ModelConfig
 from ws_pipeline.defs.folders import (
     SUFFIX,
@@ -35,6 +34,7 @@ from ws_pipeline.defs.trainer_rules import check_label_model, check_trainer
 from ws_pipeline.defs.yaml_text import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
+from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.file_errors import telling_file_errors
 from ws_pipeline.labeling.evidence import MIN_LFS
 from ws_pipeline.labeling.matrix_completion import FitConfig

@@ -13,8 +13,8 @@ from ws_pipeline.classification.datasets import (
     soft_dataset,
     split_by_reference,
 )
-from ws_pipeline.classification.examples import Examples
 from ws_pipeline.errors import DatasetError, ExamplesError
+from ws_pipeline.examples import Examples
 
 N = 8
 SPLITS = ["train"] * 4 + ["valid"] * 2 + ["test"] * 2

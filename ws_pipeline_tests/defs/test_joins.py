@@ -2,14 +2,15 @@
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ws_pipeline.classification.examples import Examples
 from ws_pipeline.defs.joins import check_labels_and_vote, check_same_examples, check_votes_fit
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec import load_spec
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.files import ParquetSource, write_parquet
 from ws_pipeline.labeling import LabelMatrix
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
@@ -19,7 +20,7 @@ TASKS = ["shape", "parity"]
 
 
 def examples(*ids):
-    return Examples(np.array(ids), np.array(["train"] * len(ids), dtype=object), {}, {}, {})
+    return ExampleIndex(np.array(ids), np.array(["train"] * len(ids), dtype=object), {}, {})
 
 
 def matrix(*ids, vote=0):
@@ -50,8 +51,8 @@ def test_votes_on_other_examples_name_the_shard_the_id_and_the_remedy(votes, sai
 
 def test_of_shards_that_are_not_read_yet_the_ids_are_compared(tmp_path):
     files = {}
-    for name, shard in {"examples": examples("p", "q"), "votes": matrix("q", "p")}.items():
-        write_parquet(shard.to_table(), tmp_path / name)
+    for name, ids in {"examples": ["p", "q"], "votes": ["q", "p"]}.items():
+        write_parquet(pa.table({"example_id": ids}), tmp_path / name)
         files[name] = {"a": ParquetSource(tmp_path / name)}
     check_votes_fit(files["votes"], files["votes"], what="x/label_matrix")
     with pytest.raises(ExampleIdError, match="in row 0 it has example q, the examples have example p"):

@@ -15,8 +15,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
-from ws_pipeline.classification.feature_columns import (
+from ws_pipeline.errors import ExamplesError
+from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, ids_from_table, ids_to_array
+from ws_pipeline.example_index import (
+    SPLIT_COLUMN,
+    SPLITS,
+    TASKS_KEY,
+    UNKNOWN,
+    ExampleIndex,
+    check_array,
+    stored_tasks,
+)
+from ws_pipeline.feature_columns import (
     FeatureSet,
     Floats,
     LeftOut,
@@ -27,35 +37,21 @@ from ws_pipeline.classification.feature_columns import (
     read_feature,
     warn_of_gold_among_features,
 )
-from ws_pipeline.errors import ExamplesError
-from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, concatenate_ids, ids_from_table, ids_to_array
 from ws_pipeline.files import ParquetSource, PathLike, read_parquet
 
-UNKNOWN = -1
-SPLITS = ("train", "valid", "test")
-SPLIT_COLUMN = "split"
-_TASKS_KEY = b"ws_pipeline.tasks"
 _LEFT_OUT_KEY = b"ws_pipeline.left_out_columns"
-
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
-    """Examples of one shard, or of several.
+class Examples(ExampleIndex):
+    """Examples of one shard, or of several: an index with features.
 
     Parameters
     ----------
-    example_ids
-        ``[n]`` int64, or str objects.
-    splits
-        ``[n]`` str objects, each "train", "valid" or "test".
+    example_ids, splits, gold, tasks
+        See :class:`.ExampleIndex`.
     features
         Feature column name to ``[n, width]`` float32, finite.
-    gold
-        Task name to ``[n]`` int64 gold labels, -1 where unknown.
-    tasks
-        Task name to number of classes k.
     left_out
         The columns of its file that are no features, and why.
 
@@ -65,37 +61,18 @@ class Examples:
         An array is none, or has another shape or number of rows.
     """
 
-    example_ids: npt.NDArray[Any]
-    splits: npt.NDArray[Any]
     features: dict[str, Floats]
-    gold: dict[str, Labels]
-    tasks: dict[str, int]
     left_out: tuple[LeftOut, ...] = ()
 
     def __post_init__(self) -> None:
-        n = len(self.example_ids)
-        _check_array("splits", self.splits, n, "n")
+        super().__post_init__()
         for name, values in self.features.items():
-            _check_array(f"feature column '{name}'", values, n, "n, width")
-        for task, labels in self.gold.items():
-            _check_array(f"gold labels of task '{task}'", labels, n, "n")
-
-    def __len__(self) -> int:
-        return len(self.example_ids)
+            check_array(f"feature column '{name}'", values, len(self), "n, width")
 
     @property
     def feature_widths(self) -> dict[str, int]:
         """Number of values in each feature column."""
         return {name: values.shape[1] for name, values in self.features.items()}
-
-    def in_split(self, split: str) -> npt.NDArray[np.bool_]:
-        """``[n]`` mask of the examples of one split."""
-        mask: npt.NDArray[np.bool_] = self.splits == split
-        return mask
-
-    def split_counts(self) -> dict[str, int]:
-        """Number of examples in each split."""
-        return {split: int(self.in_split(split).sum()) for split in SPLITS}
 
     def feature_matrix(self, columns: Sequence[str] | None = None) -> Floats:
         """All feature columns, or the named ones, side by side: ``[n, f]`` float32.
@@ -115,6 +92,11 @@ class Examples:
         return np.concatenate([self.features[name] for name in names], axis=1)
 
     @classmethod
+    def from_source(cls, source: ParquetSource) -> Examples:
+        """Read the stored table of examples, with the features; see :meth:`from_table`."""
+        return cls.from_table(source.read(), where=str(source.path))
+
+    @classmethod
     def from_table(
         cls,
         table: pa.Table,
@@ -131,7 +113,7 @@ class Examples:
             Columns ``example_id`` (integers or strings, unique), ``split`` (train, valid or test),
             optionally one gold column per task (integers 0..k-1, null = unknown); every other
             column of numbers, or of lists of numbers whose rows have one length, is a feature, see
-            :mod:`~ws_pipeline.classification.feature_columns`.  Text and integers may be stored in any
+            :mod:`~ws_pipeline.feature_columns`.  Text and integers may be stored in any
             Arrow type.
         tasks
             Task name to number of classes k.  Default: what :meth:`to_table` stored.
@@ -152,31 +134,15 @@ class Examples:
         GoldFeatureWarning
             A feature equals the gold labels of a task.
         """
-        if SPLIT_COLUMN not in table.column_names:
-            message = f"{where}: no column '{SPLIT_COLUMN}', found {table.column_names}"
-            raise ExamplesError(message)
-        repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-        if repeated:
-            message = f"{where}: column names must be unique, repeated: {repeated}"
-            raise ExamplesError(message)
         metadata = table.schema.metadata or {}
-        if tasks is None:
-            tasks = json.loads(metadata.get(_TASKS_KEY, b"{}"))
-        ids = ids_from_table(table, where=where)
-        taken = {ID_COLUMN, SPLIT_COLUMN, *tasks}
+        index = ExampleIndex.from_table(table, tasks, where=where)
+        ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.tasks}
         columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
         features = {name: _features(table.column(name), name, ids, where) for name in columns}
-        gold = {task: _gold(table, task, k, ids, where) for task, k in tasks.items()}
-        if _TASKS_KEY not in metadata:
-            warn_of_gold_among_features(features, gold, where=where)
-        return cls(
-            example_ids=ids,
-            splits=_splits(table.column(SPLIT_COLUMN), ids, where),
-            features=features,
-            gold=gold,
-            tasks=dict(tasks),
-            left_out=left_out + decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]")),
-        )
+        if TASKS_KEY not in metadata:
+            warn_of_gold_among_features(features, index.gold, where=where)
+        left_out += decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]"))
+        return cls(ids, index.splits, index.gold, index.tasks, features, left_out)
 
     @classmethod
     def from_parquet(
@@ -204,7 +170,7 @@ class Examples:
             columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         for task, labels in self.gold.items():
             columns[task] = pa.array(labels, mask=labels == UNKNOWN)
-        metadata = {_TASKS_KEY: json.dumps(self.tasks), _LEFT_OUT_KEY: encode_left_out(self.left_out)}
+        metadata = {TASKS_KEY: json.dumps(self.tasks), _LEFT_OUT_KEY: encode_left_out(self.left_out)}
         return pa.table(columns).replace_schema_metadata(metadata)
 
     @classmethod
@@ -225,16 +191,13 @@ class Examples:
         check_same_features(
             {name: FeatureSet(shard.feature_widths, shard.left_out) for name, shard in filled.items()}
         )
-        check_disjoint({name: shard.example_ids for name, shard in shards.items()})
+        index = ExampleIndex.concatenate(shards)
         parts = list(filled.values()) or list(shards.values())[:1]
-        return cls(
-            example_ids=concatenate_ids([part.example_ids for part in parts]),
-            splits=np.concatenate([part.splits for part in parts]),
-            features={n: np.concatenate([part.features[n] for part in parts]) for n in parts[0].features},
-            gold={task: np.concatenate([part.gold[task] for part in parts]) for task in parts[0].gold},
-            tasks=parts[0].tasks,
-            left_out=tuple(dict.fromkeys(column for part in parts for column in part.left_out)),
-        )
+        features = {
+            name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features
+        }
+        left_out = tuple(dict.fromkeys(column for part in parts for column in part.left_out))
+        return cls(index.example_ids, index.splits, index.gold, index.tasks, features, left_out)
 
 
 def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
@@ -263,7 +226,7 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     rows, ids, features = [], {}, {}
     for name, shard in shards.items():
         schema = shard.schema
-        tasks = json.loads(schema.metadata[_TASKS_KEY])
+        tasks = stored_tasks(schema)
         table = shard.read(columns=[ID_COLUMN, SPLIT_COLUMN, *tasks])
         ids[name] = ids_from_table(table, where=f"shard '{name}'")
         counts = {f"n_{split}": pc.sum(pc.equal(table[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
@@ -276,19 +239,6 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     summary = pa.Table.from_pylist(rows)
     _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS})
     return summary
-
-
-def _check_array(what: str, values: Any, n: int, shape: str) -> None:
-    """Refuse what is no array of the shape, such as a list of lists of different lengths."""
-    n_axes = shape.count(",") + 1
-    if not isinstance(values, np.ndarray) or values.ndim != n_axes or len(values) != n:
-        is_array = isinstance(values, np.ndarray)
-        found = f"shape {list(values.shape)}" if is_array else f"{type(values).__name__}"
-        message = (
-            f"{what}: expected an array [{shape}] with n = {n} example ids, found {found}; make an array of "
-            "it, in which all rows have one length"
-        )
-        raise ExamplesError(message)
 
 
 def _check_splits(counts: Mapping[str, int]) -> None:
@@ -309,24 +259,6 @@ def _feature_set(schema: pa.Schema) -> FeatureSet:
     return FeatureSet(widths, decode_left_out(schema.metadata.get(_LEFT_OUT_KEY, b"[]")))
 
 
-def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
-    if not len(column):
-        return np.empty(0, dtype=object)
-    if not holds_text(column.type):
-        message = f"{where}: column '{SPLIT_COLUMN}' has type {column.type}, expected string"
-        raise ExamplesError(message)
-    splits: npt.NDArray[Any] = plain_values(column).to_numpy().astype(object)
-    wrong = ~np.isin(np.where(splits == None, "", splits).astype(str), SPLITS)  # noqa: E711  of each value
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        message = (
-            f"{where}: example {ids[row]} has split {splits[row]!r}, expected one of {list(SPLITS)}; "
-            f"{int(wrong.sum())} example(s) are affected"
-        )
-        raise ExamplesError(message)
-    return splits
-
-
 def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: str) -> Floats:
     """``[n, width]`` float32, refused where a value is missing or not finite."""
     values = read_feature(column)
@@ -339,27 +271,3 @@ def _features(column: pa.ChunkedArray, name: str, ids: npt.NDArray[Any], where: 
         )
         raise ExamplesError(message)
     return values
-
-
-def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], where: str) -> Labels:
-    """Gold labels of one task, -1 where unknown; all unknown where there is no such column."""
-    if task not in table.column_names:
-        return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
-    column = table.column(task)
-    if holds_nothing(column.type):
-        return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
-    if not holds_numbers(column.type):
-        message = f"{where}: gold column '{task}' has type {column.type}, expected integers (null = unknown)"
-        raise ExamplesError(message)
-    numbers = plain_values(column)
-    values = numbers.cast(pa.float64(), safe=False).fill_null(UNKNOWN).to_numpy()
-    values = np.where(np.isnan(values), UNKNOWN, values)
-    wrong = (values != np.floor(values)) | (values < UNKNOWN) | (values >= cardinality)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        message = (
-            f"{where}: gold label of task '{task}' is {values[row]:g} for example {ids[row]}, "
-            f"expected an integer from 0 to {cardinality - 1}, or null"
-        )
-        raise ExamplesError(message)
-    return np.asarray(values, dtype=np.int64)

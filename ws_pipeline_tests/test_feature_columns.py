@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from ws_pipeline.classification.examples import Examples, summarise_shards
-from ws_pipeline.classification.feature_columns import LeftOut
 from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
+from ws_pipeline.examples import Examples, summarise_shards
+from ws_pipeline.feature_columns import LeftOut
 from ws_pipeline.files import ParquetSource, write_parquet
 
 TASKS = {"digit": 10}

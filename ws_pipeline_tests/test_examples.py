@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws_pipeline.classification.examples import Examples, summarise_shards
 from ws_pipeline.errors import ExampleIdError, ExamplesError, FileFormatError, LeftOutColumnWarning
+from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.files import ParquetSource, read_parquet, write_parquet
 
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=60)
