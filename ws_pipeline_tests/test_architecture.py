@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,27 @@ def imports_of(file: Path) -> set[str]:
 def test_imports_go_one_way(file):
     own = {name.split(".")[1] for name in imports_of(file) if name.startswith("ws_pipeline.")}
     assert own <= ALLOWED[part_of(file)], f"{file} may import only {sorted(ALLOWED[part_of(file)])}"
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules_behind(name: str, known: set[str]) -> set[str]:
+    """The module that an imported name is, or is in."""
+    return next(({module} for module in (name, name.rpartition(".")[0]) if module in known), set())
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    known = {module_of(file) for file in SOURCES}
+    graph = {
+        module_of(file): set().union(*(modules_behind(name, known) for name in imports_of(file)))
+        for file in SOURCES
+    }
+    assert sum(map(len, graph.values())) > 300
+    order = list(TopologicalSorter(graph).static_order())  # a CycleError names the circle
+    assert set(order) == known
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.evaluation import evaluation_mode
 from ws_pipeline.classification.graph import output_of
+from ws_pipeline.classification.prediction import evaluation_mode
 from ws_pipeline.errors import DatasetError, TaskGraphError
 from ws_pipeline.settings import nearest
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from ws_pipeline.classification.data import DictDataset
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.evaluation import check_places, warn_of_unknown_labels
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
+from ws_pipeline.classification.scoring import check_places, warn_of_unknown_labels
 from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
 from ws_pipeline.classification.training.state import SamplerStates, TrainingState

@@ -19,9 +19,9 @@ from upath import UPath
 
 from ws_pipeline.classification.data import Batch
 from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.evaluation import evaluate_loaders
 from ws_pipeline.classification.history import HistoryRecord
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
+from ws_pipeline.classification.scoring import evaluate_loaders
 from ws_pipeline.classification.seeding import (
     derive_seed,
     own_random_numbers,

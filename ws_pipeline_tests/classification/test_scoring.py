@@ -18,9 +18,9 @@ from ws_pipeline.classification import (
     Operation,
     Task,
     cross_entropy_with_probs,
+    prediction,
 )
-from ws_pipeline.classification import evaluation as evaluation_module
-from ws_pipeline.classification.evaluation import evaluate_loaders
+from ws_pipeline.classification.scoring import evaluate_loaders
 from ws_pipeline.errors import (
     DatasetError,
     InvalidInputError,
@@ -199,9 +199,9 @@ def test_predictions_in_half_precision(dataset):
 @pytest.mark.parametrize("limits", [(1, 64), (2**24, 3), (2**24, 64), (100, 64)])
 @pytest.mark.parametrize("n_expected", [1, 10, 23, 100])
 def test_a_column_is_its_batches_in_a_row(monkeypatch, limits, n_expected):
-    monkeypatch.setattr(evaluation_module, "_BYTES_WAITING", limits[0])
-    monkeypatch.setattr(evaluation_module, "_BATCHES_WAITING", limits[1])
-    column = evaluation_module._Column(n_expected)
+    monkeypatch.setattr(prediction, "_BYTES_WAITING", limits[0])
+    monkeypatch.setattr(prediction, "_BATCHES_WAITING", limits[1])
+    column = prediction._Column(n_expected)
     rows = torch.arange(46, dtype=torch.float64).reshape(23, 2)
     for batch in rows.split(5):
         column.append(batch)
