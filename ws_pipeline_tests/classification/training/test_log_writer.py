@@ -7,7 +7,6 @@ import datetime as dt
 import enum
 import json
 import math
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -76,14 +75,27 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
     assert files_in(tmp_path / "2025_01_31") == ["12_00_00", "12_00_00_2", "12_00_00_3"]
 
 
-def _name_of_a_new_run(folder):
-    return LogWriter(log_dir=folder).run_name
+NAME_RUNS = """
+import sys
+from ws_pipeline.classification.training.log_writer import LogWriter
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(10):
+    print(LogWriter(log_dir=sys.argv[1]).run_name)
+"""
 
 
 def test_processes_that_start_together_get_folders_of_their_own(tmp_path):
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        names = pool.map(_name_of_a_new_run, [str(tmp_path)] * 40, chunksize=1)
-    assert len(set(names)) == 40
+    command = [sys.executable, "-c", NAME_RUNS, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    names = [name for process in processes for name in process.communicate()[0].split()]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(names) == len(set(names)) == 40
 
 
 def test_every_record_is_a_line_on_disk_when_the_call_returns(writer):
