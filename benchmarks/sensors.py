@@ -98,7 +98,7 @@ def ask_one_by_one(spec: PipelineSpec, instance: dg.DagsterInstance, shards: Ite
     """What a tick would cost that asks for every shard: each file, each asset, and the run of a new shard."""
     keys = [spec.key("examples"), *(spec.key(task, "label_matrix") for task in spec.tasks)]
     for shard in shards:
-        for path in spec.shard_files(shard):
+        for path in [spec.examples_path(shard), *(spec.votes_path(task, shard) for task in spec.tasks)]:
             path.fs.ukey(path.path)
         asked = [dg.AssetRecordsFilter(asset_key=key, asset_partitions=[shard]) for key in keys]
         records = [instance.fetch_materializations(one, limit=1).records for one in asked]

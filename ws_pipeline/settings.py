@@ -94,7 +94,7 @@ def _describe(
     keys = tuple(part for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "string_type" and keys in words:
         return f"{'.'.join(map(str, keys))}: expected a text, {words[keys]}; put it in quotes"
-    return f"{path}: {problem['msg']}, got {problem['input']!r}"
+    return f"{path}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
 
 
 def _known_fields(settings_type: type[BaseModel], parents: list[str]) -> list[str]:

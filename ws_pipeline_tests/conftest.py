@@ -54,6 +54,9 @@ class PipelineFolder:
             kept = kept.append_column(name, pa.array(columns[name]))
         pq.write_table(kept, file)
 
+    def add_shard(self, shard: str, *, first_id: int) -> None:
+        write_shard(self, shard, first_id=first_id)
+
     def remove_shard(self, shard: str) -> None:
         self.examples_file(shard).unlink()
         for task in TASKS:

@@ -5,14 +5,16 @@ labels where a split has any of the task, else on the label model's; every score
 labels of the train split are used only in the scores, as a report.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from ws_pipeline.defs.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.checks import require_good_labels
 from ws_pipeline.defs.config import end_model_launch_config
-from ws_pipeline.defs.io_managers import TensorSource
+from ws_pipeline.defs.io_managers import SavesItself, TensorSource
 from ws_pipeline.defs.joins import check_labels_and_vote, check_same_examples, name_of
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
@@ -23,81 +25,73 @@ from ws_pipeline.example_index import SPLITS, ExampleIndex
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
 
+LABELS = {"probabilistic_labels": ProbabilisticLabels}
+LABELS_AND_VOTE = LABELS | {"majority_vote": ProbabilisticLabels}
+
 
 def build_classification_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
     """Assets that train the end model on the probabilistic labels and score it."""
-    datasets = [_train_dataset(spec), *(_reference_dataset(spec, split) for split in SPLITS[1:])]
-    return [*datasets, _multitask_classifier(spec), _predictions(spec)]
+    of_pipeline = AssetMaker(spec, part="end_model")
+    return [
+        _train_dataset(of_pipeline),
+        *(_reference_dataset(of_pipeline, split) for split in SPLITS[1:]),
+        _multitask_classifier(of_pipeline),
+        _predictions(of_pipeline),
+    ]
 
 
-def _train_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key("train_dataset"),
-        ins={
-            "examples": dg.AssetIn(key=spec.key("examples")),
-            **_per_task(spec, "probabilistic_labels"),
-            **_per_task(spec, "majority_vote"),
-        },
-        group_name=spec.name,
-        kinds={"torch"},
-        io_manager_key="model_io_manager",
-        code_version="2",
-    )
+def _train_dataset(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
+    spec = of_pipeline.spec
+
+    @of_pipeline.asset("torch", version="2", of_each_task=LABELS_AND_VOTE)
     def train_dataset(
         examples: dict[str, Examples], **inputs: ProbabilisticLabels
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult[SavesItself]:
         """Features of the train split with the probabilistic labels of its examples.
 
         Labels that are worse than the plain vote are refused, whatever checks the run has.
         """
         from ws_pipeline.classification.datasets import soft_dataset
 
+        labels = of_tasks(spec, "probabilistic_labels", inputs)
+        votes = of_tasks(spec, "majority_vote", inputs)
         for task in spec.tasks:
-            require_good_labels(spec, task, **_labels_and_vote(task, inputs), examples=examples)
+            require_good_labels(spec, task, labels=labels[task], vote=votes[task], examples=examples)
         dataset = soft_dataset(
             Examples.concatenate(examples),
-            **_probs_and_covered(spec, inputs),
+            **_probs_and_covered(labels),
             split="train",
             filter_uncovered=spec.filter_uncovered,
             fields=spec.fields,
         )
         n_train = sum(shard.split_counts()["train"] for shard in examples.values())
-        return dg.MaterializeResult(
-            value=dataset,
-            metadata={"n_examples": len(dataset), "n_left_out": n_train - len(dataset)},
-        )
+        metadata = {"n_examples": len(dataset), "n_left_out": n_train - len(dataset)}
+        return dg.MaterializeResult(value=dataset, metadata=metadata)
 
     return train_dataset
 
 
-def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key(f"{split}_dataset"),
-        ins={
-            "examples": dg.AssetIn(key=spec.key("examples")),
-            **_per_task(spec, "probabilistic_labels"),
-        },
-        group_name=spec.name,
-        kinds={"torch"},
-        io_manager_key="model_io_manager",
-        code_version="2",
-        description=f"Features of the {split} split with the gold labels of each task that has any there, "
-        "and the label model's labels of each other task.",
+def _reference_dataset(of_pipeline: AssetMaker, split: str) -> dg.AssetsDefinition:
+    spec = of_pipeline.spec
+    description = (
+        f"Features of the {split} split with the gold labels of each task that has any there, "
+        "and the label model's labels of each other task."
+    )
+
+    @of_pipeline.asset(
+        "torch", version="2", name=f"{split}_dataset", of_each_task=LABELS, description=description
     )
     def dataset_of_split(
         examples: dict[str, Examples], **inputs: ProbabilisticLabels
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult[SavesItself]:
         from ws_pipeline.classification.datasets import reference_dataset, references
 
-        for task in spec.tasks:
+        labels = of_tasks(spec, "probabilistic_labels", inputs)
+        for task, found in labels.items():
             name = name_of(spec, task, "probabilistic_labels")
-            check_same_examples(_labels_of(task, inputs).example_ids, examples, what=name)
-        dataset = reference_dataset(
-            Examples.concatenate(examples),
-            split=split,
-            **_probs_and_covered(spec, inputs),
-            fields=spec.fields,
-        )
+            check_same_examples(found.example_ids, examples, what=name)
+        everything = Examples.concatenate(examples)
+        dataset = reference_dataset(everything, split=split, **_probs_and_covered(labels), fields=spec.fields)
         return dg.MaterializeResult(
             value=dataset, metadata={"n_examples": len(dataset), "reference": references(dataset)}
         )
@@ -105,45 +99,35 @@ def _reference_dataset(spec: PipelineSpec, split: str) -> dg.AssetsDefinition:
     return dataset_of_split
 
 
-def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
-    key, architecture = spec.key("multitask_classifier"), spec.model
+def _multitask_classifier(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
+    spec, name = of_pipeline.spec, of_pipeline.name("multitask_classifier")
+    architecture = spec.model
     assert architecture is not None
-    run_config = end_model_launch_config(
-        spec.trainer, spec.cardinalities, architecture, asset=key.to_user_string()
-    )
+    run_config = end_model_launch_config(spec.trainer, spec.cardinalities, architecture, asset=name)
 
-    @dg.asset(
-        key=key,
-        config_schema=run_config.schema,
-        ins={
-            "train_dataset": dg.AssetIn(key=spec.key("train_dataset")),
-            "valid_dataset": dg.AssetIn(key=spec.key("valid_dataset")),
-        },
-        group_name=spec.name,
-        kinds={"torch"},
-        io_manager_key="model_io_manager",
-        code_version="2",
-    )
+    @of_pipeline.asset("torch", version="2", config_schema=run_config.schema)
     def multitask_classifier(
         context: dg.AssetExecutionContext,
-        train_dataset: Any,
-        valid_dataset: Any,
+        train_dataset: TensorSource,
+        valid_dataset: TensorSource,
         device: ComputeDevice,
         checkpoints: Checkpoints,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult[SavesItself]:
         """End model: a trunk shared by all tasks and a head for each, trained on soft labels.
 
         A run that is interrupted or killed leaves a checkpoint; the next run with the same data and
         settings continues from it.
         """
+        from ws_pipeline.classification.data import DictDataset
         from ws_pipeline.classification.datasets import references
         from ws_pipeline.classification.end_model import train_end_model
 
-        run = f"run {context.run.run_id[:8]} ({name_of(spec, 'multitask_classifier')})"
+        train, valid = DictDataset.load(train_dataset.path), DictDataset.load(valid_dataset.path)
+        run = f"run {context.run.run_id[:8]} ({name})"
         with warnings_to_log(context.log), device.reserve(holder=run, log=context.log) as chosen:
             end_model = train_end_model(
-                train_dataset,
-                valid_dataset,
+                train,
+                valid,
                 classes=spec.cardinalities,
                 architecture=architecture,
                 settings=run_config.settings(context),
@@ -152,25 +136,16 @@ def _multitask_classifier(spec: PipelineSpec) -> dg.AssetsDefinition:
                 checkpoint_dir=checkpoints.folder_of(context.asset_key),
                 on_epoch=lambda record: context.log.info(describe_epoch(record)),
             )
-        return dg.MaterializeResult(
-            value=end_model,
-            metadata={**training_metadata(end_model), "valid_reference": references(valid_dataset)},
-        )
+        metadata = {**training_metadata(end_model), "valid_reference": references(valid)}
+        return dg.MaterializeResult(value=end_model, metadata=metadata)
 
     return multitask_classifier
 
 
-def _predictions(spec: PipelineSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key("predictions"),
-        ins={
-            "multitask_classifier": dg.AssetIn(key=spec.key("multitask_classifier")),
-            "examples": dg.AssetIn(key=spec.key("examples")),
-        },
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="1",
-    )
+def _predictions(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
+    architecture = of_pipeline.spec.model
+
+    @of_pipeline.asset("parquet", version="1")
     def predictions(
         multitask_classifier: TensorSource, examples: dict[str, Examples], device: ComputeDevice
     ) -> dg.MaterializeResult[pa.Table]:
@@ -178,7 +153,7 @@ def _predictions(spec: PipelineSpec) -> dg.AssetsDefinition:
         from ws_pipeline.classification.end_model import EndModel
 
         chosen = device.resolve()
-        end_model = EndModel.load(multitask_classifier.path, architecture=spec.model)
+        end_model = EndModel.load(multitask_classifier.path, architecture=architecture)
         table = end_model.predictions(Examples.concatenate(examples), device=chosen)
         return dg.MaterializeResult(value=table, metadata={"n_examples": table.num_rows, "device": chosen})
 
@@ -187,35 +162,31 @@ def _predictions(spec: PipelineSpec) -> dg.AssetsDefinition:
 
 def build_scores_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
     """Asset that scores the vote, the label model and the end model."""
-    end_model = {"predictions": dg.AssetIn(key=spec.key("predictions"))} if spec.model else {}
+    end_model = ["predictions"] if spec.model else []
 
-    @dg.asset(
-        key=spec.key("scores"),
-        ins={
-            "examples": dg.AssetIn(key=spec.key("examples")),
-            **_per_task(spec, "majority_vote"),
-            **_per_task(spec, "probabilistic_labels"),
-            **end_model,
-        },
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
-    def scores(examples: dict[str, ExampleIndex], **inputs: Any) -> dg.MaterializeResult[pa.Table]:
+    of_pipeline = AssetMaker(spec, part="end_model" if spec.model else None)
+
+    @of_pipeline.asset("parquet", version="2", of_each_task=LABELS_AND_VOTE, also=end_model)
+    def scores(
+        examples: dict[str, ExampleIndex], **inputs: ProbabilisticLabels | pa.Table
+    ) -> dg.MaterializeResult[pa.Table]:
         """Accuracy and macro-F1 of the vote, the label model and the end model, per task and split.
 
         The column "reference" says what they are compared with: gold, or the label model's labels.
         """
-        if spec.model:
-            ids = ids_from_table(inputs["predictions"], where="predictions")
+        predictions = inputs.get("predictions")
+        if predictions is not None:
+            ids = ids_from_table(predictions, where="predictions")
             check_same_examples(ids, examples, what=name_of(spec, "predictions"))
-        everything = ExampleIndex.concatenate(examples)
-        tables = []
+        labels = of_tasks(spec, "probabilistic_labels", inputs)
+        votes = of_tasks(spec, "majority_vote", inputs)
         for task in spec.tasks:
-            both = _labels_and_vote(task, inputs)
-            check_labels_and_vote(spec, task, **both, examples=examples)
-            tables.append(_score_task(spec, task, everything, **both, predictions=inputs.get("predictions")))
-        table = pa.concat_tables(tables)
+            check_labels_and_vote(spec, task, labels=labels[task], vote=votes[task], examples=examples)
+        index = ExampleIndex.concatenate(examples)
+        table = pa.concat_tables(
+            _score_task(spec, task, index, labels=labels[task], vote=votes[task], predictions=predictions)
+            for task in spec.tasks
+        )
         return dg.MaterializeResult(value=table, metadata=score_metadata(table))
 
     return scores
@@ -248,28 +219,8 @@ def _score_task(
     )
 
 
-def _per_task(spec: PipelineSpec, name: str) -> dict[str, dg.AssetIn]:
-    """One input of labels per task, for an asset that every task has."""
-    return {
-        f"{name}__{task}": dg.AssetIn(key=spec.key(task, name), dagster_type=ProbabilisticLabels)
-        for task in spec.tasks
-    }
-
-
-def _labels_of(task: str, inputs: dict[str, Any]) -> ProbabilisticLabels:
-    """The labels of one task among the inputs that :func:`_per_task` declares."""
-    labels: ProbabilisticLabels = inputs[f"probabilistic_labels__{task}"]
-    return labels
-
-
-def _labels_and_vote(task: str, inputs: dict[str, Any]) -> dict[str, ProbabilisticLabels]:
-    """The labels of one task and what they are compared with."""
-    return {"labels": _labels_of(task, inputs), "vote": inputs[f"majority_vote__{task}"]}
-
-
-def _probs_and_covered(spec: PipelineSpec, inputs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _probs_and_covered(labels: Mapping[str, ProbabilisticLabels]) -> dict[str, dict[str, Any]]:
     """The probabilistic labels of all tasks, as the datasets take them."""
-    labels = {task: _labels_of(task, inputs) for task in spec.tasks}
     return {
         "probs": {task: found.probs for task, found in labels.items()},
         "covered": {task: found.covered for task, found in labels.items()},

@@ -4,11 +4,10 @@ A shard is a dynamic partition.  Only a new or changed shard is read again; ever
 assets works on what they stored.
 """
 
-from typing import Any
-
 import dagster as dg
 import pyarrow as pa
 
+from ws_pipeline.defs.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.features import check_has_features, features_metadata
 from ws_pipeline.defs.joins import check_votes_fit, name_of
 from ws_pipeline.defs.shards import (
@@ -33,18 +32,13 @@ def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
     """Assets that read shards: the examples, then label matrix and vote counts of every task."""
     assets = [_examples(spec)]
     for task in spec.tasks:
-        assets += [_label_matrix(spec, task), _vote_counts(spec, task)]
+        of_task = AssetMaker(spec, task)
+        assets += [_label_matrix(of_task, task), _vote_counts(of_task)]
     return assets
 
 
 def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key("examples"),
-        partitions_def=spec.shards,
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
+    @AssetMaker(spec).asset("parquet", version="2", per_shard=True)
     def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
         """Examples of a shard: id, split, features and, where known, gold labels."""
         path = spec.examples_path(context.partition_key)
@@ -67,17 +61,10 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
     return examples
 
 
-def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    task_spec = spec.tasks[task]
+def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    spec, task_spec = of_task.spec, of_task.spec.tasks[task]
 
-    @dg.asset(
-        key=spec.key(task, "label_matrix"),
-        ins={"examples": dg.AssetIn(key=spec.key("examples"))},
-        partitions_def=spec.shards,
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
+    @of_task.asset("parquet", version="2", per_shard=True)
     def label_matrix(
         context: dg.AssetExecutionContext, examples: ParquetSource
     ) -> dg.MaterializeResult[LabelMatrix]:
@@ -106,48 +93,32 @@ def _label_matrix(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
     return label_matrix
 
 
-def _vote_counts(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key(task, "vote_counts"),
-        ins={"label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix"))},
-        partitions_def=spec.shards,
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="1",
-    )
+def _vote_counts(of_task: AssetMaker) -> dg.AssetsDefinition:
+    @of_task.asset("parquet", version="1", per_shard=True)
     def vote_counts(label_matrix: LabelMatrix) -> dg.MaterializeResult[VoteCounts]:
         """Exact counts of votes and pairs of votes on a shard; all that fitting needs of it."""
         counts = VoteCounts.from_label_matrix(label_matrix)
-        return dg.MaterializeResult(
-            value=counts,
-            metadata={
-                "n_examples": counts.n_examples,
-                "n_covered": counts.n_covered,
-                "n_conflicting": counts.rows.n_conflicting,
-                "n_votes": int(counts.class_counts.sum()),
-            },
-        )
+        metadata = {
+            "n_examples": counts.n_examples,
+            "n_covered": counts.n_covered,
+            "n_conflicting": counts.rows.n_conflicting,
+            "n_votes": int(counts.class_counts.sum()),
+        }
+        return dg.MaterializeResult(value=counts, metadata=metadata)
 
     return vote_counts
 
 
 def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
     """Asset that checks the shards against each other; the models wait for it."""
-    of_tasks = {
-        f"{name}__{task}": dg.AssetIn(key=spec.key(task, name), dagster_type=dict[str, kind])  # type: ignore[valid-type]
-        for task in spec.tasks
-        for name, kind in (("vote_counts", VoteCounts), ("label_matrix", ParquetSource))
-    }
+    of_pipeline = AssetMaker(spec)
+    per_task = {"vote_counts": dict[str, VoteCounts], "label_matrix": dict[str, ParquetSource]}
 
-    @dg.asset(
-        key=spec.key("shards"),
-        ins={"examples": dg.AssetIn(key=spec.key("examples")), **of_tasks},
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
+    @of_pipeline.asset("parquet", version="2", of_each_task=per_task)
     def shards(
-        context: dg.AssetExecutionContext, examples: dict[str, ParquetSource], **inputs: dict[str, Any]
+        context: dg.AssetExecutionContext,
+        examples: dict[str, ParquetSource],
+        **inputs: dict[str, VoteCounts] | dict[str, ParquetSource],
     ) -> dg.MaterializeResult[pa.Table]:
         """Shards and what is in them; refuses an id in two shards, differing features, a missing split.
 
@@ -155,23 +126,18 @@ def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         whose files changed or are gone.
         """
         ingested = ingested_shards(spec, context.instance, examples)
-        check_settings_of_shards(
-            spec, examples, {task: inputs[f"vote_counts__{task}"] for task in spec.tasks}
-        )
-        for task in spec.tasks:
-            name = name_of(spec, task, "label_matrix")
-            check_votes_fit(inputs[f"label_matrix__{task}"], examples, what=name)
+        check_settings_of_shards(spec, examples, of_tasks(spec, "vote_counts", inputs))
+        for task, votes in of_tasks(spec, "label_matrix", inputs).items():
+            check_votes_fit(votes, examples, what=name_of(spec, task, "label_matrix"))
         summary = summarise_shards(examples)
         for warning in shard_warnings(spec, context.instance, ingested):
             context.log.warning("%s; training goes on with what was ingested", warning)
-        return dg.MaterializeResult(
-            value=summary,
-            metadata={
-                "n_shards": summary.num_rows,
-                "n_examples": sum(summary["n_examples"].to_pylist()),
-                "shards_fingerprint": all_shards_fingerprint(ingested),
-                "summary": table_metadata(summary),
-            },
-        )
+        metadata = {
+            "n_shards": summary.num_rows,
+            "n_examples": sum(summary["n_examples"].to_pylist()),
+            "shards_fingerprint": all_shards_fingerprint(ingested),
+            "summary": table_metadata(summary),
+        }
+        return dg.MaterializeResult(value=summary, metadata=metadata)
 
     return shards

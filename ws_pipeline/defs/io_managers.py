@@ -132,9 +132,17 @@ class ParquetFiles(FolderIOManager):
 
 @dataclass(frozen=True)
 class TensorSource:
-    """A safetensors file that an asset loads itself, where that takes more than the file knows."""
+    """A safetensors file that an asset loads itself: its class needs torch, or more than the file knows."""
 
     path: UPath
+
+
+@typing.runtime_checkable
+class SavesItself(typing.Protocol):
+    """A model or dataset that an asset makes, without the import of its class where assets are defined."""
+
+    def save(self, path: Any) -> None:
+        """Write one safetensors file."""
 
 
 class TensorFiles(FolderIOManager):

@@ -18,6 +18,7 @@ def build_ingest_job(spec: PipelineSpec) -> "AssetJob":
     return dg.define_asset_job(
         spec.job_name("ingest"),
         selection=dg.AssetSelection.assets(*ingest_keys(spec)),
+        tags=spec.tags,
         description="Read one shard: its examples, its votes and their counts.",
     )
 
@@ -28,6 +29,7 @@ def build_retrain_job(spec: PipelineSpec, keys: list[dg.AssetKey]) -> "AssetJob"
     return dg.define_asset_job(
         spec.job_name("retrain"),
         selection=dg.AssetSelection.assets(*(key for key in keys if key not in ingest)),
+        tags=spec.tags,
         description="Refit the label models on all ingested shards, retrain the end model, score it.",
     )
 

@@ -52,12 +52,6 @@ def check_votes_fit(label_matrix: Shards, examples: Shards, *, what: str) -> Non
             raise ExampleIdError(message)
 
 
-def concatenate_votes(label_matrix: Mapping[str, LabelMatrix], examples: Shards, *, what: str) -> LabelMatrix:
-    """Stack the votes of all shards, row by row on their examples; see :func:`check_votes_fit`."""
-    check_votes_fit(label_matrix, examples, what=what)
-    return LabelMatrix.concatenate(label_matrix)
-
-
 def check_same_examples(found: Ids, examples: Shards, *, what: str) -> None:
     """Refuse what was made of other examples than those of the shards, or of another order of them.
 

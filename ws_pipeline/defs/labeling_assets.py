@@ -4,22 +4,23 @@ The label model is fitted on the sum of the shards' counts, so it costs nothing 
 examples.  A blocking check compares its labels with the plain vote before anything is trained on them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from ws_pipeline.defs.asset_maker import AssetMaker
 from ws_pipeline.defs.config import label_model_launch_config
-from ws_pipeline.defs.joins import concatenate_votes, name_of
+from ws_pipeline.defs.joins import check_votes_fit
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec import PipelineSpec
 from ws_pipeline.defs.table_metadata import table_metadata
 from ws_pipeline.defs.warnings_log import warnings_to_log
 from ws_pipeline.errors import LabelMatrixError, WsPipelineError
 from ws_pipeline.example_index import ExampleIndex
-from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.evidence import MIN_LFS
 from ws_pipeline.labeling.label_matrix import LabelMatrix
@@ -31,27 +32,17 @@ from ws_pipeline.labeling.vote_counts import VoteCounts
 
 def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
     """Assets that turn one task's vote counts into its probabilistic labels."""
+    of_task = AssetMaker(spec, task)
     return [
-        _lf_summary(spec, task),
-        _majority_vote(spec, task),
-        _label_model(spec, task),
-        _probabilistic_labels(spec, task),
+        _lf_summary(of_task, task),
+        _majority_vote(of_task, task),
+        _label_model(of_task, task),
+        _probabilistic_labels(of_task),
     ]
 
 
-def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key(task, "lf_summary"),
-        ins={
-            "vote_counts": dg.AssetIn(key=spec.key(task, "vote_counts")),
-            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
-            "examples": dg.AssetIn(key=spec.key("examples")),
-        },
-        deps=[spec.key("shards")],
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="1",
-    )
+def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    @of_task.asset("parquet", version="1", after_shards=True)
     def lf_summary(
         context: dg.AssetExecutionContext,
         vote_counts: dict[str, VoteCounts],
@@ -62,90 +53,52 @@ def _lf_summary(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
 
         The gold labels of the train split are used here, in a report, and nowhere else.
         """
-        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
+        check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
         with warnings_to_log(context.log):
+            matrix = LabelMatrix.concatenate(label_matrix)
             table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
-        return dg.MaterializeResult(
-            value=table, metadata={"n_lfs": table.num_rows, "summary": table_metadata(table)}
-        )
+        metadata = {"n_lfs": table.num_rows, "summary": table_metadata(table)}
+        return dg.MaterializeResult(value=table, metadata=metadata)
 
     return lf_summary
 
 
-def _majority_vote(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key(task, "majority_vote"),
-        ins={
-            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
-            "examples": dg.AssetIn(key=spec.key("examples")),
-        },
-        deps=[spec.key("shards")],
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
-    def majority_vote(
-        label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
-    ) -> dg.MaterializeResult[ProbabilisticLabels]:
+def _majority_vote(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    voter = MajorityLabelVoter(of_task.spec.tasks[task].cardinality)
+
+    @of_task.asset("parquet", version="2", after_shards=True)
+    def majority_vote(label_matrix: dict[str, LabelMatrix]) -> dg.MaterializeResult[ProbabilisticLabels]:
         """Labels of the plain majority vote: what the label model has to beat."""
-        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
-        labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(spec.tasks[task].cardinality), matrix)
+        labels = ProbabilisticLabels.from_votes(voter, LabelMatrix.concatenate(label_matrix))
         ties = labels.covered & (labels.predictions < 0)
-        return dg.MaterializeResult(
-            value=labels,
-            metadata={"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())},
-        )
+        metadata = {"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())}
+        return dg.MaterializeResult(value=labels, metadata=metadata)
 
     return majority_vote
 
 
-def _label_model(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    task_spec = spec.tasks[task]
-    key = spec.key(task, "label_model")
-    run_config = label_model_launch_config(task_spec.label_model, asset=key.to_user_string())
+def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    task_spec = of_task.spec.tasks[task]
+    run_config = label_model_launch_config(task_spec.label_model, asset=of_task.name("label_model"))
 
-    @dg.asset(
-        key=key,
-        config_schema=run_config.schema,
-        ins={"vote_counts": dg.AssetIn(key=spec.key(task, "vote_counts"))},
-        deps=[spec.key("shards")],
-        group_name=spec.name,
-        kinds={"torch"},
-        io_manager_key="model_io_manager",
-        code_version="2",
-    )
+    @of_task.asset("torch", version="2", after_shards=True, config_schema=run_config.schema)
     def label_model(
-        context: dg.AssetExecutionContext,
-        vote_counts: dict[str, VoteCounts],
-        device: ComputeDevice,
+        context: dg.AssetExecutionContext, vote_counts: dict[str, VoteCounts], device: ComputeDevice
     ) -> dg.MaterializeResult[LabelModel]:
         """Label model: what each labeling function's vote says about the class, learned without gold."""
-        chosen = device.resolve()
+        chosen, settings = device.resolve(), run_config.settings(context)
         with warnings_to_log(context.log) as told, _naming_the_task(task):
             counts = VoteCounts.total(vote_counts)
             _check_learnable(counts)
-            model = LabelModel(task_spec.cardinality, verbose=False, device=chosen).fit_counts(
-                counts,
-                run_config.settings(context),
-                class_balance=task_spec.class_balance,
-            )
-        weights = [
-            dg.TableRecord({"lf": name, "weight": round(float(weight), 4)})
-            for name, weight in zip(model.lf_names, model.get_weights(), strict=True)
-        ]
+            model = LabelModel(task_spec.cardinality, verbose=False, device=chosen)
+            model.fit_counts(counts, settings, class_balance=task_spec.class_balance)
         return dg.MaterializeResult(
             value=model,
             metadata={
                 "device": chosen,
-                "n_examples": counts.n_examples,
-                "n_covered": counts.n_covered,
                 "n_shards": len(vote_counts),
-                "n_epochs": model.n_epochs_,
-                # without a step there is no loss: the votes tell nothing that could be learned
-                **({"loss": model.history_[-1].loss} if model.history_ else {}),
-                "weights": dg.MetadataValue.table(weights),
-                "silent_lfs": list(counts.silent_lfs),
+                **_fit_metadata(model, counts),
                 "warnings": told,
             },
         )
@@ -177,32 +130,37 @@ def _check_learnable(counts: VoteCounts) -> None:
     raise LabelMatrixError(message)
 
 
-def _probabilistic_labels(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key(task, "probabilistic_labels"),
-        ins={
-            "label_model": dg.AssetIn(key=spec.key(task, "label_model")),
-            "label_matrix": dg.AssetIn(key=spec.key(task, "label_matrix")),
-            "examples": dg.AssetIn(key=spec.key("examples")),
-        },
-        group_name=spec.name,
-        kinds={"parquet"},
-        code_version="2",
-    )
+def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:
+    """What a fit learned, and from how many votes."""
+    weights = [
+        dg.TableRecord({"lf": name, "weight": round(float(weight), 4)})
+        for name, weight in zip(model.lf_names, model.get_weights(), strict=True)
+    ]
+    # without a step there is no loss: the votes tell nothing that could be learned
+    loss = {"loss": model.history_[-1].loss} if model.history_ else {}
+    return {
+        "n_examples": counts.n_examples,
+        "n_covered": counts.n_covered,
+        "n_epochs": model.n_epochs_,
+        **loss,
+        "weights": dg.MetadataValue.table(weights),
+        "silent_lfs": list(counts.silent_lfs),
+    }
+
+
+def _probabilistic_labels(of_task: AssetMaker) -> dg.AssetsDefinition:
+    @of_task.asset("parquet", version="2")
     def probabilistic_labels(
-        label_model: LabelModel, label_matrix: dict[str, LabelMatrix], examples: dict[str, ParquetSource]
+        label_model: LabelModel, label_matrix: dict[str, LabelMatrix]
     ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """P(class) of every example, from its votes and the label model."""
-        matrix = concatenate_votes(label_matrix, examples, what=name_of(spec, task, "label_matrix"))
-        labels = ProbabilisticLabels.from_votes(label_model, matrix)
+        labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))
         confidence = labels.probs[labels.covered].max(axis=1)
-        return dg.MaterializeResult(
-            value=labels,
-            metadata={
-                "n_covered": int(labels.covered.sum()),
-                "n_without_votes": int((~labels.covered).sum()),
-                "mean_confidence": float(confidence.mean()),
-            },
-        )
+        metadata = {
+            "n_covered": int(labels.covered.sum()),
+            "n_without_votes": int((~labels.covered).sum()),
+            "mean_confidence": float(confidence.mean()),
+        }
+        return dg.MaterializeResult(value=labels, metadata=metadata)
 
     return probabilistic_labels

@@ -123,11 +123,18 @@ class AutomationSpec(Settings):
 class PipelineSpec(Settings):
     """A pipeline.yaml, validated."""
 
-    name: Name = Field(description="Name of the pipeline: its asset group and its shards' partitions.")
+    name: Name = Field(
+        description="Name of the pipeline, of its shards' partitions and of its asset groups: <name> for "
+        "what is read, <name>_<task> for a task, <name>_end_model for what follows."
+    )
     prefix: Name | None = Field(
         None,
         description="Put before asset keys and job names; of pipelines loaded together one may have none.",
     )
+    owners: list[str] = Field(
+        [], description="Who answers for the assets: e-mail addresses, or teams as 'team:<name>'."
+    )
+    tags: dict[str, str] = Field({}, description="Tags of the assets and jobs, to find them by in the UI.")
     tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
     data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
     feature_columns: Columns | dict[Name, Columns] | None = Field(
@@ -160,6 +167,28 @@ class PipelineSpec(Settings):
                 message = f"'{name}' is a column of every examples file; give the task another name"
                 raise ValueError(message)
         return tasks
+
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, owners: list[str]) -> list[str]:
+        """Refuse an owner that Dagster would refuse."""
+        for owner in owners:
+            try:
+                dg.AssetSpec("asset", owners=[owner])
+            except dg.DagsterError as refused:
+                message = f"'{owner}' is no owner; give an e-mail address, or a team as 'team:<name>'"
+                raise ValueError(message) from refused
+        return owners
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        """Refuse a tag that Dagster would refuse."""
+        try:
+            dg.AssetSpec("asset", tags=tags)
+        except dg.DagsterError as refused:
+            raise ValueError(str(refused)) from refused
+        return tags
 
     @field_validator("data")
     @classmethod
@@ -251,6 +280,10 @@ class PipelineSpec(Settings):
         """Key of one of the pipeline's assets."""
         return dg.AssetKey([*([self.prefix] if self.prefix else []), *parts])
 
+    def group(self, part: str | None = None) -> str:
+        """Name of the group in which the UI shows a part of the pipeline, such as a task."""
+        return self.name if part is None else f"{self.name}_{part}"
+
     def job_name(self, name: str) -> str:
         """Name of one of the pipeline's jobs, schedules or sensors."""
         return f"{self.prefix}_{name}" if self.prefix else name
@@ -267,10 +300,6 @@ class PipelineSpec(Settings):
     def examples_path(self, shard: str) -> UPath:
         """File of one shard's examples."""
         return self.folder / "examples" / (check_shard(shard) + SUFFIX)
-
-    def shard_files(self, shard: str) -> list[UPath]:
-        """All files that make up one shard."""
-        return [self.examples_path(shard), *(self.votes_path(task, shard) for task in self.tasks)]
 
     @property
     def places(self) -> list[str]:

@@ -148,9 +148,12 @@ def test_a_shard_that_was_ingested_in_part_stops_the_next_retrain_and_the_last_g
         "/label_matrix of shard 'part-1' does not fit the shard's examples: in row 0 it has example 1000, "
         "the examples have example 1119; .*: ingest shard 'part-1' again, then retrain"
     )
-    votes = [["shape/lf_summary"], ["shape/majority_vote"], ["shape/probabilistic_labels"]]
-    for assets in ([], ["shards"], *votes):
+    for assets in ([], ["shards"], ["shape/lf_summary"]):
         with pytest.raises(ExampleIdError, match=message):
+            deliveries.retrain(*assets)
+    labels = ["shape/majority_vote", "shape/probabilistic_labels"]  # of the votes that are stored, as before
+    for assets in (labels, ["train_dataset"], ["valid_dataset"], ["scores"]):
+        with pytest.raises(ExampleIdError, match=r"(probabilistic_labels|predictions) was made of other"):
             deliveries.retrain(*assets)
     assert [(deliveries.storage / name).read_bytes() for name in results] == before
 
@@ -180,3 +183,20 @@ def test_labels_are_not_compared_with_the_vote_of_older_votes(deliveries):
         deliveries.retrain("shape/label_model", "shape/probabilistic_labels")
     with pytest.raises(ExampleIdError, match="shape/majority_vote were made of different votes"):
         deliveries.retrain("train_dataset")
+
+
+@pytest.mark.parametrize("asset", ["train_dataset", "valid_dataset", "scores"])
+@pytest.mark.parametrize("change", ["left", "came"])
+def test_labels_of_other_shards_are_not_joined_with_those_of_today(deliveries, asset, change):
+    if change == "left":
+        deliveries.instance.delete_dynamic_partition("toy_shards", "part-1")
+    else:
+        deliveries.folder.add_shard("part-3", first_id=6000)
+        deliveries.instance.add_dynamic_partitions("toy_shards", ["part-3"])
+        deliveries.ingest("part-3")
+    with pytest.raises(ExampleIdError, match=r"was made of other examples .* the examples have .*; retrain"):
+        deliveries.retrain(asset)
+    deliveries.retrain()
+    n_rows = {"left": 240, "came": 480}[change]
+    for name in ("shape/majority_vote", "shape/probabilistic_labels", "predictions"):
+        assert pq.read_metadata(deliveries.storage / f"{name}.parquet").num_rows == n_rows

@@ -123,7 +123,7 @@ def test_settings_of_a_label_model_are_refused(definitions, instance, values, me
         (
             "device",
             {"name": "gpu"},
-            "run config of ComputeDevice: name: Value error, unknown device 'gpu', expected auto, cpu, cuda,",
+            "run config of ComputeDevice: name: unknown device 'gpu', expected auto, cpu, cuda,",
         ),
         (
             "checkpoints",
@@ -305,6 +305,6 @@ def test_the_launchpad_refuses_and_starts_nothing(pipeline_folder, storage, tmp_
             assert answer["__typename"] == "PythonError"
             assert f"{END_MODEL}lr: Input should be greater than 0, got -1.0" in answer["message"]
         answer = launch(server, "retrain", resource_config("device", name="gpu"))
-        assert "ComputeDevice: name: Value error, unknown device 'gpu', expected auto" in answer["message"]
+        assert "ComputeDevice: name: unknown device 'gpu', expected auto" in answer["message"]
         runs = server.query("{ runsOrError { ... on Runs { results { runId } } } }")
         assert runs["runsOrError"]["results"] == []

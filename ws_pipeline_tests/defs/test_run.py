@@ -112,7 +112,7 @@ def test_lists_of_no_fixed_size_run_when_they_are_named(pipeline_folder, run):
 def test_an_unknown_device_is_refused_with_those_that_are_known(run):
     status, said = run("--device", "gpu")
     assert status == 1
-    assert "device: name: Value error, unknown device 'gpu', expected auto, cpu, cuda, cuda:N or mps" in said
+    assert "device: name: unknown device 'gpu', expected auto, cpu, cuda, cuda:N or mps" in said
 
 
 def test_a_device_that_is_not_there_is_refused_before_any_shard_is_ingested(storage, run):

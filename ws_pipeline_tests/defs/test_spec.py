@@ -139,7 +139,7 @@ ODD_NAMES = [
 def test_a_shard_may_have_any_name_that_partitions_and_files_may_have(tmp_path, base):
     spec = load_spec(write(tmp_path, {"tasks": TASKS, "data": base or str(tmp_path)}))
     for shard in ODD_NAMES:
-        for file in spec.shard_files(shard):
+        for file in [spec.examples_path(shard), *(spec.votes_path(task, shard) for task in TASKS)]:
             write_parquet(pa.table({"name": [shard]}), file)
     assert spec.find_shards() == sorted(ODD_NAMES)
     assert skipped_files(spec) == {}
@@ -185,7 +185,7 @@ def test_a_folder_that_is_not_there_has_no_shards_and_skips_nothing(tmp_path):
 
 
 def test_data_on_an_unknown_file_system_is_refused_with_the_nearest(tmp_path):
-    assert "data: Value error, 's4://x' begins with an unknown scheme 's4', did you mean 's3'?" in refusal(
+    assert "data: 's4://x' begins with an unknown scheme 's4', did you mean 's3'?" in refusal(
         tmp_path, {"tasks": TASKS, "data": "s4://x"}
     )
 
@@ -232,7 +232,7 @@ def test_an_alias_to_what_it_is_within_is_refused_like_any_wrong_value(tmp_path)
 
 @pytest.mark.parametrize("name", ["split", "example_id"])
 def test_a_task_cannot_have_the_name_of_another_column(tmp_path, name):
-    assert f"tasks: Value error, '{name}' is a column of every examples file" in refusal(
+    assert f"tasks: '{name}' is a column of every examples file" in refusal(
         tmp_path, {"tasks": {name: TASKS["spam"]}}
     )
 
@@ -247,22 +247,22 @@ def test_a_task_cannot_have_the_name_of_another_column(tmp_path, name):
 )
 def test_a_column_that_means_something_else_is_no_feature(tmp_path, columns, message):
     content = {"tasks": TASKS, "feature_columns": columns, "model": {"build_tasks": "networks:build"}}
-    assert f"feature_columns: Value error, {message}" in refusal(tmp_path, content)
+    assert f"feature_columns: {message}" in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("prec_init", [1.7, 0, [0.7, -0.1]])
 def test_precisions_that_are_none_are_refused(tmp_path, prec_init):
     tasks = {"spam": TASKS["spam"] | {"label_model": {"prec_init": prec_init}}}
     message = refusal(tmp_path, {"tasks": tasks})
-    assert "tasks.spam.label_model: Value error, prec_init must be precisions in (0, 1], got" in message
+    assert "tasks.spam.label_model: prec_init must be precisions in (0, 1], got" in message
     assert str(prec_init) in message
 
 
 @pytest.mark.parametrize(
     ("ignored", "message"),
     [
-        ({"trainer": {"n_epochs": 3}}, "trainer: Value error, there is no end model to train, model is null"),
-        ({"filter_uncovered": False}, "model: Value error, filter_uncovered says what the end model is"),
+        ({"trainer": {"n_epochs": 3}}, "trainer: there is no end model to train, model is null"),
+        ({"filter_uncovered": False}, "model: filter_uncovered says what the end model is"),
     ],
 )
 def test_without_an_end_model_its_settings_are_refused(tmp_path, ignored, message):
@@ -297,14 +297,14 @@ def test_a_model_may_give_a_task_a_head_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"heads": {"spma": {}}}, "model: Value error, heads: there is no task 'spma', did you mean 'spam'?"),
+        ({"heads": {"spma": {}}}, "model: heads: there is no task 'spma', did you mean 'spam'?"),
         ({"heads": {"spam": {"hiden": [3]}}}, "unknown key 'model.heads.spam.hiden', did you mean 'hidden'?"),
-        ({"heads": {"spam": {"dropout": 0.5}}}, "model.heads.spam: Value error, dropout follows the head's"),
+        ({"heads": {"spam": {"dropout": 0.5}}}, "model.heads.spam: dropout follows the head's"),
         (
             {"build_tasks": "networks.build"},
-            "model.build_tasks: Value error, expected package.module:function",
+            "model.build_tasks: expected package.module:function",
         ),
-        ({"build_tasks": "a:b", "dropout": 0.5}, "model: Value error, build_tasks leaves no use for dropout"),
+        ({"build_tasks": "a:b", "dropout": 0.5}, "model: build_tasks leaves no use for dropout"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused_by_its_key(tmp_path, model, message):
@@ -370,15 +370,15 @@ def test_every_key_is_documented(settings):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (["a", "b"], "tasks.spam.lf_columns: Value error, at least 3 LFs are needed, got ['a', 'b']"),
-        ([], "tasks.spam.lf_columns: Value error, at least 3 LFs are needed, got []"),
+        (["a", "b"], "tasks.spam.lf_columns: at least 3 LFs are needed, got ['a', 'b']"),
+        ([], "tasks.spam.lf_columns: at least 3 LFs are needed, got []"),
         (
             ["a", "b", "a", "c"],
-            "tasks.spam.lf_columns: Value error, the columns must be different, repeated: ['a']",
+            "tasks.spam.lf_columns: the columns must be different, repeated: ['a']",
         ),
         (
             ["a", "example_id", "b", "c"],
-            "lf_columns: Value error, column 'example_id' holds the ids, it is no LF; leave it out",
+            "lf_columns: column 'example_id' holds the ids, it is no LF; leave it out",
         ),
     ],
 )

@@ -50,7 +50,7 @@ def test_everything_can_be_materialized_from_the_ui(
     pipeline_folder.remove_shard("part-2")
     with dagster_dev(pipeline_folder.spec_path, storage, tmp_path / "home") as server, browser() as driver:
         wait_for(lambda: "part-1" in (tmp_path / "home" / "log").read_text(), START, "registered shards")
-        driver.get(f"{server.url}/locations/ws_pipeline/asset-groups/toy/lineage")
+        driver.get(f"{server.url}/asset-groups")
         press(driver, "Materialize all…", wait_for)
         press(driver, "All", wait_for)
         press(driver, "Launch backfill", wait_for)
