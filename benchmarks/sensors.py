@@ -21,15 +21,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.sensors import PURPOSE_TAG
-from ws_pipeline.defs.shards import (
+from ws_pipeline.defs.automation.sensors import PURPOSE_TAG
+from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
     ingested_shards,
     register_shards,
     shard_fingerprints,
 )
-from ws_pipeline.defs.spec import PipelineSpec
+from ws_pipeline.defs.pipeline import build_definitions
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 
 KNOWN, NEW, SAMPLE = 10_000, 1_000, 100
 SHARD, VERSION, RUN = "@shard@", "@version@", "@run@"  # stand for themselves in the rows that are copied

@@ -2,7 +2,7 @@
 
 import sys
 
-from ws_pipeline.defs.run import main
+from ws_pipeline.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ws_pipeline.arrays import as_array
-from ws_pipeline.arrow_types import holds_nothing, holds_text, plain_values
 from ws_pipeline.errors import ExampleIdError
+from ws_pipeline.storage.arrow_types import holds_nothing, holds_text, plain_values
 
 ID_COLUMN = "example_id"
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)*")

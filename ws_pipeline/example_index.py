@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN, Ids, check_disjoint, concatenate_ids, ids_from_table
-from ws_pipeline.files import ParquetSource
+from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
+from ws_pipeline.storage.files import ParquetSource
 
 UNKNOWN = -1
 SPLITS = ("train", "valid", "test")

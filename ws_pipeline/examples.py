@@ -37,7 +37,7 @@ from ws_pipeline.feature_columns import (
     read_feature,
     warn_of_gold_among_features,
 )
-from ws_pipeline.files import ParquetSource, PathLike, read_parquet
+from ws_pipeline.storage.files import ParquetSource, PathLike, read_parquet
 
 _LEFT_OUT_KEY = b"ws_pipeline.left_out_columns"
 

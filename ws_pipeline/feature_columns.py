@@ -20,7 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.arrow_types import (
+from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
+from ws_pipeline.example_ids import Ids, pandas_indexes
+from ws_pipeline.storage.arrow_types import (
     holds_lists,
     holds_nothing,
     holds_numbers,
@@ -28,8 +30,6 @@ from ws_pipeline.arrow_types import (
     plain_values,
     value_type,
 )
-from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
-from ws_pipeline.example_ids import Ids, pandas_indexes
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.settings import Settings
+from ws_pipeline.settings.base import Settings
 
 if TYPE_CHECKING:
     import torch

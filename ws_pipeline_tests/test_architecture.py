@@ -12,49 +12,70 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
 
-#: Folder or module of the package -> parts of the package it may import.
-FOUNDATION = {
-    "errors",
-    "settings",
-    "file_errors",
-    "files",
-    "file_lock",
-    "arrays",
-    "arrow_types",
-    "example_ids",
-    "example_index",
-    "feature_columns",
-    "examples",
-    "optim",
-}
-ALLOWED = {
+VALUES = {"arrays", "memory", "settings", "storage", "example_ids", "example_index", "feature_columns"}
+VALUES |= {"examples", "optim", "errors"}
+#: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
+ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "settings": {"errors"},
-    "file_errors": {"errors"},
-    "files": {"errors", "file_errors"},
-    "file_lock": {"file_errors"},
     "arrays": {"errors"},
-    "arrow_types": set(),
-    "example_ids": {"arrays", "arrow_types", "errors"},
-    "example_index": {"arrow_types", "errors", "example_ids", "files"},
-    "feature_columns": {"arrow_types", "errors", "example_ids"},
-    "examples": {"errors", "example_ids", "example_index", "feature_columns", "files"},
+    "memory": {"errors"},
+    "settings": {"errors", "optim"},
+    "storage": {"errors"},
+    "example_ids": {"errors", "arrays", "storage"},
+    "example_index": {"errors", "storage", "example_ids"},
+    "feature_columns": {"errors", "storage", "example_ids"},
+    "examples": {"errors", "storage", "example_ids", "example_index", "feature_columns"},
     "optim": {"errors", "settings"},
-    "analysis": FOUNDATION | {"analysis"},
-    "labeling": FOUNDATION | {"analysis", "labeling"},
-    "classification": FOUNDATION | {"analysis", "classification"},
-    "defs": FOUNDATION | {"analysis", "labeling", "classification", "defs"},
-    "compat": FOUNDATION | {"analysis", "labeling", "classification", "compat"},
+    "analysis": VALUES,
+    "labeling/votes": VALUES | {"analysis"},
+    "labeling/functions": VALUES | {"labeling/votes"},
+    "labeling/models": VALUES | {"analysis", "labeling/votes"},
+    "labeling": VALUES | {"analysis", "labeling/functions", "labeling/votes", "labeling/models"},
+}
+ALLOWED |= {
+    "classification/seeding": {"errors"},
+    "classification/devices": {"errors"},
+    "classification/data": VALUES | {"classification/seeding"},
+}
+ALLOWED["classification/network"] = ALLOWED["classification/data"] | {
+    "analysis",
+    "classification/data",
+    "classification/devices",
+}
+ALLOWED["classification/multitask_classifier"] = ALLOWED["classification/network"] | {
+    "classification/network"
+}
+ALLOWED["classification/training"] = ALLOWED["classification/multitask_classifier"] | {
+    "classification/multitask_classifier"
+}
+ALLOWED["classification"] = ALLOWED["classification/training"] | {"classification/training"}
+LIBRARY = VALUES | {"analysis", "labeling", "classification"}
+ALLOWED |= {
+    "compat": LIBRARY,
+    "defs/spec": LIBRARY,
+    "defs/automation": LIBRARY | {"defs/spec"},
+    "defs/assets": LIBRARY | {"defs/spec", "defs/automation", "defs/resources", "defs/io_managers"},
+    "defs/resources": LIBRARY | {"defs/spec"},
+    "defs/io_managers": LIBRARY | {"defs/spec"},
+    "defs": LIBRARY | {"defs"},
+    "cli": LIBRARY | {"defs"},
     "definitions": {"defs", "errors"},
-    "__main__": {"defs", "errors"},
+    "__main__": {"cli"},
     "__init__": set(),
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
-def part_of(file: Path) -> str:
-    first = file.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def room_of(parts: tuple[str, ...], rooms: set[str]) -> str:
+    """The innermost of these rooms that a module is in."""
+    paths = ["/".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    return next((path for path in paths if path in rooms), parts[0])
+
+
+def rooms_read(file: Path, rooms: set[str]) -> set[str]:
+    """Rooms that a file imports from."""
+    own = (name.split(".")[1:] for name in imports_of(file) if name.startswith("ws_pipeline."))
+    return {room_of(tuple(parts), rooms) for parts in own}
 
 
 def imports_of(file: Path) -> set[str]:
@@ -71,8 +92,22 @@ def imports_of(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_go_one_way(file):
-    own = {name.split(".")[1] for name in imports_of(file) if name.startswith("ws_pipeline.")}
-    assert own <= ALLOWED[part_of(file)], f"{file} may import only {sorted(ALLOWED[part_of(file)])}"
+    room = room_of(file.relative_to(PACKAGE).with_suffix("").parts, set(ALLOWED))
+    # a room that is named as a whole stands for the rooms in it
+    read = {
+        name
+        for name in rooms_read(file, set(ALLOWED))
+        if not name.startswith(tuple(f"{r}/" for r in ALLOWED[room]))
+    }
+    assert read - {room} <= ALLOWED[room], (
+        f"{file} is in {room}, which may import only {sorted(ALLOWED[room])}"
+    )
+
+
+def test_the_rooms_have_an_order():
+    """A room that may import another one cannot be imported by it; settings and optim are the exception."""
+    order = TopologicalSorter({room: may - {room} for room, may in ALLOWED.items() if room != "settings"})
+    assert list(order.static_order())
 
 
 def module_of(file: Path) -> str:
@@ -98,13 +133,13 @@ def test_no_module_imports_itself_by_way_of_others():
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_dagster_appears_only_in_its_face(file):
-    if part_of(file) not in {"defs", "definitions"}:
+    if file.relative_to(PACKAGE).parts[0] not in {"defs", "definitions.py", "cli.py"}:
         assert not [name for name in imports_of(file) if name.split(".")[0].startswith("dagster")]
 
 
 def test_no_asset_module_postpones_its_annotations():
     postponed = [
-        file for file in (PACKAGE / "defs").glob("*.py") if "__future__.annotations" in imports_of(file)
+        file for file in (PACKAGE / "defs").rglob("*.py") if "__future__.annotations" in imports_of(file)
     ]
     assert postponed == []
 

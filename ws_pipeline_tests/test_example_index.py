@@ -9,7 +9,7 @@ import pytest
 from ws_pipeline.errors import ExampleIdError, ExamplesError
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.examples import Examples
-from ws_pipeline.files import ParquetSource, write_parquet
+from ws_pipeline.storage.files import ParquetSource, write_parquet
 
 
 def examples(*ids, feature=1.0):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ws_pipeline.errors import ExampleIdError, ExamplesError, FileFormatError, LeftOutColumnWarning
 from ws_pipeline.examples import Examples, summarise_shards
-from ws_pipeline.files import ParquetSource, read_parquet, write_parquet
+from ws_pipeline.storage.files import ParquetSource, read_parquet, write_parquet
 
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 TASKS = {"digit": 10, "parity": 2}

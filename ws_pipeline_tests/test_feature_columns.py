@@ -16,7 +16,7 @@ import pytest
 from ws_pipeline.errors import ExamplesError, GoldFeatureWarning, LeftOutColumnWarning
 from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.feature_columns import LeftOut
-from ws_pipeline.files import ParquetSource, write_parquet
+from ws_pipeline.storage.files import ParquetSource, write_parquet
 
 TASKS = {"digit": 10}
 N = 4

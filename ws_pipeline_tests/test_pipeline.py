@@ -8,17 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ws_pipeline import files
-from ws_pipeline.analysis.scores import score_models
-from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
+from ws_pipeline.analysis.scores_table import score_models
+from ws_pipeline.classification.data.from_examples import reference_dataset, soft_dataset
 from ws_pipeline.classification.end_model import task_probs, train_end_model
+from ws_pipeline.cli import main
 from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.run import main
-from ws_pipeline.defs.spec import load_spec
+from ws_pipeline.defs.spec.pipeline_spec import load_spec
 from ws_pipeline.errors import DeviceError, ExampleIdError, ExamplesError, FileFormatError, LabelMatrixError
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling import LabelMatrix, LabelModel, MajorityLabelVoter
+from ws_pipeline.storage import files
 
 SHARDS = ["part-0", "part-1", "part-2"]
 TASKS = ["shape", "parity"]
@@ -460,7 +460,7 @@ def test_features_are_read_only_by_what_uses_them(pipeline_folder, storage, inst
 
     for name in ("lf_summary", "majority_vote", "probabilistic_labels"):
         assert reads(f"shape/{name}") == 0
-        assert read
     assert reads("shards", "scores") == 0
+    assert read
     for name in ("train_dataset", "valid_dataset", "test_dataset", "predictions"):
         assert reads(name) == len(SHARDS)

@@ -36,7 +36,7 @@ from ws_pipeline.analysis.labels import as_labels
 from ws_pipeline.analysis.probability_metrics import roc_auc
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError, MetricError, UndefinedMetricError
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
 
 
 class Metric(NamedTuple):

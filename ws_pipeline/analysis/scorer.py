@@ -16,7 +16,7 @@ from ws_pipeline.analysis.metrics import METRICS, metric_score
 from ws_pipeline.analysis.predictions import hard_labels
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import MetricError, UndefinedMetricError
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
 
 if TYPE_CHECKING:
     import pandas as pd

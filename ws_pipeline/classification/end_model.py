@@ -21,22 +21,22 @@ import torch
 from torch import Tensor, nn
 
 from ws_pipeline.analysis import probs_to_preds
-from ws_pipeline.classification.data import DictDataset
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.datasets import FEATURES, Fields, feature_fields, split_by_reference
-from ws_pipeline.classification.history import HistoryRecord
-from ws_pipeline.classification.mlp import build_tasks
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_dataset import DictDataset
+from ws_pipeline.classification.data.from_examples import FEATURES, Fields, feature_fields, split_by_reference
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.own_tasks import build_own_tasks
-from ws_pipeline.classification.settings import EndModelConfig, ModelConfig, TrainerConfig
-from ws_pipeline.classification.task import Task
-from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
-from ws_pipeline.classification.training.run import TrainingRun
+from ws_pipeline.classification.network.mlp import build_tasks
+from ws_pipeline.classification.network.task import Task
+from ws_pipeline.classification.network.task_builder import build_own_tasks
+from ws_pipeline.classification.training.run_state import TrainingRun
 from ws_pipeline.classification.training.single_row import BATCH_NORMS
 from ws_pipeline.classification.training.trainer import Trainer
 from ws_pipeline.errors import DatasetError, FileFormatError, SingleRowBatchWarning
 from ws_pipeline.example_ids import ID_COLUMN
-from ws_pipeline.files import FileFormat, PathLike
+from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig, TrainerConfig
+from ws_pipeline.settings.history import HistoryRecord
+from ws_pipeline.storage.files import FileFormat, PathLike
+from ws_pipeline.storage.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from ws_pipeline.examples import Examples
@@ -224,7 +224,7 @@ def train_end_model(
         Features and probabilistic labels.
     valid
         Features and reference labels, evaluated during training, see
-        :func:`~ws_pipeline.classification.datasets.reference_dataset`.  Default: no evaluation.
+        :func:`~ws_pipeline.classification.data.from_examples.reference_dataset`.  Default: no evaluation.
     classes
         Number of classes of every task, by task name.
     architecture, settings

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ws_pipeline.classification.history import POSITION
+from ws_pipeline.settings.history import POSITION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,6 @@
 """A classifier for several tasks that share modules: predictions, scores, files.
 
-What it computes is in :mod:`ws_pipeline.classification.task_network`.  Training is the trainer's work
+What it computes is in :mod:`ws_pipeline.classification.network.task_network`.  Training is the trainer's work
 (:mod:`ws_pipeline.classification.training.trainer`).
 
 Legend: n = examples, k = classes of a task.
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from ws_pipeline.analysis import probs_to_preds
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.prediction import predict_labels, to_array
-from ws_pipeline.classification.scoring import score_loaders
-from ws_pipeline.classification.task_network import RemapLabels, TaskNetwork
-from ws_pipeline.classification.tensor_file import check_names_and_shapes, read_tensors, write_tensors
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.network.prediction import predict_labels, to_array
+from ws_pipeline.classification.network.scoring import score_loaders
+from ws_pipeline.classification.network.task_network import RemapLabels, TaskNetwork
 from ws_pipeline.errors import FileFormatError
-from ws_pipeline.files import FileFormat, PathLike
+from ws_pipeline.storage.files import FileFormat, PathLike
+from ws_pipeline.storage.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ class MultitaskClassifier(TaskNetwork):
     name
         Name of the classifier.  Default: the name of the class.
     **kwargs
-        Fields of :class:`~ws_pipeline.classification.settings.ClassifierConfig`: ``device``, which
+        Fields of :class:`~ws_pipeline.settings.end_model.ClassifierConfig`: ``device``, which
         may also be a ``torch.device``, and ``dataparallel``.
 
     Attributes

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.data_points import hashable
+from ws_pipeline.labeling.functions.data_points import hashable
 
 
 def to_int_label_array(X: npt.ArrayLike, flatten_vector: bool = True) -> npt.NDArray[np.int64]:

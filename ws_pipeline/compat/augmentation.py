@@ -1,7 +1,7 @@
 """Data augmentation: changed copies of data points, made by transformation functions (TFs).
 
-A TF is a mapper (:mod:`ws_pipeline.labeling.mapping`); a policy (:mod:`.policies`) says which TFs make which
-copy.  Start reading at :class:`TFApplier`.
+A TF is a mapper (:mod:`ws_pipeline.labeling.functions.mapping`); a policy (:mod:`.policies`) says
+which TFs make which copy.  Start reading at :class:`TFApplier`.
 
 Legend: n data points, t transformation functions.
 """
@@ -17,8 +17,14 @@ from tqdm import tqdm
 from ws_pipeline.compat.augmented_frame import Copy, frame_of_copies
 from ws_pipeline.compat.policies import Policy
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.data_points import deep_copy, fields_added, remove_fields
-from ws_pipeline.labeling.mapping import BaseMapper, LambdaMapper, Mapper, apply_in_order, lambda_mapper
+from ws_pipeline.labeling.functions.data_points import deep_copy, fields_added, remove_fields
+from ws_pipeline.labeling.functions.mapping import (
+    BaseMapper,
+    LambdaMapper,
+    Mapper,
+    apply_in_order,
+    lambda_mapper,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,14 +44,14 @@ class _ForRows(BaseMapper):
 
 
 class TransformationFunction(_ForRows, Mapper):
-    """A TF as a class; see :class:`~ws_pipeline.labeling.mapping.Mapper`.
+    """A TF as a class; see :class:`~ws_pipeline.labeling.functions.mapping.Mapper`.
 
     It returns None where it does not apply to the data point.
     """
 
 
 class LambdaTransformationFunction(_ForRows, LambdaMapper):
-    """A TF made of a function; see :class:`~ws_pipeline.labeling.mapping.LambdaMapper`."""
+    """A TF made of a function; see :class:`~ws_pipeline.labeling.functions.mapping.LambdaMapper`."""
 
 
 class transformation_function(lambda_mapper):  # noqa: N801  a decorator
@@ -54,7 +60,7 @@ class transformation_function(lambda_mapper):  # noqa: N801  a decorator
     Parameters
     ----------
     name, pre, memoize, memoize_key
-        As for :class:`~ws_pipeline.labeling.mapping.lambda_mapper`.
+        As for :class:`~ws_pipeline.labeling.functions.mapping.lambda_mapper`.
 
     Examples
     --------

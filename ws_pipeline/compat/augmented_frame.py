@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.data_points import fields_beside
+from ws_pipeline.labeling.functions.data_points import fields_beside
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
 
 
 class SGDOptimizerConfig(NamedTuple):

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from ws_pipeline.errors import LabelingFunctionError
 from ws_pipeline.labeling import LabelingFunction, LFApplier, PandasLFApplier, PandasParallelLFApplier
-from ws_pipeline.labeling.lf import check_vote
-from ws_pipeline.labeling.mapping import MapFunction
-from ws_pipeline.labeling.nlp import NLPLabelingFunction, nlp_labeling_function
+from ws_pipeline.labeling.functions.labeling_function import check_vote
+from ws_pipeline.labeling.functions.mapping import MapFunction
+from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, nlp_labeling_function
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,10 +23,10 @@ import pyarrow as pa
 from pydantic import Field
 from upath import UPath
 
-from ws_pipeline.defs.folders import check_folder
+from ws_pipeline.defs.spec.data_folder import check_folder
 from ws_pipeline.errors import FileFormatError, InvalidInputError
-from ws_pipeline.file_errors import telling_file_errors
-from ws_pipeline.files import ParquetSource, read_parquet, read_tensors_format, write_parquet
+from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.files import ParquetSource, read_parquet, read_tensors_format, write_parquet
 
 
 class FolderIOManager(dg.IOManager):
@@ -195,8 +195,8 @@ class ParquetIOManager(dg.ConfigurableIOManagerFactory[ParquetFiles]):
 
 #: Formats that the model IO manager can load, and what loads them.
 LOADERS = {
-    "ws_pipeline/LabelModel": "ws_pipeline.labeling.label_model:LabelModel.from_file",
-    "ws_pipeline/DictDataset": "ws_pipeline.classification.data:DictDataset.load",
+    "ws_pipeline/LabelModel": "ws_pipeline.labeling.models.label_model:LabelModel.from_file",
+    "ws_pipeline/DictDataset": "ws_pipeline.classification.data.dict_dataset:DictDataset.load",
     "ws_pipeline/EndModel": "ws_pipeline.classification.end_model:EndModel.load",
 }
 

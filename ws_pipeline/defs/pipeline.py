@@ -6,19 +6,19 @@ from pathlib import Path
 
 import dagster as dg
 
-from ws_pipeline.defs.checks import build_vote_check
-from ws_pipeline.defs.classification_assets import build_classification_assets, build_scores_asset
-from ws_pipeline.defs.folders import check_folder
-from ws_pipeline.defs.ingest_assets import build_ingest_assets, build_shards_asset
+from ws_pipeline.defs.assets.checks import build_vote_check
+from ws_pipeline.defs.assets.classification import build_classification_assets, build_scores_asset
+from ws_pipeline.defs.assets.ingest import build_ingest_assets, build_shards_asset
+from ws_pipeline.defs.assets.labeling import build_labeling_assets
+from ws_pipeline.defs.automation.jobs import build_ingest_job, build_retrain_job, build_schedule
+from ws_pipeline.defs.automation.sensors import build_new_shards_sensor, build_shard_registry
+from ws_pipeline.defs.automation.turns import build_executor, turn_file
 from ws_pipeline.defs.io_managers import ModelIOManager, ParquetIOManager
-from ws_pipeline.defs.jobs import build_ingest_job, build_retrain_job, build_schedule
-from ws_pipeline.defs.labeling_assets import build_labeling_assets
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
-from ws_pipeline.defs.sensors import build_new_shards_sensor, build_shard_registry
-from ws_pipeline.defs.spec import PipelineSpec
-from ws_pipeline.defs.turns import build_executor, turn_file
+from ws_pipeline.defs.spec.data_folder import check_folder
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.errors import PipelineSpecError
-from ws_pipeline.settings import parse_settings
+from ws_pipeline.settings.base import parse_settings
 
 
 def build_pipeline(spec: PipelineSpec) -> dg.Definitions:

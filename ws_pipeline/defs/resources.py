@@ -13,11 +13,11 @@ import dagster as dg
 from pydantic import Field, field_validator
 from upath import UPath
 
-from ws_pipeline.defs.folders import check_folder
-from ws_pipeline.defs.launch_checks import CheckedShape, Values, naming
+from ws_pipeline.defs.spec.data_folder import check_folder
+from ws_pipeline.defs.spec.launch_checks import CheckedShape, Values, naming
 from ws_pipeline.errors import DeviceError
-from ws_pipeline.file_lock import hold_lock, machine_locks
-from ws_pipeline.settings import parse_settings
+from ws_pipeline.settings.base import parse_settings
+from ws_pipeline.storage.file_lock import hold_lock, machine_locks
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 

@@ -1,29 +1,28 @@
 """From data points to votes, and from votes to probabilistic labels.
 
-Read in the order of the data: :mod:`.lf`, :mod:`.preprocess` and :mod:`.apply` (votes from data points),
-:mod:`.label_matrix` (votes), :mod:`.lf_analysis` (what the votes are like), :mod:`.vote_counts` (all
-that training needs of them), :mod:`.label_model` (the estimator) with :mod:`.matrix_completion` (its
-maths), and :mod:`.baselines` (what it has to beat).  :mod:`.synthetic` draws votes of known accuracy.
-Torch is imported only when a model is fitted.
+The folders are in the order of the data: ``functions`` makes votes of data points, ``votes`` holds and counts
+them, ``models`` makes P(class) of them.  Start reading at :class:`LabelMatrix` and :class:`LabelModel`;
+:class:`VoteComparison` says whether a model's labels are as good as the plain vote.  Torch is imported only
+when a model is fitted.
 """
 
-from ws_pipeline.labeling.apply import ApplierMetadata, LFApplier
-from ws_pipeline.labeling.apply_pandas import PandasLFApplier
-from ws_pipeline.labeling.apply_parallel import PandasParallelLFApplier
-from ws_pipeline.labeling.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
-from ws_pipeline.labeling.filtering import filter_unlabeled_dataframe
-from ws_pipeline.labeling.label_matrix import LabelMatrix
-from ws_pipeline.labeling.label_model import LabelModel
-from ws_pipeline.labeling.lf import LabelingFunction, labeling_function
-from ws_pipeline.labeling.lf_analysis import LFAnalysis
-from ws_pipeline.labeling.mapping import LambdaMapper, Mapper, lambda_mapper
-from ws_pipeline.labeling.matrix_completion import FitConfig
-from ws_pipeline.labeling.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
-from ws_pipeline.labeling.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
-from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
+from ws_pipeline.labeling.functions.apply import ApplierMetadata, LFApplier
+from ws_pipeline.labeling.functions.apply_pandas import PandasLFApplier
+from ws_pipeline.labeling.functions.apply_parallel import PandasParallelLFApplier
+from ws_pipeline.labeling.functions.filtering import filter_unlabeled_dataframe
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction, labeling_function
+from ws_pipeline.labeling.functions.mapping import LambdaMapper, Mapper, lambda_mapper
+from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
+from ws_pipeline.labeling.functions.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
+from ws_pipeline.labeling.models.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
+from ws_pipeline.labeling.models.label_model import LabelModel
+from ws_pipeline.labeling.models.matrix_completion import FitConfig
+from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
+from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
-from ws_pipeline.labeling.vote_comparison import VoteComparison, compare_with_vote
-from ws_pipeline.labeling.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.lf_analysis import LFAnalysis
+from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 __all__ = [
     "ApplierMetadata",

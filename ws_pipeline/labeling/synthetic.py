@@ -13,8 +13,14 @@ import numpy.typing as npt
 
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
-from ws_pipeline.labeling.class_balance import check_distribution
-from ws_pipeline.labeling.label_matrix import ABSTAIN, LabelMatrix, Votes, check_cardinality, votes_dtype
+from ws_pipeline.labeling.models.class_balance import check_distribution
+from ws_pipeline.labeling.votes.label_matrix import (
+    ABSTAIN,
+    LabelMatrix,
+    Votes,
+    check_cardinality,
+    votes_dtype,
+)
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -12,9 +12,9 @@ import torch
 
 from ws_pipeline.classification import DictDataset, ModelConfig
 from ws_pipeline.classification.end_model import EndModel, task_probs, train_end_model
-from ws_pipeline.classification.settings import EndModelConfig
 from ws_pipeline.errors import DatasetError, FileFormatError
 from ws_pipeline.examples import Examples
+from ws_pipeline.settings.end_model import EndModelConfig
 
 CLASSES = {"three": 3, "two": 2}
 MODULE = """

@@ -17,7 +17,7 @@ from ws_pipeline.classification import (
     Task,
     cross_entropy_with_probs,
 )
-from ws_pipeline.classification import task as task_module
+from ws_pipeline.classification.network import task as task_module
 from ws_pipeline.errors import (
     DatasetError,
     DeviceError,

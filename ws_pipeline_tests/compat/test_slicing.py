@@ -21,7 +21,8 @@ from ws_pipeline.compat.slicing import (
     slicing_function,
 )
 from ws_pipeline.errors import LabelingFunctionError
-from ws_pipeline.labeling import nlp, preprocessor
+from ws_pipeline.labeling import preprocessor
+from ws_pipeline.labeling.functions import nlp
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ws_pipeline.defs import run
+from ws_pipeline import cli
 
 SECONDS = 300  # until a run that is not killed has to be through
 
@@ -42,7 +42,7 @@ def start(spec, folder, deadly_write=None):
     count_writes(folder / "writes", deadly_write)
     status = 3
     try:
-        status = run.main([str(spec), "--storage", str(folder / "storage"), "--device", "cpu"])
+        status = cli.main([str(spec), "--storage", str(folder / "storage"), "--device", "cpu"])
     finally:
         (folder / "modules").write_text("\n".join(sys.modules))
         sys.stdout.flush()

@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from ws_pipeline.classification import DictDataset
-from ws_pipeline.classification.datasets import reference_dataset, soft_dataset
-from ws_pipeline.defs.dead_runs import PROCESS_TAG
+from ws_pipeline.classification.data.from_examples import reference_dataset, soft_dataset
+from ws_pipeline.defs.automation.dead_runs import PROCESS_TAG
+from ws_pipeline.defs.automation.turns import turn_file
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec import load_spec
-from ws_pipeline.defs.turns import turn_file
+from ws_pipeline.defs.spec.pipeline_spec import load_spec
 from ws_pipeline.examples import Examples
-from ws_pipeline.file_lock import hold_lock
+from ws_pipeline.storage.file_lock import hold_lock
 
 SHARDS = ["part-0", "part-1", "part-2"]
 N_EPOCHS = 150

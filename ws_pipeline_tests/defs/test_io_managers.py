@@ -8,8 +8,8 @@ from upath import UPath
 from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.io_managers import LOADERS, ModelIOManager, ParquetFiles, ParquetIOManager, TensorFiles
 from ws_pipeline.errors import FileAccessError, FileFormatError, InvalidInputError
-from ws_pipeline.files import ParquetSource
 from ws_pipeline.labeling import LabelMatrix, LabelModel
+from ws_pipeline.storage.files import ParquetSource
 
 TABLE = pa.table({"example_id": [1, 2], "p_0": [0.25, 0.5]})
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")

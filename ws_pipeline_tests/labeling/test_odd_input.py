@@ -19,7 +19,7 @@ from ws_pipeline.labeling import (
     generate_simple_label_matrix,
     synthetic_label_matrix,
 )
-from ws_pipeline.labeling.probabilistic_labels import ProbabilisticLabels
+from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 
 VOTES = np.array([[0, 0, 1, 1], [1, 1, 1, -1], [-1, 0, 1, 1], [1, 0, 0, 0]])
 FRAME = pd.DataFrame({"text": list("wxyz")})

@@ -18,7 +18,7 @@ import torch
 
 from ws_pipeline.errors import SilentLFWarning
 from ws_pipeline.labeling import LabelModel, MajorityLabelVoter
-from ws_pipeline.labeling.matrix_completion import default_mu_eps
+from ws_pipeline.labeling.models.matrix_completion import default_mu_eps
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -207,7 +207,7 @@ def test_classes_that_come_out_in_another_order_are_ordered_as_snorkel_orders_th
     case = make_mistaken_case(seed)
     ours, theirs = fit_ours(case, seed=seed, mu_clamp="final"), fit_theirs(case, seed=seed)
     assert largest_difference(ours.mu, their_mu(theirs)) <= TOLERANCE
-    monkeypatch.setattr("ws_pipeline.labeling.estimation.align_columns", lambda mu, _: mu)
+    monkeypatch.setattr("ws_pipeline.labeling.models.estimation.align_columns", lambda mu, _: mu)
     assert largest_difference(fit_ours(case, seed=seed, mu_clamp="final").mu, ours.mu) > 0.01
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from ws_pipeline.classification.data import Batch
-from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_dataset import Batch
 from ws_pipeline.classification.seeding import derive_seed
 
 _ORDER, _LOADER = 0, 1

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from upath import UPath
 
-from ws_pipeline.classification.settings import CheckpointerConfig
-from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
 from ws_pipeline.classification.training.fingerprint import fingerprint_of
-from ws_pipeline.classification.training.metric_modes import MetricMode, parse_metric_mode
 from ws_pipeline.errors import FileFormatError, SettingsError, SettingTypeError, TrainingError
-from ws_pipeline.file_errors import telling_file_errors
-from ws_pipeline.files import FileFormat
-from ws_pipeline.settings import parse_settings
+from ws_pipeline.settings.base import parse_settings
+from ws_pipeline.settings.end_model import CheckpointerConfig
+from ws_pipeline.settings.metric_modes import MetricMode, parse_metric_mode
+from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.files import FileFormat
+from ws_pipeline.storage.tensor_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
@@ -67,7 +67,7 @@ class Checkpointer:
     evaluation_freq
         Number of counter_units between two evaluations, above 0.
     **kwargs
-        Fields of :class:`~ws_pipeline.classification.settings.CheckpointerConfig`.
+        Fields of :class:`~ws_pipeline.settings.end_model.CheckpointerConfig`.
 
     Attributes
     ----------

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.graph import output_of
-from ws_pipeline.classification.prediction import evaluation_mode
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.network.prediction import evaluation_mode
+from ws_pipeline.classification.network.task_graph import output_of
 from ws_pipeline.errors import DatasetError, TaskGraphError
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ws_pipeline.classification.training.metric_modes import parse_metric_mode
+from ws_pipeline.settings.metric_modes import parse_metric_mode
 
 
 class EarlyStopping:

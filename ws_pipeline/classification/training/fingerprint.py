@@ -29,8 +29,8 @@ import torch
 from torch.utils.data import Sampler
 from upath import UPath
 
-from ws_pipeline.classification.data import DictDataset
-from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_dataset import DictDataset
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier

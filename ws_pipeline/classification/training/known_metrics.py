@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from ws_pipeline.analysis import METRICS, Scorer
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.history import POSITION, HistoryRecord
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.settings import TrainerConfig
 from ws_pipeline.classification.training.checkpointer import Checkpointer
 from ws_pipeline.classification.training.state import TRAIN_LOSS
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
+from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.settings.history import POSITION, HistoryRecord
 
 
 def check_before_training(

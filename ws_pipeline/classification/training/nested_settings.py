@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ws_pipeline.classification.settings import (
+from ws_pipeline.errors import SettingsError
+from ws_pipeline.optim import as_mapping, flat_lr_scheduler_settings, flat_optimizer_settings
+from ws_pipeline.settings.base import Settings, parse_settings
+from ws_pipeline.settings.end_model import (
     CheckpointerConfig,
     LogManagerConfig,
     LogWriterConfig,
     TrainerConfig,
 )
-from ws_pipeline.errors import SettingsError
-from ws_pipeline.optim import as_mapping, flat_lr_scheduler_settings, flat_optimizer_settings
-from ws_pipeline.settings import Settings, parse_settings
 
 _PARTS: dict[str, type[Settings]] = {
     "checkpointer_config": CheckpointerConfig,
@@ -29,7 +29,7 @@ def parse_trainer_settings(values: Mapping[str, Any]) -> TrainerConfig:
     Parameters
     ----------
     values
-        Fields of :class:`~ws_pipeline.classification.settings.TrainerConfig`; or Snorkel's
+        Fields of :class:`~ws_pipeline.settings.end_model.TrainerConfig`; or Snorkel's
         optimizer_config, lr_scheduler_config, checkpointer_config, log_manager_config and
         log_writer_config, as mappings, named tuples or settings.  ``class_weights`` may say
         "balanced" for a task, which then goes to ``balance_classes``.  ``seed=None`` is the default.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ws_pipeline.classification.data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
 from ws_pipeline.errors import DatasetError
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)

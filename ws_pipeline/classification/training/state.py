@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.history import HistoryRecord
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.seeding import random_states
 from ws_pipeline.classification.training.early_stopping import EarlyStopping
-from ws_pipeline.classification.training.log_manager import LogManager
+from ws_pipeline.classification.training.log.counters import LogManager
+from ws_pipeline.settings.history import HistoryRecord
 
 _MODEL, _OPTIMIZER, _RANDOM, _TRAIN, _VALID = "model/", "optimizer/", "random/", "train/", "valid/"
 TRAIN_LOSS = "model/all/train/loss"

@@ -17,11 +17,10 @@ import torch
 from tqdm import tqdm
 from upath import UPath
 
-from ws_pipeline.classification.data import Batch
-from ws_pipeline.classification.data_loader import DictDataLoader
-from ws_pipeline.classification.history import HistoryRecord
+from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
+from ws_pipeline.classification.data.dict_dataset import Batch
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.scoring import evaluate_loaders
+from ws_pipeline.classification.network.scoring import evaluate_loaders
 from ws_pipeline.classification.seeding import (
     derive_seed,
     own_random_numbers,
@@ -32,10 +31,16 @@ from ws_pipeline.classification.training.batch_schedulers import BATCH_SCHEDULER
 from ws_pipeline.classification.training.class_weights import build_class_weights
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
 from ws_pipeline.classification.training.known_metrics import check_at_evaluation, check_before_training
-from ws_pipeline.classification.training.log_manager import LogManager
-from ws_pipeline.classification.training.log_writer import LogWriter
+from ws_pipeline.classification.training.log.counters import LogManager
+from ws_pipeline.classification.training.log.log_writer import LogWriter
 from ws_pipeline.classification.training.nested_settings import parse_trainer_settings
-from ws_pipeline.classification.training.parts import (
+from ws_pipeline.classification.training.precision import autocast
+from ws_pipeline.classification.training.run_state import (
+    TrainingRun,
+    choose_loaders,
+    trainable_parameters,
+)
+from ws_pipeline.classification.training.setup import (
     build_checkpointer,
     build_early_stopping,
     build_log_manager,
@@ -44,12 +49,6 @@ from ws_pipeline.classification.training.parts import (
     check_runway,
     fingerprint_training,
 )
-from ws_pipeline.classification.training.precision import autocast
-from ws_pipeline.classification.training.run import (
-    TrainingRun,
-    choose_loaders,
-    trainable_parameters,
-)
 from ws_pipeline.classification.training.single_row import refuse_single_row
 from ws_pipeline.classification.training.state import (
     TRAIN_LOSS,
@@ -57,11 +56,12 @@ from ws_pipeline.classification.training.state import (
     TrainingState,
     random_states_of,
 )
+from ws_pipeline.classification.training.step import Batchwise, DeferredUpdater, Updater
 from ws_pipeline.classification.training.trainer_file import check_optimizer_fits, load_trainer, save_trainer
-from ws_pipeline.classification.training.updates import Batchwise, DeferredUpdater, Updater
 from ws_pipeline.errors import DatasetError
-from ws_pipeline.files import PathLike
 from ws_pipeline.optim import count_warmup_steps, learning_rate, set_learning_rate
+from ws_pipeline.settings.history import HistoryRecord
+from ws_pipeline.storage.files import PathLike
 
 _log = logging.getLogger(__name__)
 _BATCHES, _DROPOUT = 0, 1
@@ -81,7 +81,7 @@ class Trainer:
     name
         Name of the trainer.  Default: the name of the class.
     **kwargs
-        Fields of :class:`~ws_pipeline.classification.settings.TrainerConfig`, or Snorkel's nested
+        Fields of :class:`~ws_pipeline.settings.end_model.TrainerConfig`, or Snorkel's nested
         form of them (optimizer_config, lr_scheduler_config, checkpointer_config,
         log_manager_config, log_writer_config).  ``class_weights`` may say "balanced" for a task.
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ws_pipeline.classification.settings import TrainerConfig
-from ws_pipeline.classification.tensor_file import read_tensors, write_tensors
 from ws_pipeline.classification.training.state import optimizer_tensors
 from ws_pipeline.errors import FileFormatError
-from ws_pipeline.files import FileFormat, PathLike
-from ws_pipeline.settings import parse_settings
+from ws_pipeline.settings.base import parse_settings
+from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.storage.files import FileFormat, PathLike
+from ws_pipeline.storage.tensor_file import read_tensors, write_tensors
 
 _FILE_FORMAT = FileFormat("ws_pipeline/Trainer", version=1)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ws_pipeline.settings import nearest
+from ws_pipeline.settings.base import nearest
 
 VERSION = "0.10.0"
 """The version of Snorkel whose names these are."""
@@ -28,11 +28,17 @@ _LF = _at("labeling", "LabelingFunction labeling_function")
 _VOTERS = _at("labeling", "MajorityClassVoter MajorityLabelVoter RandomVoter")
 _LABEL_MODELS = _VOTERS | _at("labeling", "LabelModel")
 _FILTER = _at("labeling", "filter_unlabeled_dataframe")
-_APPLIER_PARTS = _at("labeling.apply", "ApplierMetadata BaseLFApplier") | _at("compat.types", "RowData")
+_APPLIER_PARTS = _at("labeling.functions.apply", "ApplierMetadata BaseLFApplier") | _at(
+    "compat.types", "RowData"
+)
 _DASK = _at("compat.elsewhere", "DaskLFApplier") | _at("compat.snorkel.parallel", "PandasParallelLFApplier")
-_NLP = _at("labeling.nlp", "NLPLabelingFunction nlp_labeling_function EN_CORE_WEB_SM SpacyPreprocessor")
-_MAPPERS = _at("labeling.mapping", "BaseMapper LambdaMapper Mapper lambda_mapper")
-_PREPROCESSORS = _at("labeling.preprocess", "BasePreprocessor LambdaPreprocessor Preprocessor preprocessor")
+_NLP = _at(
+    "labeling.functions.nlp", "NLPLabelingFunction nlp_labeling_function EN_CORE_WEB_SM SpacyPreprocessor"
+)
+_MAPPERS = _at("labeling.functions.mapping", "BaseMapper LambdaMapper Mapper lambda_mapper")
+_PREPROCESSORS = _at(
+    "labeling.functions.preprocess", "BasePreprocessor LambdaPreprocessor Preprocessor preprocessor"
+)
 _ERRORS = _at("analysis", "get_label_buckets get_label_instances")
 _DATA = _at("classification", "DictDataLoader DictDataset")
 _LOGGERS = _at(
@@ -118,17 +124,19 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "labeling.lf.core": _LF,
     "labeling.lf.nlp": _NLP,
     "labeling.model": _LABEL_MODELS,
-    "labeling.model.base_labeler": _at("labeling.base", "BaseLabeler"),
+    "labeling.model.base_labeler": _at("labeling.models.labeler", "BaseLabeler"),
     "labeling.model.baselines": _VOTERS,
     "labeling.model.label_model": _METRICS_TYPE
     | _at("labeling", "LabelModel")
     | _as(TrainConfig="labeling:FitConfig"),
     "labeling.utils": _FILTER,
     "map": _MAPPERS,
-    "map.core": _MAPPERS | _at("compat.arrays", "get_hashable") | _at("labeling.mapping", "MapFunction"),
+    "map.core": _MAPPERS
+    | _at("compat.arrays", "get_hashable")
+    | _at("labeling.functions.mapping", "MapFunction"),
     "preprocess": _PREPROCESSORS,
     "preprocess.core": _PREPROCESSORS,
-    "preprocess.nlp": _at("labeling.nlp", "EN_CORE_WEB_SM SpacyPreprocessor"),
+    "preprocess.nlp": _at("labeling.functions.nlp", "EN_CORE_WEB_SM SpacyPreprocessor"),
     "slicing": _SF
     | _SF_APPLIERS
     | _COMBINER

@@ -23,7 +23,6 @@ from pathlib import Path
 import sklearn.metrics  # noqa: F401  the children evaluate
 import torch
 
-from ws_pipeline import files
 from ws_pipeline.classification import (
     DictDataLoader,
     DictDataset,
@@ -32,6 +31,7 @@ from ws_pipeline.classification import (
     Trainer,
     build_tasks,
 )
+from ws_pipeline.storage import files
 
 N_STEPS = 4 * (4 + 3 + 1)
 SETTINGS = {

@@ -7,7 +7,7 @@ import torch
 
 from ws_pipeline.classification import DictDataLoader, Trainer
 from ws_pipeline.classification.training import fused_step
-from ws_pipeline.classification.training import updates as updates_module
+from ws_pipeline.classification.training import step as updates_module
 from ws_pipeline.classification.training.fused_step import FusedStep
 from ws_pipeline.optim import OptimConfig, build_optimizer
 

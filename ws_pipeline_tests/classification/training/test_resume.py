@@ -22,7 +22,7 @@ from torch.utils.data import WeightedRandomSampler
 
 from ws_pipeline.analysis import Scorer
 from ws_pipeline.classification import DictDataLoader, DictDataset, Trainer
-from ws_pipeline.classification.data import collate_dicts
+from ws_pipeline.classification.data.dict_dataset import collate_dicts
 from ws_pipeline.errors import FileFormatError
 
 HERE = Path(__file__).parent

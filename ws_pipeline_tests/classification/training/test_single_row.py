@@ -18,8 +18,8 @@ from ws_pipeline.classification import (
     Trainer,
 )
 from ws_pipeline.classification.end_model import train_end_model
-from ws_pipeline.classification.settings import EndModelConfig
 from ws_pipeline.errors import DatasetError, SingleRowBatchWarning
+from ws_pipeline.settings.end_model import EndModelConfig
 
 MODULE = """
 from torch import nn

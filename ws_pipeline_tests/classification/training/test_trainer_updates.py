@@ -8,7 +8,7 @@ from torch import nn
 
 from ws_pipeline.classification import DictDataLoader, MultitaskClassifier, Operation, Task, Trainer
 from ws_pipeline.classification.training import trainer as trainer_module
-from ws_pipeline.classification.training.updates import DeferredUpdater, Updater
+from ws_pipeline.classification.training.step import DeferredUpdater, Updater
 from ws_pipeline.errors import TrainingError
 
 

@@ -1,0 +1,189 @@
+"""From examples to the datasets that the end model is trained, validated and tested on.
+
+The train dataset carries probabilistic labels.  The others carry what a model is compared with, its
+reference: the gold labels of a task where its split has any, else the label model's labels.  Which
+of the two it was is part of every score's name, so that agreement with the label model is never read
+as accuracy; see :func:`split_by_reference`.
+
+Legend: n examples, f features, k classes of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ws_pipeline.classification.data.dict_dataset import DictDataset
+from ws_pipeline.errors import DatasetError
+from ws_pipeline.example_index import UNKNOWN
+from ws_pipeline.examples import Examples
+
+FEATURES = "features"
+SOFT, GOLD, LABEL_MODEL, MIXED = "probabilistic", "gold", "label_model", "gold_and_label_model"
+
+Fields = Mapping[str, Sequence[str]]
+"""Field name to the feature columns that it holds side by side."""
+
+
+def feature_fields(examples: Examples, fields: Fields | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """Arrange feature columns into fields `[n, f]`; by default all of them into one, "features".
+
+    Raises
+    ------
+    ExamplesError
+        A named column is not there, or there are no features at all.
+    """
+    if fields is None:
+        return {FEATURES: examples.feature_matrix()}
+    return {name: examples.feature_matrix(columns) for name, columns in fields.items()}
+
+
+def soft_dataset(
+    examples: Examples,
+    *,
+    probs: Mapping[str, npt.NDArray[Any]],
+    covered: Mapping[str, npt.NDArray[np.bool_]],
+    split: str = "train",
+    filter_uncovered: bool = True,
+    fields: Fields | None = None,
+) -> DictDataset:
+    """Examples of a split with probabilistic labels.
+
+    Parameters
+    ----------
+    examples
+        n examples with features.
+    probs
+        Task name to ``[n, k]``, rows sum to 1; the class balance where an example is not covered.
+    covered
+        Task name to ``[n]``: which rows have a vote.
+    split
+        The split to take.
+    filter_uncovered
+        Leave out examples that no task covers, and count those that another task covers as
+        unlabelled.  Otherwise all are kept, and ``probs`` is the label of every task and row.
+    fields
+        Feature columns of each field.  Default: all, in the field "features".
+
+    Raises
+    ------
+    DatasetError
+        The split is empty, none of its examples is covered, or an array has another number of rows.
+    """
+    _check_rows(examples, probs)
+    members = _members(examples, split)
+    voted = members & np.any(list(covered.values()), axis=0)
+    if not voted.any():
+        message = f"no example of split '{split}' has a vote on any of the tasks {list(probs)}"
+        raise DatasetError(message)
+    taken = voted if filter_uncovered else members
+    labels = {
+        task: _soft_labels(values[taken], covered[task][taken] | (not filter_uncovered))
+        for task, values in probs.items()
+    }
+    return _dataset(SOFT, split, feature_fields(examples, fields), taken, labels)
+
+
+def reference_dataset(
+    examples: Examples,
+    *,
+    split: str,
+    probs: Mapping[str, npt.NDArray[Any]] | None = None,
+    covered: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    fields: Fields | None = None,
+) -> DictDataset:
+    """Examples of a split with what a model is compared with.
+
+    Parameters
+    ----------
+    examples
+        n examples with features, and with gold labels where known.
+    split
+        The split to take.
+    probs, covered
+        As in :func:`soft_dataset`: a task without any gold label in the split gets these labels on
+        its covered rows.  Default: such a task has no labels.
+    fields
+        Feature columns of each field.  Default: all, in the field "features".
+
+    Returns
+    -------
+    DictDataset
+        Labels of a task are gold `[n]`, -1 where unknown, or probabilistic `[n, k]`, rows of -1
+        where not covered.  It is called "gold", "label_model" or "gold_and_label_model", by what
+        its tasks have.
+
+    Raises
+    ------
+    DatasetError
+        The split is empty, or an array has another number of rows.
+    """
+    _check_rows(examples, probs or {})
+    members = _members(examples, split)
+    labels: dict[str, npt.NDArray[Any]] = {task: gold[members] for task, gold in examples.gold.items()}
+    for task, values in (probs or {}).items():
+        voted = (covered or {})[task][members]
+        if (labels[task] == UNKNOWN).all() and voted.any():
+            labels[task] = _soft_labels(values[members], voted)
+    kinds = {GOLD if values.ndim == 1 else LABEL_MODEL for values in labels.values()}
+    name = MIXED if len(kinds) > 1 else kinds.pop()
+    return _dataset(name, split, feature_fields(examples, fields), members, labels)
+
+
+def references(dataset: DictDataset) -> dict[str, str | None]:
+    """What each task of a :func:`reference_dataset` is compared with: "gold", "label_model" or nothing."""
+    return {
+        task: LABEL_MODEL if labels.ndim == 2 else GOLD if bool((labels != UNKNOWN).any()) else None
+        for task, labels in dataset.Y_dict.items()
+    }
+
+
+def split_by_reference(dataset: DictDataset) -> list[DictDataset]:
+    """Divide the tasks of a :func:`reference_dataset` among a dataset "gold" and one "label_model".
+
+    They share the features.  A dataset's name is part of the name of every score, so each score says
+    what it was measured against.  A task without any label is in neither.
+    """
+    parts = []
+    reference_of = references(dataset)
+    for name in (GOLD, LABEL_MODEL):
+        labels = {task: y for task, y in dataset.Y_dict.items() if reference_of[task] == name}
+        if labels:
+            parts.append(DictDataset(name, dataset.split, dataset.X_dict, labels))
+    return parts
+
+
+def _check_rows(examples: Examples, probs: Mapping[str, npt.NDArray[Any]]) -> None:
+    for task, values in probs.items():
+        if len(values) != len(examples):
+            message = f"task '{task}' has labels for {len(values)} examples, but there are {len(examples)}"
+            raise DatasetError(message)
+
+
+def _members(examples: Examples, split: str) -> npt.NDArray[np.bool_]:
+    members = examples.in_split(split)
+    if not members.any():
+        message = f"no example has split '{split}'"
+        raise DatasetError(message)
+    return members
+
+
+def _soft_labels(probs: npt.NDArray[Any], labelled: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    return np.where(labelled[:, None], probs, UNKNOWN).astype(np.float32)
+
+
+def _dataset(
+    name: str,
+    split: str,
+    features: Mapping[str, npt.NDArray[Any]],
+    rows: npt.NDArray[np.bool_],
+    labels: Mapping[str, npt.NDArray[Any]],
+) -> DictDataset:
+    fields = {field: torch.from_numpy(values[rows]) for field, values in features.items()}
+    return DictDataset(
+        name, split, fields, {task: torch.from_numpy(values) for task, values in labels.items()}
+    )

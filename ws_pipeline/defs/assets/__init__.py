@@ -1,0 +1,1 @@
+"""The assets, in the order of the data: ingest, labeling, classification; and the check of the labels."""

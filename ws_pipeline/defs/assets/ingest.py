@@ -1,0 +1,143 @@
+"""Per shard: read the files, check them, count the votes.
+
+A shard is a dynamic partition.  Only a new or changed shard is read again; everything after these
+assets works on what they stored.
+"""
+
+import dagster as dg
+import pyarrow as pa
+
+from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
+from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
+from ws_pipeline.defs.assets.features import check_has_features, features_metadata
+from ws_pipeline.defs.assets.table_metadata import table_metadata
+from ws_pipeline.defs.assets.warnings_log import warnings_to_log
+from ws_pipeline.defs.automation.shard_state import (
+    all_shards_fingerprint,
+    check_settings_of_shards,
+    examples_fingerprint,
+    ingested_shards,
+    shard_warnings,
+    votes_fingerprint,
+)
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.example_ids import check_same_spelling, ids_from_table
+from ws_pipeline.examples import Examples, summarise_shards
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.storage.files import ParquetSource
+
+
+def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
+    """Assets that read shards: the examples, then label matrix and vote counts of every task."""
+    assets = [_examples(spec)]
+    for task in spec.tasks:
+        of_task = AssetMaker(spec, task)
+        assets += [_label_matrix(of_task, task), _vote_counts(of_task)]
+    return assets
+
+
+def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
+    @AssetMaker(spec).asset("parquet", version="2", per_shard=True)
+    def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
+        """Examples of a shard: id, split, features and, where known, gold labels."""
+        path = spec.examples_path(context.partition_key)
+        source = examples_fingerprint(spec, context.partition_key)
+        with warnings_to_log(context.log):
+            shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
+        check_has_features(spec, shard, where=str(path))
+        return dg.MaterializeResult(
+            value=shard,
+            data_version=dg.DataVersion(source),
+            metadata={
+                "source": str(path),
+                "source_fingerprint": source,
+                **{f"n_{split}": count for split, count in shard.split_counts().items()},
+                **{f"n_gold_{task}": int((gold >= 0).sum()) for task, gold in shard.gold.items()},
+                **features_metadata(shard),
+            },
+        )
+
+    return examples
+
+
+def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    spec, task_spec = of_task.spec, of_task.spec.tasks[task]
+
+    @of_task.asset("parquet", version="2", per_shard=True)
+    def label_matrix(
+        context: dg.AssetExecutionContext, examples: ParquetSource
+    ) -> dg.MaterializeResult[LabelMatrix]:
+        """Votes of the task's labeling functions on a shard's examples, null = abstain."""
+        path = spec.votes_path(task, context.partition_key)
+        source = votes_fingerprint(spec, task, context.partition_key)
+        with warnings_to_log(context.log):
+            votes = LabelMatrix.from_parquet(
+                path, task_spec.cardinality, lf_columns=task_spec.lf_columns, tasks=spec.tasks
+            )
+        known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
+        check_same_spelling(votes.example_ids, known, where=str(path))
+        matrix = votes.aligned_to(known, where=str(path))
+        return dg.MaterializeResult(
+            value=matrix,
+            data_version=dg.DataVersion(source),
+            metadata={
+                "source": str(path),
+                "source_fingerprint": source,
+                "n_examples": len(matrix),
+                "n_lfs": matrix.n_lfs,
+                "n_without_votes": int((~matrix.covered).sum()),
+            },
+        )
+
+    return label_matrix
+
+
+def _vote_counts(of_task: AssetMaker) -> dg.AssetsDefinition:
+    @of_task.asset("parquet", version="1", per_shard=True)
+    def vote_counts(label_matrix: LabelMatrix) -> dg.MaterializeResult[VoteCounts]:
+        """Exact counts of votes and pairs of votes on a shard; all that fitting needs of it."""
+        counts = VoteCounts.from_label_matrix(label_matrix)
+        metadata = {
+            "n_examples": counts.n_examples,
+            "n_covered": counts.n_covered,
+            "n_conflicting": counts.rows.n_conflicting,
+            "n_votes": int(counts.class_counts.sum()),
+        }
+        return dg.MaterializeResult(value=counts, metadata=metadata)
+
+    return vote_counts
+
+
+def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
+    """Asset that checks the shards against each other; the models wait for it."""
+    of_pipeline = AssetMaker(spec)
+    per_task = {"vote_counts": dict[str, VoteCounts], "label_matrix": dict[str, ParquetSource]}
+
+    @of_pipeline.asset("parquet", version="2", of_each_task=per_task)
+    def shards(
+        context: dg.AssetExecutionContext,
+        examples: dict[str, ParquetSource],
+        **inputs: dict[str, VoteCounts] | dict[str, ParquetSource],
+    ) -> dg.MaterializeResult[pa.Table]:
+        """Shards and what is in them; refuses an id in two shards, differing features, a missing split.
+
+        Refuses shards that were ingested only in part or before the pipeline.yaml changed, and warns of those
+        whose files changed or are gone.
+        """
+        ingested = ingested_shards(spec, context.instance, examples)
+        check_settings_of_shards(spec, examples, of_tasks(spec, "vote_counts", inputs))
+        for task, votes in of_tasks(spec, "label_matrix", inputs).items():
+            check_votes_fit(votes, examples, what=name_of(spec, task, "label_matrix"))
+        summary = summarise_shards(examples)
+        for warning in shard_warnings(spec, context.instance, ingested):
+            context.log.warning("%s; training goes on with what was ingested", warning)
+        metadata = {
+            "n_shards": summary.num_rows,
+            "n_examples": sum(summary["n_examples"].to_pylist()),
+            "shards_fingerprint": all_shards_fingerprint(ingested),
+            "summary": table_metadata(summary),
+        }
+        return dg.MaterializeResult(value=summary, metadata=metadata)
+
+    return shards

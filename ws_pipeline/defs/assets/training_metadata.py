@@ -1,0 +1,117 @@
+"""What the UI shows of a training and of scores: numbers to plot over time, tables, a picture."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from ws_pipeline.analysis.scores_table import GOLD
+from ws_pipeline.settings.history import POSITION
+
+if TYPE_CHECKING:
+    from ws_pipeline.classification.end_model import EndModel
+
+T = TypeVar("T")
+
+_DIGITS = 5
+_MAX_ROWS = 200  # of the history's table: each materialization keeps one in the database of runs
+
+
+def describe_epoch(record: Mapping[str, float]) -> str:
+    """One line for the log: the epoch, then its losses and scores by name."""
+    values = [f"{name} {value:.4g}" for name, value in record.items() if name not in POSITION]
+    return f"epoch {record['epoch']}: " + ", ".join(values)
+
+
+def training_metadata(end_model: "EndModel") -> dict[str, Any]:
+    """How a training went: history as a table and a plot, best epoch, speed, checkpoint, resumption.
+
+    Of a long history the table has about 200 records; ``history_records`` says how many of how many.  The
+    losses and scores of the best epoch are also there one by one, so that the UI plots them over time,
+    with "_" for the "/" in their names.
+    """
+    from ws_pipeline.classification.history_plot import plot_history
+
+    training = end_model.training
+    assert training is not None
+    history = end_model.history
+    best = next(row for row, record in enumerate(history) if record["step"] == training.best_step)
+    shown = thin(history, best)
+    found = {
+        name: value for name, value in history[best].items() if name not in POSITION and math.isfinite(value)
+    }
+    picture = plot_history(history, best_step=training.best_step)
+    return {
+        "device": training.device,
+        "n_parameters": end_model.n_parameters,
+        "n_epochs": int(history[-1]["epoch"]),
+        "best_epoch": training.best_epoch,
+        "examples_per_second": training.examples_per_second,
+        "resumed_from_step": training.resumed_from_step,
+        "stopped_early": training.stopped_early,
+        "checkpoint_path": dg.MetadataValue.path(training.checkpoint_path or "none"),
+        "history": history_table(shown),
+        "history_records": _how_many(len(shown), len(history)),
+        "history_plot": markdown_picture(picture, "losses and scores over the epochs"),
+        **{name.replace("/", "_"): value for name, value in found.items()},
+    }
+
+
+def thin(history: Sequence[T], best: int, max_rows: int = _MAX_ROWS) -> list[T]:
+    """At most about so many records: the first, the one at ``best``, the last, and others evenly between."""
+    if len(history) <= max_rows:
+        return list(history)
+    rows = {*np.linspace(0, len(history) - 1, max_rows).round().astype(int).tolist(), best}
+    return [history[row] for row in sorted(rows)]
+
+
+def _how_many(shown: int, total: int) -> str:
+    if shown == total:
+        return f"all {total}"
+    return (
+        f"{shown} of {total}: the first, the best, the last and others evenly between; the model file has all"
+    )
+
+
+def history_table(history: Sequence[Mapping[str, float]]) -> dg.TableMetadataValue:
+    """One row per record, with every column that any record has."""
+    names = list(dict.fromkeys(name for record in history for name in record))
+    columns = [dg.TableColumn(name, "float") for name in names]
+    rows = [{name: _cell(record.get(name)) for name in names} for record in history]
+    return dg.MetadataValue.table(
+        [dg.TableRecord(row) for row in rows], schema=dg.TableSchema(columns=columns)
+    )
+
+
+def _cell(value: float | None) -> float | None:
+    """A number as JSON can hold it."""
+    return round(value, _DIGITS) if value is not None and math.isfinite(value) else None
+
+
+def markdown_picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """A PNG file inside the metadata itself; the UI has no other way to show a picture."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def score_metadata(table: pa.Table) -> dict[str, Any]:
+    """The whole table, and the test scores one by one, so that the UI plots them over time.
+
+    Agreement with the label model, where there is no gold, is called so in the name.
+    """
+    rows = table.to_pylist()
+    single = {
+        f"{row['task']}_{row['model']}_{row['metric']}" + _suffix(row["reference"]): row["value"]
+        for row in rows
+        if row["split"] == "test" and row["dataset"] == "covered"
+    }
+    without_gold = {f"{row['task']}/{row['split']}": None for row in rows if row["reference"] != GOLD}
+    records = [dg.TableRecord({**row, "value": round(row["value"], 4)}) for row in rows]
+    return {"scores": dg.MetadataValue.table(records), "without_gold": list(without_gold), **single}
+
+
+def _suffix(reference: str) -> str:
+    return "" if reference == GOLD else f"_against_{reference}"

@@ -1,0 +1,423 @@
+"""What a pipeline.yaml says: tasks, where the data is, and the settings of each step.
+
+To run on your own data, write a pipeline.yaml and put Parquet files beside it; data/README.md in the
+project's repository documents both.  Start reading at :class:`PipelineSpec`.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from upath import UPath
+
+from ws_pipeline.defs.spec.data_folder import (
+    SUFFIX,
+    check_folder,
+    check_shard,
+    shards_among,
+    visible_files,
+    why_no_shard,
+)
+from ws_pipeline.defs.spec.strict_yaml import YamlPath, parse_yaml, words_for_values
+from ws_pipeline.defs.spec.trainer_rules import check_label_model, check_trainer
+from ws_pipeline.errors import PipelineSpecError
+from ws_pipeline.example_ids import ID_COLUMN
+from ws_pipeline.example_index import SPLIT_COLUMN
+from ws_pipeline.labeling.models.evidence import MIN_LFS
+from ws_pipeline.labeling.models.matrix_completion import FitConfig
+from ws_pipeline.settings.base import Settings, nearest, parse_settings
+from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.storage.file_errors import telling_file_errors
+
+Listing = Mapping[str, Mapping[str, str]]
+"""Folder to the names of its files, and these to what changes when a file does."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        message = f"'{name}' is not a name: use letters, digits and underscores, a letter first"
+        raise ValueError(message)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Columns = Annotated[list[str], Field(min_length=1)]
+
+
+class TaskSpec(Settings):
+    """One task: its classes, and how its label model is fitted."""
+
+    classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
+    class_balance: list[float] | None = Field(
+        None, description="P(class), k positive numbers that sum to 1; default uniform."
+    )
+    lf_columns: list[str] | None = Field(
+        None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
+    )
+    label_model: FitConfig = Field(FitConfig(), description="Settings of the label model.")
+
+    @field_validator("lf_columns")
+    @classmethod
+    def _check_lf_columns(cls, columns: list[str] | None) -> list[str] | None:
+        """Refuse columns from which no label model can be learned."""
+        if columns is None:
+            return None
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            message = f"the columns must be different, repeated: {repeated}"
+            raise ValueError(message)
+        if ID_COLUMN in columns:
+            message = f"column '{ID_COLUMN}' holds the ids, it is no LF; leave it out"
+            raise ValueError(message)
+        if len(columns) < MIN_LFS:
+            message = f"at least {MIN_LFS} LFs are needed"
+            raise ValueError(message)
+        return columns
+
+    @field_validator("label_model")
+    @classmethod
+    def _check_label_model(cls, label_model: FitConfig) -> FitConfig:
+        return check_label_model(label_model)
+
+    @property
+    def cardinality(self) -> int:
+        """Number of classes k."""
+        return len(self.classes)
+
+    @model_validator(mode="after")
+    def _check(self) -> "TaskSpec":
+        if len(set(self.classes)) < len(self.classes):
+            message = f"class names must be unique, got {self.classes}"
+            raise ValueError(message)
+        if self.class_balance is not None:
+            from ws_pipeline.labeling.models.class_balance import validate_class_balance
+
+            validate_class_balance(self.class_balance, self.cardinality)
+        return self
+
+
+class AutomationSpec(Settings):
+    """When the pipeline retrains by itself."""
+
+    schedule: str = Field("0 3 * * 1", description="Cron expression of the scheduled retraining.")
+    timezone: str = Field("UTC", description="Time zone of the schedule.")
+    enabled: bool = Field(
+        default=False, description="Start the schedule and the retraining sensor with the code location."
+    )
+    interval_seconds: int = Field(30, ge=5, description="Time between two looks for new shards.")
+
+
+class PipelineSpec(Settings):
+    """A pipeline.yaml, validated."""
+
+    name: Name = Field(
+        description="Name of the pipeline, of its shards' partitions and of its asset groups: <name> for "
+        "what is read, <name>_<task> for a task, <name>_end_model for what follows."
+    )
+    prefix: Name | None = Field(
+        None,
+        description="Put before asset keys and job names; of pipelines loaded together one may have none.",
+    )
+    owners: list[str] = Field(
+        [], description="Who answers for the assets: e-mail addresses, or teams as 'team:<name>'."
+    )
+    tags: dict[str, str] = Field({}, description="Tags of the assets and jobs, to find them by in the UI.")
+    tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
+    data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
+    feature_columns: Columns | dict[Name, Columns] | None = Field(
+        None,
+        description="Feature columns that feed the end model, side by side; default all. Or, for "
+        "model.build_tasks, field name to columns.",
+    )
+    filter_uncovered: bool = Field(
+        default=True,
+        description="Train on the examples that at least one task's votes cover, each task on those that its "
+        "own votes cover. If false, train on all of the train split, with the class balance as the label of "
+        "every task and example without votes.",
+    )
+    model: ModelConfig | None = Field(
+        ModelConfig(),
+        validate_default=True,
+        description="Architecture of the end model; null ends the pipeline at the labels.",
+    )
+    trainer: EndModelConfig = Field(EndModelConfig(), description="Settings of the end model's training.")
+    automation: AutomationSpec = AutomationSpec()
+
+    _file: str | None = PrivateAttr(None)
+
+    @field_validator("tasks")
+    @classmethod
+    def _check_tasks(cls, tasks: dict[str, TaskSpec]) -> dict[str, TaskSpec]:
+        """Refuse tasks whose gold labels would be in a column that means something else."""
+        for name in (ID_COLUMN, SPLIT_COLUMN):
+            if name in tasks:
+                message = f"'{name}' is a column of every examples file; give the task another name"
+                raise ValueError(message)
+        return tasks
+
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, owners: list[str]) -> list[str]:
+        """Refuse an owner that Dagster would refuse."""
+        for owner in owners:
+            try:
+                dg.AssetSpec("asset", owners=[owner])
+            except dg.DagsterError as refused:
+                message = f"'{owner}' is no owner; give an e-mail address, or a team as 'team:<name>'"
+                raise ValueError(message) from refused
+        return owners
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        """Refuse a tag that Dagster would refuse."""
+        try:
+            dg.AssetSpec("asset", tags=tags)
+        except dg.DagsterError as refused:
+            raise ValueError(str(refused)) from refused
+        return tags
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, data: str) -> str:
+        return check_folder(data)
+
+    @field_validator("feature_columns")
+    @classmethod
+    def _check_columns(
+        cls, columns: list[str] | dict[str, list[str]] | None, info: ValidationInfo
+    ) -> list[str] | dict[str, list[str]] | None:
+        """Refuse columns that hold no features."""
+        meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
+        meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
+        for column in _distinct(columns or []):
+            if column in meaning:
+                message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
+                raise ValueError(message)
+        return columns
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: ModelConfig | None, info: ValidationInfo) -> ModelConfig | None:
+        """Refuse heads without a task, and what no end model reads."""
+        tasks = list(info.data.get("tasks", model.heads if model else {}))
+        unknown = [name for name in (model.heads if model else {}) if name not in tasks]
+        if unknown:
+            message = f"heads: there is no task '{unknown[0]}', {nearest(unknown[0], tasks)}"
+            raise ValueError(message)
+        if model is None and not info.data.get("filter_uncovered", True):
+            message = (
+                "filter_uncovered says what the end model is trained on, but model is null; leave it out"
+            )
+            raise ValueError(message)
+        fields = info.data.get("feature_columns")
+        if isinstance(fields, dict) and (model is None or model.build_tasks is None):
+            message = (
+                f"feature_columns names the fields {list(fields)}, but a multilayer perceptron reads one; "
+                "list the columns, or give build_tasks"
+            )
+            raise ValueError(message)
+        return model
+
+    @field_validator("trainer")
+    @classmethod
+    def _check_trainer(cls, trainer: EndModelConfig, info: ValidationInfo) -> EndModelConfig:
+        """Refuse settings that would be overruled or ignored, or that no training could use."""
+        model, tasks = info.data.get("model"), info.data.get("tasks")
+        if "model" in info.data and model is None and trainer.model_fields_set:
+            message = "there is no end model to train, model is null; leave trainer out"
+            raise ValueError(message)
+        if model is not None and tasks is not None:
+            check_trainer(trainer, {name: task.cardinality for name, task in tasks.items()}, model)
+        return trainer
+
+    @property
+    def where(self) -> str:
+        """The file that describes the pipeline, for messages."""
+        return self._file or f"pipeline '{self.name}'"
+
+    @property
+    def fields(self) -> dict[str, list[str]] | None:
+        """Feature columns of every field of the datasets; None: all columns, in one field."""
+        if isinstance(self.feature_columns, list):
+            return {"features": self.feature_columns}
+        return self.feature_columns
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Feature columns to read, each once; None: all."""
+        return None if self.feature_columns is None else _distinct(self.feature_columns)
+
+    @property
+    def cardinalities(self) -> dict[str, int]:
+        """Task name to number of classes."""
+        return {task: spec.cardinality for task, spec in self.tasks.items()}
+
+    @property
+    def shards_name(self) -> str:
+        """Name of the dynamic partitions."""
+        return f"{self.name}_shards"
+
+    @property
+    def shards(self) -> dg.DynamicPartitionsDefinition:
+        """The shards as partitions."""
+        return dg.DynamicPartitionsDefinition(name=self.shards_name)
+
+    def key(self, *parts: str) -> dg.AssetKey:
+        """Key of one of the pipeline's assets."""
+        return dg.AssetKey([*([self.prefix] if self.prefix else []), *parts])
+
+    def group(self, part: str | None = None) -> str:
+        """Name of the group in which the UI shows a part of the pipeline, such as a task."""
+        return self.name if part is None else f"{self.name}_{part}"
+
+    def job_name(self, name: str) -> str:
+        """Name of one of the pipeline's jobs, schedules or sensors."""
+        return f"{self.prefix}_{name}" if self.prefix else name
+
+    @property
+    def folder(self) -> UPath:
+        """Where the pipeline's files are."""
+        return UPath(self.data)
+
+    def votes_path(self, task: str, shard: str) -> UPath:
+        """File of one shard's votes on one task."""
+        return self.folder / "votes" / task / (check_shard(shard) + SUFFIX)
+
+    def examples_path(self, shard: str) -> UPath:
+        """File of one shard's examples."""
+        return self.folder / "examples" / (check_shard(shard) + SUFFIX)
+
+    @property
+    def places(self) -> list[str]:
+        """The folders that hold one file of every shard, below ``folder``."""
+        return ["examples", *(f"votes/{task}" for task in self.tasks)]
+
+    def list_files(self) -> Listing:
+        """The files that are there now: each of ``places`` to its files' names, and these to their stamps."""
+        return {place: visible_files(self.folder / place) for place in self.places}
+
+    def find_shards(self, files: Listing | None = None) -> list[str]:
+        """Names of the shards whose files are all there, sorted; from a listing, by default a new one."""
+        files = self.list_files() if files is None else files
+        return sorted(set.intersection(*(shards_among(names) for names in files.values())))
+
+
+def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str, str]:
+    """Files in the pipeline's folders that are no part of a shard.
+
+    Parameters
+    ----------
+    spec
+        The pipeline.
+    files
+        What is in its folders.  Default: they are listed.
+
+    Returns
+    -------
+    dict
+        Path of a file below ``spec.folder`` to the reason.  A shard that is incomplete is there once,
+        under the first of its files.  Files whose names start with a dot are those of other programs.
+    """
+    skipped = {}
+    files = spec.list_files() if files is None else files
+    shards = set.union(*(shards_among(names) for names in files.values()))
+    for place, names in files.items():
+        for name in names.keys() - {shard + SUFFIX for shard in shards}:
+            skipped[f"{place}/{name}"] = why_no_shard(name)
+    for name in (shard + SUFFIX for shard in shards):
+        there = [place for place, names in files.items() if name in names]
+        missing = [f"{place}/{name}" for place in files if place not in there]
+        if missing:
+            skipped[f"{there[0]}/{name}"] = f"the shard is not complete, missing {', '.join(missing)}"
+    return dict(sorted(skipped.items()))
+
+
+def load_spec(path: str | Path) -> PipelineSpec:
+    """Read and validate a pipeline.yaml.
+
+    Raises
+    ------
+    PipelineSpecError
+        The file is not YAML, or a key is unknown (the nearest known one is named), repeated, missing
+        or out of range, or its value would be ignored.
+    """
+    file = Path(path)
+    text = _read_text(file)
+    try:
+        content = parse_yaml(text)
+    except PipelineSpecError as broken:
+        message = f"{file}: {broken}"
+        raise PipelineSpecError(message) from broken.__cause__
+    if not isinstance(content, dict):
+        message = f"{file}: expected keys such as 'tasks', found {type(content).__name__}"
+        raise PipelineSpecError(message)
+    values: dict[str, Any] = {"name": file.parent.name} | content
+    values["data"] = _resolve_folder(values.get("data"), file.parent)
+    words = words_for_values(text)
+    spec = parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError, words=words)
+    _refuse_booleans_for_numbers(spec, content, words, where=str(file))
+    spec._file = str(file)  # noqa: SLF001  no key of the file
+    return spec
+
+
+def _read_text(file: Path) -> str:
+    with telling_file_errors(file, "read"):
+        if file.is_dir():
+            message = f"{file}: this is a folder, expected a pipeline.yaml"
+            inside = sorted(path.name for path in file.iterdir() if path.suffix in {".yaml", ".yml"})
+            raise PipelineSpecError(message + (f"; did you mean {file / inside[0]}?" if inside else ""))
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as broken:
+            message = f"{file}: expected YAML in UTF-8, found other bytes ({broken}); save it in UTF-8"
+            raise PipelineSpecError(message) from broken
+
+
+def _refuse_booleans_for_numbers(
+    spec: PipelineSpec, content: Any, words: Mapping[YamlPath, str], *, where: str
+) -> None:
+    """Refuse words such as yes where a number is expected; they would count as 1 and 0."""
+    for path, said in words.items():
+        given, value = content, spec.__dict__
+        for key in path:
+            given, value = _at(given, key), _at(value, key)
+        if isinstance(given, bool) and isinstance(value, int | float) and not isinstance(value, bool):
+            message = f"{where}: {'.'.join(map(str, path))}: expected a number, {said}"
+            raise PipelineSpecError(message)
+
+
+def _at(values: Any, key: str | int) -> Any:
+    """An item of a dict or list, or a field of settings; None where there is none."""
+    if isinstance(values, list):
+        return values[key] if isinstance(key, int) and key < len(values) else None
+    fields = values.__dict__ if isinstance(values, BaseModel) else values
+    return fields.get(str(key)) if isinstance(fields, dict) else None
+
+
+def _resolve_folder(data: Any, beside: Path) -> Any:
+    """The data folder: as given when absolute or a URL, else relative to the pipeline.yaml."""
+    if data is None:
+        return str(beside.resolve())
+    if not isinstance(data, str):
+        return data  # refused with all else that is no text
+    return data if "://" in data or Path(data).is_absolute() else str((beside / data).resolve())
+
+
+def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:
+    """The columns, or those of all fields, each once."""
+    fields = [columns] if isinstance(columns, list) else columns.values()
+    return list(dict.fromkeys(column for field in fields for column in field))

@@ -1,0 +1,152 @@
+"""From the rows of a pandas DataFrame to votes.
+
+Legend: n rows, m labeling functions (LFs).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from tqdm import tqdm
+
+from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.labeling.functions.apply import ApplierMetadata, BaseLFApplier
+from ws_pipeline.labeling.functions.dataframe_rows import iterate_rows
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.votes.label_matrix import Votes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PandasLFApplier(BaseLFApplier):
+    """Applies labeling functions to the rows of a pandas DataFrame.
+
+    A data point answers like the row as a Series: ``x.text``, ``x["text"]``, ``x.name`` (its index
+    label), ``x.to_dict()``.  LFs with preprocessors get a Series.
+
+    Parameters
+    ----------
+    lfs
+        The m labeling functions, the columns of the result in this order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> lf = LabelingFunction("is_big", lambda x: 1 if x.num > 42 else -1)
+    >>> PandasLFApplier([lf]).apply(pd.DataFrame({"num": [10, 100]}), progress_bar=False)
+    array([[-1],
+           [ 1]], dtype=int8)
+    """
+
+    @overload
+    def apply(
+        self,
+        df: pd.DataFrame,
+        progress_bar: bool = ...,
+        fault_tolerant: bool = ...,
+        return_meta: Literal[False] = ...,
+    ) -> Votes: ...
+
+    @overload
+    def apply(
+        self,
+        df: pd.DataFrame,
+        progress_bar: bool = ...,
+        fault_tolerant: bool = ...,
+        *,
+        return_meta: Literal[True],
+    ) -> tuple[Votes, ApplierMetadata]: ...
+
+    @overload
+    def apply(
+        self, df: pd.DataFrame, progress_bar: bool, fault_tolerant: bool, return_meta: Literal[True]
+    ) -> tuple[Votes, ApplierMetadata]: ...
+
+    def apply(
+        self,
+        df: pd.DataFrame,
+        progress_bar: bool = True,
+        fault_tolerant: bool = False,
+        return_meta: bool = False,
+    ) -> Votes | tuple[Votes, ApplierMetadata]:
+        """Apply all LFs to all rows.
+
+        Parameters
+        ----------
+        df
+            DataFrame with n rows.
+        progress_bar, fault_tolerant, return_meta
+            As for :meth:`LFApplier.apply`.
+
+        Returns
+        -------
+        numpy.ndarray or (numpy.ndarray, ApplierMetadata)
+            Votes ``[n, m]``, -1 = abstain; int8, or int16 when there are votes above 127.
+
+        Raises
+        ------
+        LabelingFunctionError
+            An LF failed or returned no vote; names the LF and the row's index label, and has the LF's
+            own error as its cause.
+        """
+        votes, meta = self.apply_part(df, progress_bar=progress_bar, fault_tolerant=fault_tolerant)
+        return (votes, meta) if return_meta else votes
+
+    def apply_part(
+        self, df: pd.DataFrame, start: int = 0, *, progress_bar: bool = False, fault_tolerant: bool = False
+    ) -> tuple[Votes, ApplierMetadata]:
+        """Apply all LFs to some rows of a longer DataFrame.
+
+        Parameters
+        ----------
+        df
+            The n rows.
+        start
+            Position of the first of them, for error messages.
+        progress_bar, fault_tolerant
+            As for :meth:`LFApplier.apply`.
+
+        Returns
+        -------
+        (numpy.ndarray, ApplierMetadata)
+            Votes ``[n, m]``, and how often each LF failed.
+
+        Raises
+        ------
+        LabelingFunctionError
+            As for :meth:`apply`.
+        """
+        check_frame(df, type(self).__name__)
+        # Preprocessing LFs of other packages may test for a Series, which a copy of a row is.
+        calls = [lf if isinstance(lf, LabelingFunction) else _on_copies(lf) for lf in self._lfs]
+        points = tqdm(iterate_rows(df), total=len(df), disable=not progress_bar)
+        return self._collect(
+            points,
+            calls,
+            lambda position: f"the row with index label {_label(df, position)!r} (row {start + position})",
+            fault_tolerant=fault_tolerant,
+        )
+
+
+def check_frame(df: Any, applier: str) -> None:
+    """Refuse anything but a DataFrame.
+
+    Raises
+    ------
+    LabelingFunctionError
+        Names the applier and what it got.
+    """
+    if not hasattr(df, "iloc"):
+        message = f"{applier} expects a DataFrame, got {type(df).__name__}; use LFApplier"
+        raise LabelingFunctionError(message)
+
+
+def _label(df: pd.DataFrame, position: int) -> Any:
+    return df.index[position : position + 1].tolist()[0]  # numpy says np.int64(3) for 3
+
+
+def _on_copies(lf: Callable[[Any], int]) -> Callable[[Any], int]:
+    return lambda point: lf(copy.copy(point))

@@ -1,0 +1,359 @@
+"""The raw label matrix as a value: votes, whose votes, on which examples.
+
+Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or -1 for abstain.
+Everything is validated here, once, at the border; the rest of the package trusts a
+:class:`LabelMatrix`, and makes others of its parts with :meth:`LabelMatrix.trusted`.  Start reading
+at :meth:`LabelMatrix.from_parquet`; the rules are in :mod:`.vote_checks`, which columns of a table are
+votes in :mod:`.vote_columns`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.example_ids import (
+    ID_COLUMN,
+    Ids,
+    check_disjoint,
+    check_same_spelling,
+    concatenate_ids,
+    ids_from_table,
+    ids_to_array,
+    validate_ids,
+)
+from ws_pipeline.labeling.votes.vote_checks import (
+    ABSTAIN,
+    Votes,
+    as_vote_array,
+    check_cardinality,
+    check_names,
+    check_range,
+    check_same_cardinality,
+    check_same_lfs,
+    default_lf_names,
+    validate_votes,
+    votes_dtype,
+)
+from ws_pipeline.labeling.votes.vote_columns import find_lf_columns, votes_of_columns
+from ws_pipeline.labeling.votes.vote_forms import dense_votes, read_votes
+from ws_pipeline.labeling.votes.vote_tables import as_table
+from ws_pipeline.storage.files import PathLike, read_parquet
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "ABSTAIN",
+    "LabelMatrix",
+    "Votes",
+    "as_vote_array",
+    "check_cardinality",
+    "check_range",
+    "check_same_cardinality",
+    "check_same_lfs",
+    "default_lf_names",
+    "validate_votes",
+    "votes_dtype",
+]
+
+_CARDINALITY_KEY = b"ws_pipeline.cardinality"
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class LabelMatrix:
+    """Votes of m labeling functions on n examples.
+
+    Parameters
+    ----------
+    votes
+        ``[n, m]`` array with values in {-1, 0, .., k-1}; any integer dtype, or floats with
+        integer values; or any other form that :mod:`ws_pipeline.labeling.votes.vote_forms` reads.  Kept as a
+        read-only int8 array (int16 from 129 classes on).
+    cardinality
+        Number of classes k, at least 2.
+    example_ids
+        ``[n]`` integers or strings, unique.  Default: those of ``votes`` where it has any, else 0..n-1.
+    lf_names
+        m unique names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote out of range (named with its LF and example), repeated or too few names.
+    ExampleIdError
+        Null or repeated ids.
+
+    Examples
+    --------
+    >>> matrix = LabelMatrix([[0, 1, -1], [1, 1, 0]], cardinality=2)
+    >>> matrix.n_examples, matrix.n_lfs
+    (2, 3)
+    """
+
+    votes: Votes
+    cardinality: int
+    example_ids: Ids
+    lf_names: tuple[str, ...]
+
+    def __init__(
+        self,
+        votes: ArrayLike,
+        cardinality: int,
+        example_ids: ArrayLike | None = None,
+        lf_names: Sequence[str] | None = None,
+    ) -> None:
+        check_cardinality(cardinality)
+        form = read_votes(votes, cardinality)
+        raw = dense_votes(form)
+        known_ids = form.example_ids if example_ids is None else example_ids
+        ids = np.arange(len(raw)) if known_ids is None else validate_ids(known_ids)
+        if len(ids) != len(raw):
+            message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
+            raise LabelMatrixError(message)
+        names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
+        check_names(names, raw.shape[1])
+        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
+        self._set(checked, operator.index(cardinality), ids, names)
+
+    @classmethod
+    def trusted(
+        cls, votes: Votes, cardinality: int, example_ids: Ids, lf_names: tuple[str, ...]
+    ) -> LabelMatrix:
+        """Make a label matrix of parts that were checked before, such as those of other label matrices.
+
+        Nothing is checked or copied; the arrays become read-only.  Use the constructor for anything else.
+
+        Parameters
+        ----------
+        votes
+            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}.
+        cardinality
+            Number of classes k.
+        example_ids
+            ``[n]`` int64, or str objects, unique.
+        lf_names
+            m unique names.
+        """
+        matrix = cls.__new__(cls)
+        matrix._set(votes, cardinality, example_ids, lf_names)  # noqa: SLF001  its own
+        return matrix
+
+    def _set(self, votes: Votes, cardinality: int, ids: Ids, names: tuple[str, ...]) -> None:
+        votes.flags.writeable = False
+        ids.flags.writeable = False
+        fields = {"votes": votes, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows n."""
+        return int(self.votes.shape[0])
+
+    @property
+    def n_lfs(self) -> int:
+        """Number of labeling functions m."""
+        return int(self.votes.shape[1])
+
+    @property
+    def covered(self) -> npt.NDArray[np.bool_]:
+        """``[n]`` mask of the examples that have at least one vote."""
+        covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
+        return covered
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
+        return hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data).hexdigest()
+
+    def __len__(self) -> int:
+        return self.n_examples
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.votes, dtype=dtype, copy=copy)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LabelMatrix):
+            return NotImplemented
+        return (
+            self.cardinality == other.cardinality
+            and self.lf_names == other.lf_names
+            and np.array_equal(self.votes, other.votes)
+            and np.array_equal(self.example_ids, other.example_ids)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def take(self, rows: npt.NDArray[Any]) -> LabelMatrix:
+        """Return the examples at ``rows`` (positions or a boolean mask) as a new label matrix."""
+        ids = self.example_ids[rows]
+        if np.asarray(rows).dtype != np.bool_:  # a position may be there twice
+            ids = validate_ids(ids)
+        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
+
+    def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
+        """Return the same votes in the order of ``example_ids`` ``[n']``.
+
+        Examples without a row here get a row of abstains.
+
+        Raises
+        ------
+        LabelMatrixError
+            There are votes for an example that is not among ``example_ids``.
+        ExampleIdError
+            ``example_ids`` are null or repeated; one has integer ids, the other strings; or an id differs
+            from one of ``example_ids`` only in its Unicode form or in blanks around it.
+        """
+        example_ids = validate_ids(example_ids)
+        if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
+            message = (
+                f"{where}: the votes have ids such as {self.example_ids[:1].tolist()}, the examples have ids "
+                f"such as {example_ids[:1].tolist()}; use integers in both, or strings in both"
+            )
+            raise ExampleIdError(message)
+        order = np.argsort(example_ids, kind="stable")
+        if len(example_ids):
+            slots = np.searchsorted(example_ids, self.example_ids, sorter=order)
+            rows = order[np.minimum(slots, len(order) - 1)]
+            known = example_ids[rows] == self.example_ids
+        else:
+            rows, known = np.zeros(len(self), dtype=np.intp), np.zeros(len(self), dtype=bool)
+        if not known.all():
+            check_same_spelling(self.example_ids, example_ids, where=where)
+            unknown = self.example_ids[~known]
+            message = (
+                f"{where}: {len(unknown)} vote row(s) are for unknown examples, the first: {unknown[0]}; "
+                "every example with votes needs a row in the shard's examples file"
+            )
+            raise LabelMatrixError(message)
+        votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
+        votes[rows] = self.votes
+        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names)
+
+    @classmethod
+    def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
+        """Stack shards, in the order of the mapping, into one label matrix.
+
+        Raises
+        ------
+        LabelMatrixError
+            The LFs or the classes of a shard differ from the first one's.
+        ExampleIdError
+            An example id is in two shards.  Both messages name the shards.
+        """
+        if not shards:
+            message = "no shards to concatenate"
+            raise LabelMatrixError(message)
+        (first_name, first), *_ = shards.items()
+        for name, shard in shards.items():
+            check_same_lfs(first_name, first.lf_names, name, shard.lf_names)
+            check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
+        check_disjoint({name: shard.example_ids for name, shard in shards.items()})
+        return cls.trusted(
+            np.concatenate([shard.votes for shard in shards.values()]),
+            first.cardinality,
+            concatenate_ids([shard.example_ids for shard in shards.values()]),
+            first.lf_names,
+        )
+
+    def to_table(self) -> pa.Table:
+        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain."""
+        columns = {ID_COLUMN: ids_to_array(self.example_ids)}
+        for name, votes in zip(self.lf_names, self.votes.T, strict=True):
+            columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
+        table = pa.table(columns)
+        return table.replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        cardinality: int | None = None,
+        *,
+        lf_columns: Sequence[str] | None = None,
+        tasks: Collection[str] = (),
+        where: str = "label matrix",
+    ) -> LabelMatrix:
+        """Decode the table of :meth:`to_table`, or one of the same columns from elsewhere.
+
+        Parameters
+        ----------
+        table
+            An Arrow table, or a frame: a column ``example_id`` (integers or strings), and one column per LF
+            of whole numbers in which null, NaN and -1 mean abstain.
+        cardinality
+            Number of classes.  Default: what :meth:`to_table` stored, in whose table every column is an LF.
+        lf_columns
+            The columns that are LFs, in the order that they are to have.  Default: all but ``example_id``.
+        tasks
+            Names of the tasks; a column of such a name holds gold labels, and is no LF.
+        where
+            Name of the source; opens every error message.
+
+        Raises
+        ------
+        LabelMatrixError
+            A column is no LF by its name, has no votes in it, or is listed but not there.
+        ExampleIdError
+            Ids that are missing, null or repeated.
+
+        Warns
+        -----
+        LeftOutColumnWarning
+            A column is the index of a pandas frame.
+        """
+        table = as_table(table, where=where)
+        if table is None:
+            message = (
+                f"{where}: expected a table with a column per LF; use LabelMatrix(votes, k) for an array"
+            )
+            raise LabelMatrixError(message)
+        ids = ids_from_table(table, where=where)
+        if cardinality is None:
+            cardinality = _stored_cardinality(table, where)
+            names = tuple(name for name in table.column_names if name != ID_COLUMN)
+            names = names if lf_columns is None else find_lf_columns(table, listed=lf_columns, where=where)
+        else:
+            check_cardinality(cardinality)
+            names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
+        votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids)
+        checked: Any = np.ascontiguousarray(votes)
+        return cls.trusted(checked, operator.index(cardinality), ids, names)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path: PathLike,
+        cardinality: int | None = None,
+        *,
+        lf_columns: Sequence[str] | None = None,
+        tasks: Collection[str] = (),
+    ) -> LabelMatrix:
+        """Read a shard of votes from a Parquet file (local path or any fsspec URL); see :meth:`from_table`.
+
+        Raises
+        ------
+        LabelMatrixError
+            The file's content breaks the contract; the message names file, column and row.
+        FileFormatError
+            The file is truncated or not Parquet.
+        """
+        table = read_parquet(path)
+        return cls.from_table(table, cardinality, lf_columns=lf_columns, tasks=tasks, where=str(path))
+
+
+def _stored_cardinality(table: pa.Table, where: str) -> int:
+    stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
+    if stored is None:
+        message = f"{where}: the number of classes is not stored in the table, pass cardinality"
+        raise LabelMatrixError(message)
+    return int(stored)
