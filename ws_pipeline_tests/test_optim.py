@@ -6,13 +6,8 @@ import pytest
 import torch
 
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.optim import (
-    OptimConfig,
-    build_optimizer,
-    count_warmup_steps,
-    learning_rate,
-    set_learning_rate,
-)
+from ws_pipeline.optim import build_optimizer, learning_rate, set_learning_rate
+from ws_pipeline.settings.optimizer import OptimConfig, count_warmup_steps
 
 
 def rates(n_steps: int, **settings: object) -> list[float]:

@@ -25,14 +25,12 @@ from ws_pipeline.classification.training.log.counters import LogManager
 from ws_pipeline.classification.training.log.log_writer import LogWriter
 from ws_pipeline.classification.training.log.tensorboard_writer import TensorBoardWriter
 from ws_pipeline.classification.training.trainer import Trainer
-from ws_pipeline.settings.end_model import (
+from ws_pipeline.settings.end_model import EndModelConfig, HeadConfig, ModelConfig
+from ws_pipeline.settings.trainer import (
     CheckpointerConfig,
     ClassifierConfig,
-    EndModelConfig,
-    HeadConfig,
     LogManagerConfig,
     LogWriterConfig,
-    ModelConfig,
     TrainerConfig,
 )
 

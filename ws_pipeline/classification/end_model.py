@@ -28,13 +28,12 @@ from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 from ws_pipeline.classification.network.mlp import build_tasks
 from ws_pipeline.classification.network.task import Task
 from ws_pipeline.classification.network.task_builder import build_own_tasks
-from ws_pipeline.classification.training.run_state import TrainingRun
 from ws_pipeline.classification.training.single_row import BATCH_NORMS
 from ws_pipeline.classification.training.trainer import Trainer
 from ws_pipeline.errors import DatasetError, FileFormatError, SingleRowBatchWarning
 from ws_pipeline.example_ids import ID_COLUMN
-from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig, TrainerConfig
-from ws_pipeline.settings.history import HistoryRecord
+from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.settings.metric_names import HistoryRecord
 from ws_pipeline.storage.files import FileFormat, PathLike
 from ws_pipeline.storage.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 
@@ -260,11 +259,8 @@ def train_end_model(
     loaders = [DictDataLoader(train, batch_size=settings.batch_size, shuffle=True, drop_last=drop_last)]
     parts = [] if valid is None else split_by_reference(valid)
     loaders += [DictDataLoader(part, batch_size=_PREDICT_BATCH) for part in parts]
-    values = settings.trainer_settings()
-    values |= {"checkpointing": checkpoint_dir is not None, "checkpoint_dir": checkpoint_dir}
-    if not parts and settings.checkpoint_metric == EndModelConfig().checkpoint_metric:
-        values["checkpoint_metric"] = TrainerConfig().checkpoint_metric
-    trainer = _ReportingTrainer(on_epoch, **values).fit(classifier, loaders)
+    config = settings.trainer_config(has_valid=bool(parts), checkpoint_dir=checkpoint_dir)
+    trainer = Trainer.from_config(config).fit(classifier, loaders, on_record=on_epoch)
     return EndModel(
         classifier,
         architecture,
@@ -287,22 +283,6 @@ def _drops_single_row(model: nn.Module, n: int, batch_size: int) -> bool:
     )
     warnings.warn(message, SingleRowBatchWarning, stacklevel=3)
     return True
-
-
-class _ReportingTrainer(Trainer):
-    """A trainer that hands over every record as soon as its epoch is done."""
-
-    def __init__(self, on_epoch: Callable[[HistoryRecord], None] | None, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._on_epoch = on_epoch
-
-    def run_epoch(self, run: TrainingRun) -> None:
-        """Train an epoch, then hand over its records."""
-        known = len(run.state.history)
-        super().run_epoch(run)
-        if self._on_epoch is not None:
-            for record in run.state.history[known:]:
-                self._on_epoch(record)
 
 
 def _summary(trainer: Trainer, device: str) -> TrainingSummary:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ws_pipeline.settings.history import POSITION
+from ws_pipeline.settings.metric_names import LOSS, POSITION, is_loss
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def plot_history(history: Sequence[Mapping[str, float]], *, best_step: float | N
     steps_per_epoch = max((record["step"] / record["epoch"] for record in history), default=1.0)
     best_epoch = None if best_step is None else best_step / steps_per_epoch
     series = _series(history, steps_per_epoch)
-    losses = {name: line for name, line in series.items() if name.endswith("/loss")}
+    losses = {name: line for name, line in series.items() if is_loss(name)}
     scores = {name: line for name, line in series.items() if name not in losses}
     # pyplot keeps figures in global state, so it has no place in a library or in a server's thread
     figure = Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
@@ -75,7 +75,7 @@ def _draw(axes: Axes, title: str, lines: Series, best_epoch: float | None) -> No
     shown = dict(list(lines.items())[:_MAX_LINES])
     for name, (epochs, values) in shown.items():
         marker = "." if len(epochs) < 3 else ""
-        axes.plot(epochs, values, label=name.removesuffix("/loss"), linewidth=1.2, marker=marker)
+        axes.plot(epochs, values, label=name.removesuffix(f"/{LOSS}"), linewidth=1.2, marker=marker)
     axes.set_title(title if shown == lines else f"{title}: {len(shown)} of {len(lines)}", fontsize=9)
     axes.set_xlabel("epoch", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -20,6 +20,7 @@ from ws_pipeline.classification.network.prediction import predict_labels, to_arr
 from ws_pipeline.classification.network.scoring import score_loaders
 from ws_pipeline.classification.network.task_network import RemapLabels, TaskNetwork
 from ws_pipeline.errors import FileFormatError
+from ws_pipeline.settings.metric_names import MetricName
 from ws_pipeline.storage.files import FileFormat, PathLike
 from ws_pipeline.storage.tensor_file import check_names_and_shapes, read_tensors, write_tensors
 
@@ -42,7 +43,7 @@ class MultitaskClassifier(TaskNetwork):
     name
         Name of the classifier.  Default: the name of the class.
     **kwargs
-        Fields of :class:`~ws_pipeline.settings.end_model.ClassifierConfig`: ``device``, which
+        Fields of :class:`~ws_pipeline.settings.trainer.ClassifierConfig`: ``device``, which
         may also be a ``torch.device``, and ``dataparallel``.
 
     Attributes
@@ -172,7 +173,7 @@ class MultitaskClassifier(TaskNetwork):
         """
         scores = score_loaders(self, dataloaders, remap_labels)
         if not as_dataframe:
-            return {"/".join(key): value for key, value in scores.items()}
+            return {str(MetricName(*key)): value for key, value in scores.items()}
         import pandas as pd
 
         rows = [(*key, value) for key, value in scores.items()]

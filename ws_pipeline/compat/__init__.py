@@ -7,5 +7,7 @@
 - :mod:`.arrays`, :mod:`.tensors`, :mod:`.nested_config`, :mod:`.types`, :mod:`.elsewhere`: small helpers
   and names.
 
-Nothing outside of this folder imports it.
+- :mod:`.nested_settings`: settings in Snorkel's nested form, which the label model and the trainer take too.
+
+Nothing outside of this folder imports any other module of it.
 """

@@ -16,13 +16,13 @@ from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, SpacyPreproc
 from ws_pipeline.labeling.functions.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
 from ws_pipeline.labeling.models.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
 from ws_pipeline.labeling.models.label_model import LabelModel
-from ws_pipeline.labeling.models.matrix_completion import FitConfig
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import LFAnalysis
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.settings.label_model import FitConfig
 
 __all__ = [
     "ApplierMetadata",

@@ -1,7 +1,7 @@
 """Settings that refuse typos: a frozen pydantic base class and errors a person can act on.
 
-Each component keeps its own settings class beside it (``FitConfig``, ``TrainerConfig``, the
-pipeline's spec); this module holds only what they share.  Start reading at :func:`parse_settings`.
+The settings of each step are in a module beside this one, which holds what they share.
+Start reading at :func:`parse_settings`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def _describe(
     keys = tuple(part for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "string_type" and keys in words:
         return f"{'.'.join(map(str, keys))}: expected a text, {words[keys]}; put it in quotes"
-    return f"{path}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
+    if problem["type"] == "value_error":  # a rule of ours, which tells what it found
+        rule = problem["msg"].removeprefix("Value error, ")
+        return f"{path}: {rule}" if path else rule
+    return f"{path}: {problem['msg']}, got {problem['input']!r}"
 
 
 def _known_fields(settings_type: type[BaseModel], parents: list[str]) -> list[str]:

@@ -1,30 +1,33 @@
-"""Settings of the end model and of its training; importing this module imports no torch."""
+"""Settings of the pipeline's end model: its architecture, and how a person tunes its training."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from ws_pipeline.optim import OptimConfig
-from ws_pipeline.settings.base import Settings
+from ws_pipeline.settings.base import Settings, nearest
+from ws_pipeline.settings.metric_names import MetricChoice, MetricMode, MetricName
+from ws_pipeline.settings.trainer import TrainerConfig, TrainingConfig
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
-
-class ClassifierConfig(Settings):
-    """Where a :class:`~ws_pipeline.classification.MultitaskClassifier` computes."""
-
-    device: int | str = Field(
-        0,
-        description="Number of the GPU, -1 for the CPU (also taken when there is no GPU), or a torch device "
-        "name such as 'cpu', 'cuda:1' or 'mps', which must be there.",
-    )
-    dataparallel: bool = Field(
-        default=True, description="Split batches over all GPUs, when there are several and device is one."
-    )
-
+DECIDED = {
+    "checkpointing": "a training always keeps its state, so that an interrupted run can be continued",
+    "checkpoint_dir": "the resource 'checkpoints' says where",
+    "checkpoint_clear": "a complete training leaves no state behind, else the next run would not train",
+    "train_split": "the splits are those of the examples",
+    "valid_split": "the splits are those of the examples",
+    "test_split": "the splits are those of the examples",
+    "progress_bar": "the run's log has a line per epoch",
+    "logging": "the history is in the asset's metadata, and the run's log has a line per epoch",
+    "log_writer": "see logging",
+    "log_dir": "see logging",
+    "run_name": "see logging",
+}
+"""Settings of a trainer that the pipeline decides itself, and why."""
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -92,106 +95,23 @@ class ModelConfig(Settings):
             raise ValueError(message)
         return self
 
-
-class LogManagerConfig(Settings):
-    """When the model is evaluated during training."""
-
-    counter_unit: Literal["epochs", "batches", "points"] = Field(
-        "epochs", description="What evaluation_freq and checkpoint_runway count."
-    )
-    evaluation_freq: float = Field(
-        1.0, ge=0, description="Evaluate every this many counter_units, and at the end; 0: never."
-    )
+    def unknown_head(self, tasks: Iterable[str]) -> str | None:
+        """Say which head is of no task; None if all are."""
+        known = list(tasks)
+        unknown = [name for name in self.heads if name not in known]
+        return f"heads: there is no task '{unknown[0]}', {nearest(unknown[0], known)}" if unknown else None
 
 
-class CheckpointerConfig(Settings):
-    """What is kept of a model while it is trained."""
-
-    checkpoint_dir: str | None = Field(
-        "checkpoints",
-        description="Folder of the checkpoints, a path or any fsspec URL, for one running training at a "
-        "time; best models of an earlier one are replaced. None: the folder of the log, which a restart "
-        "finds by its run_name.",
-    )
-    checkpoint_factor: int = Field(
-        1, ge=1, description="Write a checkpoint and look for a best model every this many evaluations."
-    )
-    checkpoint_metric: str = Field(
-        "model/all/train/loss:min",
-        description="What makes a model the best one, which is loaded after training: "
-        "task/dataset/split/metric:mode, where mode is max or min.",
-    )
-    checkpoint_task_metrics: list[str] | None = Field(
-        None, description="Further metrics to keep a best model of, in the same form."
-    )
-    checkpoint_runway: float = Field(
-        0.0, ge=0, description="Do not look for a best model before this many counter_units."
-    )
-    checkpoint_clear: bool = Field(
-        default=True,
-        description="Remove the checkpoint when training is complete; best models stay. Otherwise keep it, "
-        "and the model of every checkpoint.",
-    )
-
-
-class LogWriterConfig(Settings):
-    """Where the log is written."""
-
-    log_dir: str = Field("logs", description="Folder of all logs.")
-    run_name: str | None = Field(None, description="Folder of this run's log below it; None: date and time.")
-
-
-class TrainerConfig(OptimConfig, LogManagerConfig, CheckpointerConfig, LogWriterConfig):
-    """How a :class:`~ws_pipeline.classification.Trainer` trains; steps are mini-batches."""
-
-    seed: int = Field(
-        0, ge=0, description="Decides the order of batches and rows, and dropout; not the initial weights."
-    )
-    n_epochs: int = Field(1, ge=1, description="Number of passes over the train split.")
-    optimizer: Literal["sgd", "adam", "adamax", "adamw"] = Field(
-        "adam", description="Which optimizer takes the steps."
-    )
-    l2: float = Field(0.0, ge=0, description="Weight decay, handed to the optimizer.")
-    grad_clip: float | None = Field(
-        1.0, ge=0, description="Largest norm of the gradient over all parameters; 0 or None: no limit."
-    )
-    precision: Literal["float32", "bf16"] = Field(
-        "float32",
-        description="Arithmetic of the forward pass in training; parameters and evaluation stay float32.",
-    )
-    class_weights: dict[str, list[float]] = Field(
-        {}, description="Task name to the weight of each class in the task's loss; other tasks: all 1."
-    )
-    balance_classes: list[str] = Field(
-        [], description="Tasks whose classes get weights that make them count the same in the train labels."
-    )
-    train_split: str = Field("train", description="Split of the datasets to train on.")
-    valid_split: str = Field("valid", description="Split of the datasets to evaluate on during training.")
-    test_split: str = Field("test", description="Split of the datasets that training leaves alone.")
-    batch_scheduler: Literal["shuffled", "sequential"] = Field(
-        "shuffled", description="Order of the batches of several train datasets."
-    )
-    early_stopping_metric: str | None = Field(
-        None,
-        description="Stop when this metric, task/dataset/split/metric:mode, no longer improves; None: "
-        "train all epochs.",
-    )
-    early_stopping_patience: int = Field(
-        5, ge=1, description="Stop after this many evaluations in a row without improvement."
-    )
-    checkpointing: bool = Field(
-        default=False, description="Write checkpoints, continue from one, and load the best model at the end."
-    )
-    logging: bool = Field(default=False, description="Write losses and scores to a log.")
-    log_writer: Literal["tensorboard", "json"] = Field("tensorboard", description="Format of the log.")
-    progress_bar: bool = Field(default=True, description="Show a progress bar on standard error.")
-
-
-class EndModelConfig(TrainerConfig):
-    """How the pipeline trains its end model: a trainer's settings, with defaults for soft labels."""
+class EndModelConfig(TrainingConfig):
+    """How the pipeline trains its end model; the defaults are for soft labels."""
 
     n_epochs: int = Field(30, ge=1, description="Number of passes over the train split.")
     lr: float = Field(0.001, gt=0, description="Base learning rate, before the schedule.")
+    evaluation_freq: float = Field(
+        1.0,
+        gt=0,
+        description="Evaluate, and write a checkpoint, every this many counter_units, and at the end.",
+    )
     batch_size: int = Field(64, ge=1, description="Examples in a mini-batch.")
     drop_last: bool = Field(
         default=False,
@@ -199,14 +119,51 @@ class EndModelConfig(TrainerConfig):
         "differs from epoch to epoch. A last mini-batch of one example is always left out of a model with "
         "batch norm, which cannot train on one.",
     )
-    checkpoint_metric: str = Field(
-        "model/all/valid/loss:min",
+    checkpoint_metric: MetricChoice | None = Field(
+        None,
         description="What makes a model the best one, which is the result of the training: "
-        "task/dataset/split/metric:mode, where mode is max or min. With nothing to validate on, the default "
-        "is the loss on the train split.",
+        "task/dataset/split/metric:mode, where mode is max or min. Default: the smallest loss of the whole "
+        "model on the valid split, or on the train split where there is nothing to validate on.",
     )
-    progress_bar: bool = Field(default=False, description="Show a progress bar on standard error.")
 
-    def trainer_settings(self) -> dict[str, Any]:
-        """The fields of :class:`TrainerConfig`."""
-        return self.model_dump(exclude={"batch_size", "drop_last"})
+    @model_validator(mode="before")
+    @classmethod
+    def _check_decided(cls, values: Any) -> Any:
+        for name in sorted(DECIDED.keys() & values.keys()) if isinstance(values, dict) else ():
+            message = f"'{name}' is decided by the pipeline ({DECIDED[name]}); leave it out"
+            raise ValueError(message)
+        return values
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        """Refuse what lasts longer than the training; in units other than epochs, only the data tell."""
+        for setting, unit in (("warmup_steps", self.warmup_unit), ("checkpoint_runway", self.counter_unit)):
+            length = getattr(self, setting)
+            if unit == "epochs" and length > self.n_epochs:
+                message = (
+                    f"{setting} is {length:g} epochs, but the training has n_epochs = {self.n_epochs}; lower "
+                    f"{setting}, or raise n_epochs"
+                )
+                raise ValueError(message)
+        return self
+
+    def trainer_config(self, *, has_valid: bool, checkpoint_dir: str | None) -> TrainerConfig:
+        """Settings of the trainer that does this training.
+
+        Parameters
+        ----------
+        has_valid
+            Whether there is something to validate on.
+        checkpoint_dir
+            Where the state of the training is kept; None: nowhere.
+        """
+        split = "valid" if has_valid else "train"
+        shared = {name: getattr(self, name) for name in TrainingConfig.model_fields}
+        return TrainerConfig(
+            **shared,
+            checkpoint_metric=self.checkpoint_metric
+            or str(MetricMode(str(MetricName.of_model(split)), "min")),
+            checkpointing=checkpoint_dir is not None,
+            checkpoint_dir=checkpoint_dir,
+            progress_bar=False,
+        )

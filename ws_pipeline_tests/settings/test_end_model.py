@@ -8,10 +8,12 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.settings.trainer import TrainerConfig
 
 
-@pytest.mark.parametrize("module", ["settings.end_model", "settings.metric_modes", "settings.history"])
+@pytest.mark.parametrize(
+    "module", ["settings.end_model", "settings.label_model", "settings.metric_names", "optim"]
+)
 def test_settings_import_no_torch(module):
     code = (
         f"import sys, ws_pipeline.{module};"

@@ -15,7 +15,6 @@ from ws_pipeline.classification.network.loss import label_cross_entropy
 from ws_pipeline.classification.network.task import INPUT, Operation, Task
 from ws_pipeline.classification.seeding import own_random_numbers
 from ws_pipeline.errors import DatasetError, TaskGraphError
-from ws_pipeline.settings.base import nearest
 from ws_pipeline.settings.end_model import HeadConfig, ModelConfig
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
@@ -113,7 +112,9 @@ def build_tasks(
         found = f"{classes[too_few[0]]} for '{too_few[0]}'" if too_few else "no task"
         message = f"a multilayer perceptron needs tasks of at least two classes, found {found}"
         raise TaskGraphError(message)
-    _check_heads(config, classes)
+    unknown = config.unknown_head(classes)
+    if unknown:
+        raise TaskGraphError(unknown)
     standardizer = Standardizer(n_features)
     if train_features is not None:
         standardizer.fit(train_features)
@@ -128,13 +129,6 @@ def build_tasks(
         _build_task(name, trunk, head, feature_field, _head_config(config, name).loss_weight)
         for name, head in heads.items()
     ]
-
-
-def _check_heads(config: ModelConfig, classes: Mapping[str, int]) -> None:
-    for name in config.heads:
-        if name not in classes:
-            message = f"heads: there is no task '{name}', {nearest(name, list(classes))}"
-            raise TaskGraphError(message)
 
 
 def _head_config(config: ModelConfig, task: str) -> HeadConfig:

@@ -29,6 +29,7 @@ from ws_pipeline.errors import (
     WsPipelineWarning,
 )
 from ws_pipeline.settings.base import nearest
+from ws_pipeline.settings.metric_names import MetricName
 
 
 def warn_of_unknown_labels(
@@ -121,8 +122,8 @@ def evaluate_loaders(
     if clash:
         message = f"a metric of task '{clash[0]}' is called 'loss'; give it another name"
         raise MetricError(message)
-    named = {"/".join(key): value for key, value in (found | scores).items()}
-    return named | {f"model/all/{split}/loss": value for split, value in totals.items()}
+    named = {str(MetricName(*key)): value for key, value in (found | scores).items()}
+    return named | {str(MetricName.of_model(split)): value for split, value in totals.items()}
 
 
 def _score_all(

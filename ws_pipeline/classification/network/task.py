@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from ws_pipeline.analysis import Scorer
 from ws_pipeline.errors import TaskGraphError
 from ws_pipeline.settings.base import nearest
+from ws_pipeline.settings.trainer import are_class_weights
 
 INPUT = "_input_"
 """Name by which operations refer to the fields of the input."""
@@ -258,7 +259,7 @@ def check_class_weights(tasks: Mapping[str, Task], class_weights: Mapping[str, T
             )
             raise TaskGraphError(message)
         values = weights.tolist() if weights.ndim == 1 else None
-        if not values or min(values) < 0 or not 0 < sum(values) < math.inf:
+        if values is None or not are_class_weights(values):
             found = f"shape {list(weights.shape)}" if values is None else values
             message = (
                 f"class weights of task '{name}' must be a tensor [k] of numbers at least 0, finite and not "

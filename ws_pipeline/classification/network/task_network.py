@@ -37,7 +37,7 @@ from ws_pipeline.classification.network.task_graph import (
 )
 from ws_pipeline.errors import UnknownNameError
 from ws_pipeline.settings.base import nearest, parse_settings
-from ws_pipeline.settings.end_model import ClassifierConfig
+from ws_pipeline.settings.trainer import ClassifierConfig
 
 RemapLabels = Mapping[str, str | None]
 """Label name to the task that predicts it; None: no task."""

@@ -22,8 +22,8 @@ from upath import UPath
 from ws_pipeline.classification.training.fingerprint import fingerprint_of
 from ws_pipeline.errors import FileFormatError, SettingsError, SettingTypeError, TrainingError
 from ws_pipeline.settings.base import parse_settings
-from ws_pipeline.settings.end_model import CheckpointerConfig
-from ws_pipeline.settings.metric_modes import MetricMode, parse_metric_mode
+from ws_pipeline.settings.metric_names import MetricMode
+from ws_pipeline.settings.trainer import CheckpointerConfig
 from ws_pipeline.storage.file_errors import telling_file_errors
 from ws_pipeline.storage.files import FileFormat
 from ws_pipeline.storage.tensor_file import read_tensors, write_tensors
@@ -66,8 +66,10 @@ class Checkpointer:
         What iterations count: "epochs", "batches" or "points".
     evaluation_freq
         Number of counter_units between two evaluations, above 0.
+    config
+        The settings.  Default: made of ``kwargs``.
     **kwargs
-        Fields of :class:`~ws_pipeline.settings.end_model.CheckpointerConfig`.
+        Fields of :class:`~ws_pipeline.settings.trainer.CheckpointerConfig`.
 
     Attributes
     ----------
@@ -91,8 +93,15 @@ class Checkpointer:
         "task/dataset/split/metric:mode", or two metrics would share a file.
     """
 
-    def __init__(self, counter_unit: str, evaluation_freq: float, **kwargs: Any) -> None:
-        self.config = parse_settings(CheckpointerConfig, kwargs)
+    def __init__(
+        self,
+        counter_unit: str,
+        evaluation_freq: float,
+        *,
+        config: CheckpointerConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.config = config or parse_settings(CheckpointerConfig, kwargs)
         if self.config.checkpoint_dir is None:
             message = "a checkpointer needs a checkpoint_dir"
             raise SettingTypeError(message)
@@ -107,9 +116,8 @@ class Checkpointer:
                 f"checkpoints follow evaluations, but evaluation_freq is {evaluation_freq:g}; set it above 0"
             )
             raise SettingsError(message)
-        main = parse_metric_mode("checkpoint_metric", self.config.checkpoint_metric)
-        others = self.config.checkpoint_task_metrics or []
-        metrics = [parse_metric_mode("checkpoint_task_metrics", text) for text in others]
+        main = MetricMode.parse(self.config.checkpoint_metric)
+        metrics = [MetricMode.parse(text) for text in self.config.checkpoint_task_metrics or []]
         self.checkpoint_metric = {main.name: main.mode}
         self.checkpoint_task_metrics = dict(metrics) | self.checkpoint_metric
         self.best: dict[str, BestModel] = {}

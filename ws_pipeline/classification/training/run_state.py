@@ -1,28 +1,130 @@
-"""What one call of ``Trainer.fit`` works with: loaders, clock, and whatever does not change."""
+"""What a training is made of while it runs: its state, which a checkpoint holds, and all around it.
+
+The learning rate is not part of the state: it is a function of the number of the step.
+
+Legend: a *record* is an entry of the history, see :data:`.HistoryRecord`.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
-from ws_pipeline.classification.data.dict_dataset import DictDataset
 from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
-from ws_pipeline.classification.network.scoring import check_places, warn_of_unknown_labels
+from ws_pipeline.classification.seeding import random_states
 from ws_pipeline.classification.training.interrupts import HeldInterrupts
-from ws_pipeline.classification.training.state import SamplerStates, TrainingState
-from ws_pipeline.classification.training.step import Updater
-from ws_pipeline.errors import DatasetError, TaskGraphError, UnmatchedLabelsWarning
-from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.classification.training.log.counters import LogManager
+from ws_pipeline.classification.training.model_selection import EarlyStopping
+from ws_pipeline.classification.training.position import Position
+from ws_pipeline.classification.training.progress import Progress
+from ws_pipeline.classification.training.step import MeanLosses, Updater
+from ws_pipeline.classification.training.trainer_file import load_optimizer_tensors, optimizer_tensors, part
+from ws_pipeline.settings.metric_names import HistoryRecord
+from ws_pipeline.settings.trainer import TrainerConfig
+
+if TYPE_CHECKING:
+    from ws_pipeline.classification.training.checkpointer import Checkpointer
+    from ws_pipeline.classification.training.log.log_writer import LogWriter
+
+_MODEL, _RANDOM, _TRAIN, _VALID = "model/", "random/", "train/", "valid/"
+
+
+@dataclass
+class TrainingState:
+    """All that changes from step to step.
+
+    Parameters
+    ----------
+    model, optimizer
+        They hold the parameters and the optimizer's moments.
+    log_manager, early_stopping
+        Their counters; the log manager's position is that of the training.
+    losses
+        Losses since the last record.
+    stopped
+        Whether training stopped early.
+    history
+        The records so far.
+    """
+
+    model: MultitaskClassifier
+    optimizer: torch.optim.Optimizer
+    log_manager: LogManager
+    early_stopping: EarlyStopping
+    losses: MeanLosses
+    stopped: bool = False
+    history: list[HistoryRecord] = field(default_factory=list)
+
+    @property
+    def position(self) -> Position:
+        """How far the training has come."""
+        return self.log_manager.position
+
+    def values(self) -> dict[str, Any]:
+        """What is no tensor, as JSON values."""
+        return {
+            "stopped": self.stopped,
+            "history": self.history,
+            "losses": [self.losses.sums, self.losses.counts],
+            "log_manager": self.log_manager.state(),
+            "early_stopping": self.early_stopping.state(),
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, moments of the optimizer, and random states, by name."""
+        tensors = {f"{_MODEL}{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= optimizer_tensors(self.optimizer)
+        states = random_states(self.model.device)
+        return tensors | {f"{_RANDOM}{name}": value for name, value in states.items()}
+
+    def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`values` and :meth:`tensors` gave, without the random states."""
+        self.stopped, self.history = values["stopped"], values["history"]
+        self.losses.sums, self.losses.counts = values["losses"]
+        self.log_manager.restore(values["log_manager"])
+        self.early_stopping.restore(values["early_stopping"])
+        self.model.load_state_dict(part(tensors, _MODEL))
+        load_optimizer_tensors(self.optimizer, tensors)
+
+
+class SamplerStates:
+    """States of the generators that users gave their samplers; the trainer's seed does not reach them.
+
+    Parameters
+    ----------
+    train, valid
+        The loaders.  Those of ``train`` draw at the start of an epoch, those of ``valid`` at every
+        evaluation, which is why a checkpoint keeps the former as they were then.
+    """
+
+    def __init__(self, train: Iterable[DictDataLoader], valid: Iterable[DictDataLoader]) -> None:
+        self._train = list(_generators(train))
+        self._valid = list(_generators(valid))
+        self._at_epoch_start: list[Tensor] = []
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Remember the generators of the train loaders, before they draw."""
+        self._at_epoch_start = [generator.get_state() for generator in self._train]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """States by name."""
+        now = [generator.get_state() for generator in self._valid]
+        named = {f"{_TRAIN}{number}": state for number, state in enumerate(self._at_epoch_start)}
+        return named | {f"{_VALID}{number}": state for number, state in enumerate(now)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`tensors` gave."""
+        for prefix, generators in ((_TRAIN, self._train), (_VALID, self._valid)):
+            for number, generator in enumerate(generators):
+                generator.set_state(tensors[f"{prefix}{number}"].clone())
 
 
 class Stopwatch:
@@ -33,7 +135,7 @@ class Stopwatch:
         self._started = 0.0
 
     def start(self) -> None:
-        """Go on counting."""
+        """Start counting."""
         self._started = time.perf_counter()
 
     def stop(self) -> None:
@@ -47,8 +149,12 @@ class TrainingRun:
 
     Parameters
     ----------
+    config
+        The settings.
     state
         What changes from step to step, and is in a checkpoint.
+    n_batches, n_steps, n_warmup
+        Number of batches of an epoch; length of the whole training and of its warm-up, in batches.
     train, valid
         The loaders.
     updater
@@ -62,19 +168,29 @@ class TrainingRun:
         Weights of the losses by task name.
     autocast
         Context of the forward pass.
-    random_states
-        What the generators are set to when the first epoch starts, after a checkpoint was read.
+    progress
+        The progress bar.
+    log_writer, checkpointer
+        None where there is none.
     fingerprint
         Says which training this is; None without checkpoints.
+    on_record
+        Called with every record, once the checkpoint that it leads to is written.
+    random_states
+        What the generators are set to when the first epoch starts, after a checkpoint was read.
     n_points_before
         Number of examples that were trained on before this call.
     clock
         Time spent training.
-    interrupts, progress
+    interrupts
         Of the loop.
     """
 
+    config: TrainerConfig
     state: TrainingState
+    n_batches: int
+    n_steps: int
+    n_warmup: int
     train: list[DictDataLoader]
     valid: list[DictDataLoader]
     updater: Updater
@@ -82,119 +198,49 @@ class TrainingRun:
     class_weights: tuple[dict[str, Tensor]] | tuple[()]
     loss_weights: dict[str, float]
     autocast: contextlib.AbstractContextManager[Any]
-    fingerprint: str | None = None
+    progress: Progress
+    log_writer: LogWriter | None
+    checkpointer: Checkpointer | None
+    fingerprint: str | None
+    on_record: Callable[[HistoryRecord], None] | None = None
     random_states: dict[str, Tensor] = field(default_factory=dict)
     n_points_before: int = 0
     clock: Stopwatch = field(default_factory=Stopwatch)
     interrupts: HeldInterrupts = field(default_factory=lambda: HeldInterrupts(enabled=False))
-    progress: Any = field(default_factory=lambda: tqdm(disable=True))
 
-    @functools.cached_property
-    def n_batches(self) -> int:
-        """Number of batches of an epoch."""
-        return sum(len(loader) for loader in self.train)
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or training stopped early."""
+        return self.is_last or self.state.stopped
 
+    @property
+    def is_last(self) -> bool:
+        """Whether all steps are done."""
+        return self.state.position.step == self.n_steps
 
-def trainable_parameters(model: MultitaskClassifier) -> list[torch.nn.Parameter]:
-    """Parameters that training changes.
+    def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take over the state of a checkpoint."""
+        self.state.restore(values, tensors)
+        self.samplers.restore(tensors)
+        self.random_states = part(tensors, _RANDOM)
 
-    Raises
-    ------
-    TaskGraphError
-        There is none.
-    """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
-        message = f"'{model.name}' has no parameter that can be trained; set requires_grad on some"
-        raise TaskGraphError(message)
-    return parameters
-
-
-def has_fused_update(
-    optimizer: str, model: MultitaskClassifier, parameters: Iterable[torch.nn.Parameter]
-) -> bool:
-    """Say whether torch has one kernel for the update of all these parameters."""
-    sparse = any(getattr(module, "sparse", False) for module in model.modules())
-    kinds = {(parameter.device.type, parameter.is_floating_point()) for parameter in parameters}
-    return optimizer != "adamax" and not sparse and kinds in ({("cpu", True)}, {("cuda", True)})
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[None]:
+        """Close the log even when training fails, and leave the optimizer as others expect it."""
+        try:
+            yield
+        except BaseException:
+            if self.log_writer is not None:
+                self.log_writer.cleanup()
+            raise
+        finally:
+            self.updater.close()
 
 
-def choose_loaders(
-    config: TrainerConfig, model: MultitaskClassifier, dataloaders: Sequence[DictDataLoader]
-) -> tuple[list[DictDataLoader], list[DictDataLoader]]:
-    """The loaders to train on and those to evaluate on.
-
-    Raises
-    ------
-    DatasetError
-        There is no loader of the train split, a split is unknown, a train loader gives no batch, none
-        has a labelled row of any task, or two valid loaders have the same labels, name and split.
-
-    Warns
-    -----
-    UnmatchedLabelsWarning
-        A dataset has labels of no task, a train loader has no labelled row and is left out, or no
-        train loader has a labelled row of a task, which is then not trained.
-    """
-    known = (config.train_split, config.valid_split, config.test_split)
-    for loader in dataloaders:
-        if loader.dataset.split not in known:
-            message = f"{loader.dataset!r}: unknown split '{loader.dataset.split}', expected one of {known}"
-            raise DatasetError(message)
-    train = [loader for loader in dataloaders if loader.dataset.split == config.train_split]
-    valid = [loader for loader in dataloaders if loader.dataset.split == config.valid_split]
-    if not train:
-        found = ", ".join(loader.dataset.split for loader in dataloaders) or "no loader"
-        message = f"there is no loader of the train split '{config.train_split}', found {found}"
-        raise DatasetError(message)
-    train = _loaders_with_labels(model, train)
-    for loader in train:
-        if len(loader) == 0:
-            message = (
-                f"{loader.dataset!r}: the loader gives no batch; lower batch_size or leave drop_last off"
-            )
-            raise DatasetError(message)
-    check_places(model, valid)
-    for loader in [*train, *valid]:
-        warn_of_unknown_labels(model, loader.dataset)
-    return train, valid
-
-
-def _loaders_with_labels(model: MultitaskClassifier, train: Sequence[DictDataLoader]) -> list[DictDataLoader]:
-    """The loaders that can train a task; warns of those that cannot, and of tasks that none can train."""
-    useful, useless, trained = [], [], set()
-    for loader in train:
-        tasks = _labelled_tasks(model, loader.dataset)
-        trained |= tasks
-        if tasks:
-            useful.append(loader)
-        else:
-            useless.append(_why_useless(model, loader.dataset))
-    if not useful:
-        raise DatasetError("; ".join(useless))
-    for reason in useless:
-        warnings.warn(f"{reason}; it is left out", UnmatchedLabelsWarning, stacklevel=2)
-    untrained = [name for name in model.tasks if name not in trained]
-    if untrained:
-        message = (
-            f"no train dataset has a labelled row of {', '.join(untrained)}, so these tasks are not trained; "
-            "modules that no other task calls stay as they are"
-        )
-        warnings.warn(message, UnmatchedLabelsWarning, stacklevel=2)
-    return useful
-
-
-def _labelled_tasks(model: MultitaskClassifier, dataset: DictDataset) -> set[str]:
-    """Names of the tasks that at least one row has a label of."""
-    labels = dataset.Y_dict
-    tasks = model.labels_to_tasks(labels)
-    return {task for label, task in tasks.items() if bool((labels[label] != -1).any())}
-
-
-def _why_useless(model: MultitaskClassifier, dataset: DictDataset) -> str:
-    known = model.labels_to_tasks(dataset.Y_dict)
-    if known:
-        return f"{dataset!r} has no labelled row: all labels of {', '.join(known)} are -1"
-    if model.tasks:
-        return f"{dataset!r} has no labels of the tasks {', '.join(model.tasks)}"
-    return f"{dataset!r} cannot train a classifier without tasks; add one with add_task"
+def _generators(loaders: Iterable[DictDataLoader]) -> Iterator[torch.Generator]:
+    for loader in loaders:
+        batch_sampler = loader.batch_sampler
+        for source in (loader, loader.sampler, batch_sampler, getattr(batch_sampler, "sampler", None)):
+            generator = getattr(source, "generator", None)
+            if isinstance(generator, torch.Generator):
+                yield generator

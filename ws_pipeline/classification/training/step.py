@@ -1,4 +1,4 @@
-"""The update of a training step: backward, check, clip, step.
+"""A training step after the loss: backward, check, clip, update; and the number types of the loss.
 
 A loss or a gradient that is not finite must stop training before it reaches the parameters.  On the
 CPU that is a comparison per step.  On a GPU, a comparison would make the processor wait for the GPU
@@ -8,19 +8,55 @@ every :data:`_LOOK_EVERY` steps which batch it was.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
-from ws_pipeline.classification.training.fused_step import FusedStep
-from ws_pipeline.classification.training.state import TRAIN_LOSS, MeanLosses
-from ws_pipeline.errors import TrainingError
+from ws_pipeline.classification.data.dict_dataset import Batch
+from ws_pipeline.errors import DatasetError, DeviceError, TrainingError
+from ws_pipeline.settings.metric_names import LOSS, HistoryRecord, MetricName
 
 _LOOK_EVERY = 64
 _CLIP_EPS = 1e-6  # torch's own, in clip_grads_with_norm_
 _FEW_NUMBERS = 2**16
+
+
+class MeanLosses:
+    """Means of the losses since the last record, over labelled rows; of their sum, over batches.
+
+    Parameters
+    ----------
+    total
+        Name of the sum.
+    """
+
+    def __init__(self, total: MetricName) -> None:
+        self.total = str(total)
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, name: str, loss: float, count: int) -> None:
+        """Take in a mean over ``count`` rows."""
+        self.sums[name] = self.sums.get(name, 0.0) + loss * count
+        self.counts[name] = self.counts.get(name, 0) + count
+
+    def add_total(self, loss: float) -> None:
+        """Take in the sum of a batch's losses."""
+        self.add(self.total, loss, 1)
+
+    def means(self) -> HistoryRecord:
+        """Means by name, the whole model's first; it is nan when no row was labelled."""
+        return {self.total: math.nan} | {name: value / self.counts[name] for name, value in self.sums.items()}
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.sums, self.counts = {}, {}
 
 
 class Batchwise(NamedTuple):
@@ -28,7 +64,8 @@ class Batchwise(NamedTuple):
 
     epoch: int
     batch: int
-    where: str
+    dataset: str
+    split: str
     counts: dict[str, int]
     weights: list[float]
 
@@ -119,9 +156,9 @@ class Updater:
 
     def _add_up(self, batch: Batchwise, values: list[float]) -> None:
         for (task, count), value in zip(batch.counts.items(), values, strict=True):
-            self.losses.add(f"{task}/{batch.where}", value, count)
+            self.losses.add(str(MetricName(task, batch.dataset, batch.split, LOSS)), value, count)
         total = sum(weight * value for weight, value in zip(batch.weights, values, strict=True))
-        self.losses.add(TRAIN_LOSS, total, 1)
+        self.losses.add_total(total)
 
     def _where_not_finite(self) -> str:
         names = [
@@ -190,3 +227,120 @@ class DeferredUpdater(Updater):
     def close(self) -> None:
         """See :meth:`Updater.close`."""
         del self.optimizer.found_inf  # type: ignore[attr-defined]
+
+
+class _Update(Protocol):
+    def __call__(self, gradients: list[Tensor], *, lr: float, found_inf: Tensor | None) -> None: ...
+
+
+class FusedStep:
+    """Does what ``optimizer.step()`` does, to the byte, in less time; hooks of the optimizer are not called.
+
+    For a small model, torch's optimizers spend more time on finding moments and settings than on the
+    update.  Their functional forms take lists of tensors; these lists are made once here.
+
+    Parameters
+    ----------
+    optimizer
+        With one group of parameters.  From the first call on its moments may change, but must stay
+        the same tensors.  One without a fused kernel takes its usual steps.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._update: _Update | None = None
+
+    def __call__(self, gradients: list[Tensor]) -> None:
+        """Take a step at the learning rate of the group.
+
+        Parameters
+        ----------
+        gradients
+            Those of the parameters, without the missing ones.
+        """
+        group = self._optimizer.param_groups[0]
+        complete = len(gradients) == len(group["params"])
+        if self._update is None or not complete:
+            self._optimizer.step()  # the first makes the moments
+            if complete and group.get("fused"):
+                self._update = _bind(self._optimizer)
+            return
+        found_inf = getattr(self._optimizer, "found_inf", None)
+        with torch.no_grad():
+            self._update(gradients, lr=group["lr"], found_inf=found_inf)
+
+
+def _bind(optimizer: torch.optim.Optimizer) -> _Update:
+    group = optimizer.param_groups[0]
+    parameters: list[Tensor] = group["params"]
+
+    def moments(name: str) -> list[Any]:
+        return [optimizer.state[parameter][name] for parameter in parameters]
+
+    if isinstance(optimizer, torch.optim.SGD):
+        buffers = moments("momentum_buffer") if group["momentum"] else [None] * len(parameters)
+        names = ("weight_decay", "momentum", "dampening", "nesterov", "maximize")
+        settings = {name: group[name] for name in names}
+
+        def update_sgd(gradients: list[Tensor], **now: Any) -> None:
+            sgd(parameters, gradients, buffers, fused=True, **settings, **now)
+
+        return update_sgd
+
+    function = adamw if isinstance(optimizer, torch.optim.AdamW) else adam
+    beta1, beta2 = group["betas"]
+    settings = {name: group[name] for name in ("amsgrad", "weight_decay", "eps", "maximize")}
+    settings |= {"beta1": beta1, "beta2": beta2, "fused": True}
+    first, second, steps = moments("exp_avg"), moments("exp_avg_sq"), moments("step")
+    largest = moments("max_exp_avg_sq") if group["amsgrad"] else []
+
+    def update_adam(gradients: list[Tensor], **now: Any) -> None:
+        function(parameters, gradients, first, second, largest, steps, **settings, **now)
+
+    return update_adam
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Context in which the forward pass runs; it can be entered again and again.
+
+    Parameters
+    ----------
+    precision
+        "float32" changes nothing; "bf16" computes matrix products in bfloat16.
+    device
+        Where the model is.
+
+    Raises
+    ------
+    DeviceError
+        The device does not compute in bfloat16.
+    """
+    if precision == "float32":
+        return contextlib.nullcontext()
+    if not _has_bf16(device):
+        message = (
+            f"precision 'bf16': device '{device}' does not compute in bfloat16; set precision to 'float32'"
+        )
+        raise DeviceError(message)
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and torch.amp.is_autocast_available("cpu")
+
+
+def n_rows(batch: Batch) -> int:
+    """Number of rows of a batch.
+
+    Raises
+    ------
+    DatasetError
+        It has no labels.
+    """
+    labels = next(iter(batch[1].values()), None)
+    if labels is None:
+        message = "a batch has no labels at all; the loader's collate function has to keep them"
+        raise DatasetError(message)
+    return len(labels)

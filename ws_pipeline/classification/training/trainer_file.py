@@ -1,4 +1,4 @@
-"""A trainer in a file: its settings, and the state of its optimizer."""
+"""A trainer in a file: its settings, and the state of its optimizer as tensors by name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ws_pipeline.classification.training.state import optimizer_tensors
 from ws_pipeline.errors import FileFormatError
 from ws_pipeline.settings.base import parse_settings
-from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.settings.trainer import TrainerConfig
 from ws_pipeline.storage.files import FileFormat, PathLike
 from ws_pipeline.storage.tensor_file import read_tensors, write_tensors
 
+_OPTIMIZER = "optimizer/"
 _FILE_FORMAT = FileFormat("ws_pipeline/Trainer", version=1)
 
 
@@ -62,3 +62,30 @@ def check_optimizer_fits(
                 f"the model has {expected}"
             )
             raise FileFormatError(message)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and counters of an optimizer, by the number of the parameter and their own name."""
+    return {
+        f"{_OPTIMIZER}{number}/{name}": value
+        for number, moments in optimizer.state_dict()["state"].items()
+        for name, value in moments.items()
+        if isinstance(value, Tensor)  # the rest is None: moments that there are not yet
+    }
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take over what :func:`optimizer_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in part(tensors, _OPTIMIZER).items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with ``prefix``, without it, in memory of their own."""
+    return {
+        name.removeprefix(prefix): value.clone() for name, value in tensors.items() if name.startswith(prefix)
+    }

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ws_pipeline.analysis.scores_table import GOLD
-from ws_pipeline.settings.history import POSITION
+from ws_pipeline.settings.metric_names import POSITION
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.end_model import EndModel

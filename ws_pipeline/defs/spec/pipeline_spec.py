@@ -30,14 +30,14 @@ from ws_pipeline.defs.spec.data_folder import (
     why_no_shard,
 )
 from ws_pipeline.defs.spec.strict_yaml import YamlPath, parse_yaml, words_for_values
-from ws_pipeline.defs.spec.trainer_rules import check_label_model, check_trainer
+from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
-from ws_pipeline.labeling.models.matrix_completion import FitConfig
-from ws_pipeline.settings.base import Settings, nearest, parse_settings
+from ws_pipeline.settings.base import Settings, parse_settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.settings.label_model import FitConfig
 from ws_pipeline.storage.file_errors import telling_file_errors
 
 Listing = Mapping[str, Mapping[str, str]]
@@ -83,14 +83,9 @@ class TaskSpec(Settings):
             message = f"column '{ID_COLUMN}' holds the ids, it is no LF; leave it out"
             raise ValueError(message)
         if len(columns) < MIN_LFS:
-            message = f"at least {MIN_LFS} LFs are needed"
+            message = f"at least {MIN_LFS} LFs are needed, got {columns}"
             raise ValueError(message)
         return columns
-
-    @field_validator("label_model")
-    @classmethod
-    def _check_label_model(cls, label_model: FitConfig) -> FitConfig:
-        return check_label_model(label_model)
 
     @property
     def cardinality(self) -> int:
@@ -213,11 +208,9 @@ class PipelineSpec(Settings):
     @classmethod
     def _check_model(cls, model: ModelConfig | None, info: ValidationInfo) -> ModelConfig | None:
         """Refuse heads without a task, and what no end model reads."""
-        tasks = list(info.data.get("tasks", model.heads if model else {}))
-        unknown = [name for name in (model.heads if model else {}) if name not in tasks]
+        unknown = model.unknown_head(info.data.get("tasks", model.heads)) if model else None
         if unknown:
-            message = f"heads: there is no task '{unknown[0]}', {nearest(unknown[0], tasks)}"
-            raise ValueError(message)
+            raise ValueError(unknown)
         if model is None and not info.data.get("filter_uncovered", True):
             message = (
                 "filter_uncovered says what the end model is trained on, but model is null; leave it out"

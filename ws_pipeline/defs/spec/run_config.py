@@ -12,10 +12,10 @@ import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
 from ws_pipeline.defs.spec.launch_checks import LaunchConfig, Values, known_as, naming
-from ws_pipeline.defs.spec.trainer_rules import DECIDED, check_label_model, check_trainer
-from ws_pipeline.labeling.models.matrix_completion import FitConfig
+from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.settings.base import parse_settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.settings.label_model import FitConfig
 
 
 class LabelModelRunConfig(dg.Config, FitConfig):
@@ -47,9 +47,7 @@ def label_model_launch_config(settings: FitConfig, *, asset: str) -> LaunchConfi
     where = f"run config of asset '{asset}'"
 
     def parse(values: Values) -> FitConfig:
-        parsed = parse_settings(FitConfig, _one_or_all(values), where=where)
-        with naming(where):
-            return check_label_model(parsed)
+        return parse_settings(FitConfig, _one_or_all(values), where=where)
 
     return LaunchConfig(label_model_run_config(settings), parse, known_as(asset))
 
@@ -85,13 +83,12 @@ def end_model_launch_config(
 def label_model_run_config(settings: FitConfig) -> type[LabelModelRunConfig]:
     """Run config class whose defaults are ``settings``."""
     precisions = settings.prec_init if isinstance(settings.prec_init, list) else [settings.prec_init]
-    return with_defaults(LabelModelRunConfig, settings.model_dump() | {"prec_init": precisions})
+    return with_defaults(LabelModelRunConfig, dict(settings) | {"prec_init": precisions})
 
 
 def end_model_run_config(settings: EndModelConfig) -> type[EndModelRunConfig]:
-    """Run config class whose defaults are ``settings``, without what the pipeline decides."""
-    shown = settings.model_dump(exclude=set(DECIDED))
-    return with_defaults(EndModelRunConfig, shown, known=_fields(EndModelConfig))
+    """Run config class whose defaults are ``settings``."""
+    return with_defaults(EndModelRunConfig, dict(settings), known=_fields(EndModelConfig))
 
 
 def with_defaults(

@@ -22,7 +22,6 @@ from ws_pipeline.labeling.models.matrix_completion import (
     PATIENCE,
     Completion,
     EpochRecord,
-    FitConfig,
     SparseOverlaps,
     align_columns,
     complete_matrix,
@@ -30,6 +29,7 @@ from ws_pipeline.labeling.models.matrix_completion import (
 from ws_pipeline.labeling.votes.sparse_counting import REMEDY
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.memory import require_memory
+from ws_pipeline.settings.label_model import FitConfig
 
 Floats = npt.NDArray[np.float64]
 

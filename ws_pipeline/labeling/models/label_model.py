@@ -18,18 +18,19 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ws_pipeline.arrays import in_order
+from ws_pipeline.compat.nested_settings import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.errors import LabelMatrixError, NotFittedError, SettingsError
 from ws_pipeline.labeling.models.class_balance import class_balance_from_gold, validate_class_balance
 from ws_pipeline.labeling.models.estimation import estimate_mu, right_shares
 from ws_pipeline.labeling.models.evidence import MIN_LFS, find_evidence
 from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
-from ws_pipeline.labeling.models.matrix_completion import EpochRecord, FitConfig, default_mu_eps
+from ws_pipeline.labeling.models.matrix_completion import EpochRecord, default_mu_eps
 from ws_pipeline.labeling.models.posterior import class_probabilities
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_forms import align_lfs, read_votes
-from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.settings.base import parse_settings
+from ws_pipeline.settings.label_model import FitConfig
 from ws_pipeline.storage.files import FileFormat
 
 if TYPE_CHECKING:
@@ -381,9 +382,6 @@ def _check_counts(counts: VoteCounts, cardinality: int) -> None:
 def _check_precisions(config: FitConfig, n_lfs: int) -> None:
     if isinstance(config.prec_init, list) and len(config.prec_init) != n_lfs:
         message = f"prec_init must have shape {n_lfs}, one value per LF, got {len(config.prec_init)}."
-        raise SettingsError(message)
-    if np.any(np.asarray(config.prec_init) <= 0) or np.any(np.asarray(config.prec_init) > 1):
-        message = f"prec_init must be precisions in (0, 1], got {config.prec_init}"
         raise SettingsError(message)
 
 

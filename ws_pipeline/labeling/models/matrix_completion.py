@@ -19,22 +19,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from munkres import Munkres
-from pydantic import Field
 
 from ws_pipeline.errors import TrainingError
 from ws_pipeline.labeling.votes.row_spans import n_threads
-from ws_pipeline.optim import (
-    OptimConfig,
-    build_optimizer,
-    count_warmup_steps,
-    learning_rate,
-    set_learning_rate,
-)
+from ws_pipeline.optim import build_optimizer, learning_rate, set_learning_rate
+from ws_pipeline.settings.label_model import FitConfig
+from ws_pipeline.settings.optimizer import count_warmup_steps
 
 if TYPE_CHECKING:
     import torch
@@ -50,32 +45,6 @@ PRIOR_DECIMALS = 3
 PATIENCE = 10
 
 _DIVERGED = 10.0  # times the usual loss at the start
-
-
-class FitConfig(OptimConfig):
-    """Settings of ``LabelModel.fit``; one epoch is one step on the whole objective."""
-
-    n_epochs: int = Field(100, ge=1, description="Number of gradient steps.")
-    l2: float = Field(0.0, ge=0, description="Weight of ||mu - mu_init||_F^2 in the loss.")
-    prec_init: float | list[float] = Field(
-        0.7, description="Assumed precision of the LFs' votes at the start: one value, or one per LF."
-    )
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the scalar that the initial mu is scaled by.")
-    log_freq: int = Field(10, ge=1, description="Epochs between two log lines when verbose.")
-    mu_eps: float | None = Field(
-        None,
-        gt=0,
-        lt=0.5,
-        description="mu is kept in [mu_eps, 1 - mu_eps]; default min(0.01, 10^-ceil(log10 n)).",
-    )
-    tol: float | None = Field(
-        None,
-        ge=0,
-        description="Stop when 10 epochs lower the loss by no more than this share of its first value.",
-    )
-    mu_clamp: Literal["step", "final"] = Field(
-        "step", description="Clamp mu after every gradient step, or once after the last one."
-    )
 
 
 class Completion(NamedTuple):

@@ -154,10 +154,10 @@ def test_attributes(make_checkpointer):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"checkpoint_metric": "f1:max"}, "checkpoint_metric must be of the form .* found 'f1:max'"),
-        ({"checkpoint_metric": F1}, "checkpoint_metric must be of the form"),
+        ({"checkpoint_metric": "f1:max"}, "checkpoint_metric: must be of the form .* got 'f1:max'"),
+        ({"checkpoint_metric": F1}, "checkpoint_metric: must be of the form"),
         ({"checkpoint_metric": f"{F1}:best"}, "unrecognized mode 'best' for metric 'task/dataset/valid/f1'"),
-        ({"checkpoint_task_metrics": ["a/b/c:max"]}, "checkpoint_task_metrics must be of the form"),
+        ({"checkpoint_task_metrics": ["a/b/c:max"]}, "checkpoint_task_metrics.0: must be of the form"),
         ({"checkpoint_runway": -1}, "checkpoint_runway: .* greater than or equal to 0"),
         ({"checkpoint_factor": 0}, "checkpoint_factor: .* greater than or equal to 1"),
         ({"checkpoint_dir": None}, "needs a checkpoint_dir"),

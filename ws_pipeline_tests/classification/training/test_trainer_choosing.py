@@ -379,7 +379,7 @@ def test_a_class_without_rows_gets_weight_one(make_model, make_dataset):
     [
         ({"class_weights": {"thre": [1.0]}}, TaskGraphError, "no task 'thre', did you mean 'three'"),
         ({"balance_classes": ["tow"]}, TaskGraphError, "balance_classes: there is no task 'tow'"),
-        ({"class_weights": {"two": [-1.0, 2.0]}}, TaskGraphError, r"found \[-1.0, 2.0\]"),
+        ({"class_weights": {"two": [-1.0, 2.0]}}, SettingsError, r"got \[-1.0, 2.0\]"),
         (
             {"class_weights": {"two": [1.0, 2.0]}, "balance_classes": ["two"]},
             SettingsError,

@@ -13,8 +13,8 @@ from ws_pipeline.classification import (
     Trainer,
     TrainerConfig,
 )
+from ws_pipeline.compat.nested_settings import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.errors import SettingsError
-from ws_pipeline.optim import flat_lr_scheduler_settings, flat_optimizer_settings
 
 
 class Adam(NamedTuple):
@@ -129,10 +129,9 @@ def test_settings_of_parts_may_be_settings_objects():
             "log_dir is given twice: 'a', and 'b' in log_writer_config",
         ),
         ({"class_weights": {"t": "even"}}, "class_weights.t: .* valid list, got 'even'"),
-        ({"early_stopping_metric": "loss:min"}, "early_stopping_metric must be of the form"),
+        ({"early_stopping_metric": "loss:min"}, "early_stopping_metric: must be of the form"),
         ({"checkpointing": True, "checkpoint_metric": "a/b/c/d:best"}, "unrecognized mode 'best'"),
         ({"checkpointing": True, "evaluation_freq": 0}, "evaluation_freq is 0; set it above 0"),
-        ({"checkpointing": True, "checkpoint_dir": None}, "a checkpointer needs a checkpoint_dir"),
         ({"precision": "fp16"}, "Unrecognized precision option 'fp16'"),
         ({"log_writer": "csv"}, "Unrecognized log writer option 'csv'"),
     ],

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ws_pipeline.classification import DictDataLoader, MultitaskClassifier, Operation, Task, Trainer
-from ws_pipeline.classification.training import trainer as trainer_module
+from ws_pipeline.classification.training import setup as training_setup
 from ws_pipeline.classification.training.step import DeferredUpdater, Updater
 from ws_pipeline.errors import TrainingError
 
@@ -19,7 +19,7 @@ def state(model) -> dict[str, list]:
 @pytest.fixture(params=[Updater, DeferredUpdater])
 def updater(request, monkeypatch):
     """The updater in use; the fused kernels of the CPU hold updates back as those of a GPU do."""
-    monkeypatch.setattr(trainer_module, "Updater", request.param)
+    monkeypatch.setattr(training_setup, "Updater", request.param)
     return request.param
 
 
@@ -34,7 +34,7 @@ def test_both_updaters_agree(make_model, make_dataset, monkeypatch, optimizer, g
     """Over more steps than are looked at together, with tasks that are missing in some batches."""
     results = []
     for kind in (Updater, DeferredUpdater):
-        monkeypatch.setattr(trainer_module, "Updater", kind)
+        monkeypatch.setattr(training_setup, "Updater", kind)
         data = make_dataset(n=600)
         data.Y_dict["three"][100:300] = -1
         data.Y_dict["two"][250:400] = -1

@@ -264,7 +264,7 @@ def test_a_column_that_means_something_else_is_no_feature(tmp_path, columns, mes
 def test_precisions_that_are_none_are_refused(tmp_path, prec_init):
     tasks = {"spam": TASKS["spam"] | {"label_model": {"prec_init": prec_init}}}
     message = refusal(tmp_path, {"tasks": tasks})
-    assert "tasks.spam.label_model: prec_init must be precisions in (0, 1], got" in message
+    assert "tasks.spam.label_model.prec_init: must be precisions in (0, 1], got" in message
     assert str(prec_init) in message
 
 
@@ -360,7 +360,7 @@ def test_rows_without_votes_are_left_out_unless_the_file_says_otherwise(tmp_path
             "'checkpoint_dir' is decided by the pipeline (the resource 'checkpoints'",
         ),
         ({"progress_bar": True}, "'progress_bar' is decided by the pipeline (the run's log"),
-        ({"evaluation_freq": 0}, "checkpoints are written at evaluations"),
+        ({"evaluation_freq": 0}, "evaluation_freq: Input should be greater than 0"),
     ],
 )
 def test_settings_that_the_pipeline_decides_are_refused(tmp_path, trainer, message):

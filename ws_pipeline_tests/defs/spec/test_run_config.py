@@ -7,9 +7,9 @@ from ws_pipeline.defs.spec.run_config import (
     label_model_launch_config,
     label_model_run_config,
 )
-from ws_pipeline.defs.spec.trainer_rules import DECIDED
 from ws_pipeline.labeling import FitConfig
-from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.settings.end_model import DECIDED, EndModelConfig, ModelConfig
+from ws_pipeline.settings.trainer import TrainerConfig
 
 CLASSES = {"spam": 2, "topic": 3}
 
@@ -58,8 +58,8 @@ def test_the_end_models_settings_survive_the_launchpad():
 def test_the_launchpad_hides_what_the_pipeline_decides_and_shows_all_else():
     config = end_model_run_config(EndModelConfig(n_epochs=9))
     fields = dg.asset(make_asset(config)).op.config_schema.config_type.fields
-    assert set(fields) == set(EndModelConfig.model_fields) - set(DECIDED)
-    assert set(DECIDED) <= set(EndModelConfig.model_fields)
+    assert set(fields) == set(EndModelConfig.model_fields)
+    assert set(DECIDED) == set(TrainerConfig.model_fields) - set(EndModelConfig.model_fields)
     assert fields["n_epochs"].default_value == 9
     with pytest.raises(dg.DagsterInvalidConfigError, match='unexpected config entry "checkpoint_dir"'):
         dg.materialize(

@@ -225,7 +225,7 @@ def test_initial_precisions_of_another_length_are_refused(precisions):
 def test_initial_precisions_out_of_range_are_refused(precision):
     with pytest.raises(SettingsError) as caught:
         fit(prec_init=precision)
-    assert str(caught.value) == f"prec_init must be precisions in (0, 1], got {precision}"
+    assert str(caught.value) == f"LabelModel.fit: prec_init: must be precisions in (0, 1], got {precision}"
 
 
 def test_an_initial_precision_that_is_not_a_number_is_refused():

@@ -12,13 +12,13 @@ from ws_pipeline.errors import TrainingError
 from ws_pipeline.labeling.models.matrix_completion import (
     DenseOverlaps,
     EpochRecord,
-    FitConfig,
     Objective,
     align_columns,
     complete_matrix,
     default_mu_eps,
     initial_mu,
 )
+from ws_pipeline.settings.label_model import FitConfig
 
 
 def random_problem(m=5, k=3, seed=0):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from ws_pipeline.classification.training.position import Position
 from ws_pipeline.settings.base import parse_settings
-from ws_pipeline.settings.end_model import LogManagerConfig
+from ws_pipeline.settings.trainer import LogManagerConfig
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
@@ -28,8 +30,10 @@ class LogManager:
         Closed by :meth:`cleanup`.  Default: none.
     checkpointer
         Its ``checkpoint_factor`` decides when to write a checkpoint.  Default: none, never.
+    config
+        The settings.  Default: made of ``kwargs``.
     **kwargs
-        Fields of :class:`~ws_pipeline.settings.end_model.LogManagerConfig`.
+        Fields of :class:`~ws_pipeline.settings.trainer.LogManagerConfig`.
 
     Attributes
     ----------
@@ -37,6 +41,8 @@ class LogManager:
         Examples, batches, epochs and counter_units since the last evaluation.
     point_total, batch_total, epoch_total, unit_total
         The same since the start of training.
+    position
+        What all of these are computed from.
     trigger_count
         Number of evaluations since the last checkpoint.
 
@@ -51,18 +57,40 @@ class LogManager:
         n_batches_per_epoch: int,
         log_writer: LogWriter | None = None,
         checkpointer: Checkpointer | None = None,
+        *,
+        config: LogManagerConfig | None = None,
         **kwargs: Any,
     ) -> None:
-        self.config = parse_settings(LogManagerConfig, kwargs)
+        self.config = config or parse_settings(LogManagerConfig, kwargs)
         self.n_batches_per_epoch = n_batches_per_epoch
         self.log_writer = log_writer
         self.checkpointer = checkpointer
         self.counter_unit = self.config.counter_unit
         self.evaluation_freq = self.config.evaluation_freq
-        self.point_count = self.point_total = 0
-        self.batch_count = self.batch_total = 0
+        self.position = Position()
         self.trigger_count = 0
+        self._evaluated_at = Position()
         self._n_evaluations_due = 0
+
+    @property
+    def point_total(self) -> int:
+        """Examples since the start."""
+        return self.position.points
+
+    @property
+    def point_count(self) -> int:
+        """Examples since the last evaluation."""
+        return self.position.points - self._evaluated_at.points
+
+    @property
+    def batch_total(self) -> int:
+        """Batches since the start."""
+        return self.position.step
+
+    @property
+    def batch_count(self) -> int:
+        """Batches since the last evaluation."""
+        return self.position.step - self._evaluated_at.step
 
     @property
     def epoch_count(self) -> float:
@@ -86,10 +114,7 @@ class LogManager:
 
     def update(self, batch_size: int) -> None:
         """Count one batch of ``batch_size`` examples."""
-        self.point_count += batch_size
-        self.point_total += batch_size
-        self.batch_count += 1
-        self.batch_total += 1
+        self.position.advance(batch_size)
 
     def trigger_evaluation(self) -> bool:
         """Say whether an evaluation is due, and if so, count it.
@@ -108,15 +133,15 @@ class LogManager:
         return True
 
     def trigger_checkpointing(self) -> bool:
-        """Say whether a checkpoint is due, and if so, start counting evaluations anew."""
+        """Say whether a checkpoint is due, and if so, count evaluations from 0 again."""
         if self.checkpointer is None or self.trigger_count < self.checkpointer.checkpoint_factor:
             return False
         self.trigger_count = 0
         return True
 
     def reset(self) -> None:
-        """Start counting anew what came since the last evaluation."""
-        self.point_count = self.batch_count = 0
+        """Count from 0 again what comes after this evaluation."""
+        self._evaluated_at = replace(self.position)
 
     def cleanup(self, model: MultitaskClassifier) -> MultitaskClassifier:
         """Load the best model into ``model``, remove the checkpoint if so set, and close the log."""
@@ -129,21 +154,19 @@ class LogManager:
                 self.log_writer.cleanup()
         return model
 
-    def state(self) -> dict[str, int]:
-        """What a checkpoint keeps."""
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as JSON values."""
         return {
-            "point_count": self.point_count,
-            "point_total": self.point_total,
-            "batch_count": self.batch_count,
-            "batch_total": self.batch_total,
+            "position": asdict(self.position),
+            "evaluated_at": asdict(self._evaluated_at),
             "trigger_count": self.trigger_count,
             "n_evaluations_due": self._n_evaluations_due,
         }
 
-    def restore(self, state: Mapping[str, int]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state` gave."""
-        self.point_count, self.point_total = state["point_count"], state["point_total"]
-        self.batch_count, self.batch_total = state["batch_count"], state["batch_total"]
+        self.position = Position(**state["position"])
+        self._evaluated_at = Position(**state["evaluated_at"])
         self.trigger_count = state["trigger_count"]
         self._n_evaluations_due = state["n_evaluations_due"]
 

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Self
 from ws_pipeline.classification.training.log.json_values import as_number, finite, to_json_text
 from ws_pipeline.errors import FileFormatError
 from ws_pipeline.settings.base import parse_settings
-from ws_pipeline.settings.end_model import LogWriterConfig
+from ws_pipeline.settings.trainer import LogWriterConfig
 from ws_pipeline.storage.file_errors import telling_file_errors
 from ws_pipeline.storage.files import atomic_write
 
@@ -45,8 +45,10 @@ class LogWriter:
 
     Parameters
     ----------
+    config
+        The settings.  Default: made of ``kwargs``.
     **kwargs
-        Fields of :class:`~ws_pipeline.settings.end_model.LogWriterConfig`: ``log_dir``, a local
+        Fields of :class:`~ws_pipeline.settings.trainer.LogWriterConfig`: ``log_dir``, a local
         folder ("logs"), and ``run_name``, a folder in it.  Without a name the run is called after
         the date and time, ``2025_01_31/23_59_59``, with ``_2``, ``_3``, ... appended where there is
         such a run.
@@ -81,10 +83,10 @@ class LogWriter:
     [[1, 0.5]]
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, config: LogWriterConfig | None = None, **kwargs: Any) -> None:
         if isinstance(kwargs.get("log_dir"), os.PathLike):
             kwargs["log_dir"] = os.fspath(kwargs["log_dir"])
-        self.config: LogWriterConfig = parse_settings(LogWriterConfig, kwargs)
+        self.config: LogWriterConfig = config or parse_settings(LogWriterConfig, kwargs)
         with telling_file_errors(self.config.log_dir, "write"):
             self.run_name: str = (
                 _new_run(self.config.log_dir) if self.config.run_name is None else self.config.run_name
@@ -188,15 +190,15 @@ class LogWriter:
         """
         self._write(to_json_text(dict_to_write, filename), filename)
 
-    def go_on(self, training: str, step: float) -> None:
-        """Go on behind ``step`` of a training; what others logged before it stays.
+    def resume(self, training: str, step: float) -> None:
+        """Resume after ``step``: drop what this training logged later, keep earlier trainings.
 
         Parameters
         ----------
         training
             Says which training it is.  Where it begins in the log, a text of that name is written.
         step
-            The step that it goes on from.  What it logged after that is dropped.
+            The last step that is kept.
         """
         if any(record == _beginning(training) for _, record in self._records()):
             self.rewind(step, training)
@@ -204,14 +206,14 @@ class LogWriter:
             self.add_text(**_beginning(training))
 
     def rewind(self, step: float, training: str | None = None) -> None:
-        """Forget what was logged after ``step``, for a run that goes on from an earlier checkpoint.
+        """Drop what was logged after ``step``, for a run that resumes from an earlier checkpoint.
 
         Parameters
         ----------
         step
             The step of the checkpoint.  The log is cut before the first scalar with a later one.
         training
-            Leave alone what is before the beginning of this training, see :meth:`go_on`.
+            Leave alone what is before the beginning of this training, see :meth:`resume`.
         """
         self._close()
         self.run_log.clear()

@@ -26,7 +26,8 @@ from ws_pipeline.classification.training.log import log_writer
 from ws_pipeline.classification.training.log.log_writer import LogWriter
 from ws_pipeline.errors import FileAccessError, FileFormatError, InvalidInputError, SettingsError
 from ws_pipeline.settings.base import Settings
-from ws_pipeline.settings.end_model import ModelConfig, TrainerConfig
+from ws_pipeline.settings.end_model import ModelConfig
+from ws_pipeline.settings.trainer import TrainerConfig
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
 

@@ -15,7 +15,7 @@ import torch
 from ws_pipeline.classification.training.log.log_writer import LogWriter
 from ws_pipeline.classification.training.log.tensorboard_writer import TensorBoardWriter
 from ws_pipeline.errors import InvalidInputError, SettingsError
-from ws_pipeline.settings.end_model import TrainerConfig
+from ws_pipeline.settings.trainer import TrainerConfig
 
 event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
