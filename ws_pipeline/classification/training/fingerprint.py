@@ -1,66 +1,47 @@
-"""Fingerprints: one short text for the content of tensors, data, functions and settings.
+"""Fingerprints: one short text for the settings, tensors, data and code of a training.
 
-Two processes that train the same model on the same data in the same way find the same fingerprint.
-Functions enter by what they compute: their compiled code, defaults, the variables they enclose, and
-the object they are bound to.  Modules and datasets enter by their attributes as well.  All enter as
-they are before training, so state that training changes (a counter, a cache) is what a new process
-starts with.  Attributes whose name starts with an underscore are left out, which is where to keep
-what differs from run to run, such as times.
+Two processes that train the same model on the same data in the same way find the same fingerprint.  A
+function enters by its name, its source text, its defaults, the variables that it encloses and the object that
+it is bound to; of torch and other installed packages only the name.  An object enters by its type and its
+attributes, without those whose name starts with an underscore, which is where to keep what differs from run
+to run.  Everything enters as it is before training.
 
-What is not seen: global variables that a function reads, the code of functions that it calls, and
-the content of objects of unknown kind.
+What is not seen: global variables that a function reads, and the functions that it calls.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
+import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sysconfig
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import PurePath
-from types import CellType, CodeType, EllipsisType, ModuleType, NoneType
+from types import CodeType, EllipsisType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
 from upath import UPath
 
 from ws_pipeline.classification.data.dict_data_loader import DictDataLoader
-from ws_pipeline.classification.data.dict_dataset import DictDataset
 
 if TYPE_CHECKING:
     from ws_pipeline.classification.multitask_classifier import MultitaskClassifier
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _PLAIN = (
-    NoneType,
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    EllipsisType,
-    range,
-    np.generic,
-    np.dtype,
-    torch.dtype,
+    *(NoneType, bool, int, float, complex, str, bytes, EllipsisType, range, slice),
+    *(np.generic, np.dtype, torch.dtype, torch.device, Enum),
 )
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _CODE = (  # all of a code object but its places in files
     *("co_code", "co_exceptiontable", "co_consts", "co_names", "co_varnames", "co_flags"),
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount"),
 )
-_FUNCTION = (
-    *("__module__", "__qualname__", "__name__", "__code__", "__defaults__", "__kwdefaults__", "__closure__"),
-    "__wrapped__",  # what functools.lru_cache calls
-)
-
-_Known = dict[int, tuple[object, bytes]]
-"""Objects by id, with what stands for them from then on; kept, so that no other object gets the id."""
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def fingerprint_of(*values: Any) -> str:
@@ -69,32 +50,21 @@ def fingerprint_of(*values: Any) -> str:
     Parameters
     ----------
     *values
-        Tensors, arrays, strings, numbers, paths, None, and mappings, sequences and sets of these, by
-        content; functions by code and settings; modules, datasets and callable objects by attributes
-        and tensors; samplers and generators by their settings and state; of any other object only
-        its type.
+        Tensors, arrays, strings, numbers, None, and mappings, sequences and sets of these, by content;
+        functions, modules, datasets and other objects as this module's text says.
     """
-    digest, known = hashlib.sha256(), _Known()
-    for value in values:
-        _feed(digest, value, known)
-    return digest.hexdigest()
+    return _digest(values, {}).hex()
 
 
 def describe_model(model: MultitaskClassifier) -> list[Any]:
     """All that decides what a classifier computes and how it is scored: modules, parameters, tasks."""
     tasks = [
-        [
-            repr(task),
-            task.loss_weight,
-            task.loss_func,
-            task.output_func,
-            [[name, task.scorer.metrics[name]] for name in sorted(task.scorer.metrics)],
-        ]
+        [repr(task), task.loss_weight, task.loss_func, task.output_func, sorted_items(task.scorer.metrics)]
         for task in model.tasks.values()
     ]
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    own = [type(model), _public(model, {"name", "tasks", "training"})]
-    return [own, *_described_parts(model.module_pool), tasks, trained, _tensors(model)]
+    own = [type(model), _attributes(model, left_out={"name", "tasks"})]
+    return [own, model.module_pool, tasks, trained]
 
 
 def describe_loaders(loaders: Iterable[DictDataLoader]) -> list[Any]:
@@ -104,176 +74,137 @@ def describe_loaders(loaders: Iterable[DictDataLoader]) -> list[Any]:
             loader.dataset,
             [loader.batch_size, loader.drop_last, loader.num_workers > 0],
             getattr(loader.collate_fn, "collate", loader.collate_fn),
-            [loader.sampler, loader.batch_sampler, loader.generator],
+            [_sampling(part) for part in (loader.sampler, loader.batch_sampler, loader.generator)],
         ]
         for loader in loaders
     ]
 
 
-# How values of every kind enter.
+def sorted_items(mapping: Mapping[str, Any]) -> list[list[Any]]:
+    """Items of a mapping whose order says nothing."""
+    return [[name, mapping[name]] for name in sorted(mapping)]
 
 
-def _feed(digest: Any, value: Any, known: _Known) -> None:
-    """Add a value; each is opened by its kind and length, so that no two kinds look the same."""
+_Known = dict[int, tuple[object, bytes]]
+"""id -> (object, digest); keeping the object stops Python from reusing its id."""
+
+
+def _digest(value: Any, known: _Known) -> bytes:
+    """Digest of a value; an object is described once, and within itself it stands for its place."""
     if isinstance(value, _PLAIN):
-        text = repr(value)
-        digest.update(f"s{len(text)}:{text}".encode())
-    elif isinstance(value, torch.Tensor):
-        _feed_tensor(digest, value, known)
-    elif isinstance(value, np.ndarray):
-        _feed_array(digest, value, known)
-    elif isinstance(value, list | tuple):
-        _feed_all(digest, "l", value, value, known)
-    elif isinstance(value, Mapping):
-        _feed_all(digest, "m", value, [part for item in value.items() for part in item], known)
-    elif isinstance(value, AbstractSet):
-        own = sorted(_digest_of(item, known.copy()) for item in value)
-        digest.update(f"u{len(own)}:".encode() + b"".join(own))
-    else:
-        _feed_object(digest, value, known)
-
-
-def _feed_all(digest: Any, kind: str, owner: object, values: Sequence[Any], known: _Known) -> None:
-    """Add the values of a container; one that is within itself is not entered again."""
-    if id(owner) in known:
-        digest.update(known[id(owner)][1])
-        return
-    known[id(owner)] = owner, _open_mark(known)
-    digest.update(f"{kind}{len(values)}:".encode())
-    for value in values:
-        _feed(digest, value, known)
-    del known[id(owner)]
-
-
-def _feed_object(digest: Any, value: Any, known: _Known) -> None:
-    """Add an object's type, and what is known to decide what it does; each object is opened once."""
-    name = type(value).__qualname__
-    digest.update(f"o{len(name)}:{name}".encode())
-    describe = _description_of(value)
-    if describe is None:
-        return
+        return _hash("plain", repr(value))
     if id(value) not in known:
-        known[id(value)] = value, _open_mark(known)
-        known[id(value)] = value, _digest_of(describe(value), known)
-    digest.update(known[id(value)][1])
+        known[id(value)] = value, _hash("within", str(len(known)))
+        known[id(value)] = value, _describe(value, known)
+    found = known[id(value)][1]
+    if isinstance(value, list | tuple | Mapping | AbstractSet):
+        del known[id(value)]  # equal containers are the same, shared or not
+    return found
 
 
-def _feed_array(digest: Any, array: np.ndarray[Any, Any], known: _Known) -> None:
-    digest.update(f"a{array.dtype}{array.shape}".encode())
-    if array.dtype.hasobject:
-        _feed_all(digest, "l", array, array.ravel().tolist(), known)
-    elif array.nbytes:
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+def _describe(value: Any, known: _Known) -> bytes:
+    """Digest of a value that has parts."""
+    if isinstance(value, torch.Tensor):
+        return _hash(str(value.dtype), str(list(value.shape)), _content(value))
+    if isinstance(value, np.ndarray):
+        flat = np.ascontiguousarray(value).reshape(-1)
+        content = _digest(value.tolist(), known) if value.dtype.hasobject else flat.view(np.uint8)
+        return _hash(str(value.dtype), str(value.shape), content)
+    if isinstance(value, AbstractSet):
+        return _hash("set", *sorted(_digest(item, dict(known)) for item in value))
+    kind, parts = "list", value
+    if isinstance(value, Mapping):
+        kind, parts = "mapping", [part for item in value.items() for part in item]
+    elif not isinstance(value, list | tuple):
+        kind, parts = f"object {type(value).__qualname__}", _parts(value)
+    return _hash(kind, *(_digest(part, known) for part in parts))
 
 
-def _feed_tensor(digest: Any, tensor: torch.Tensor, known: _Known) -> None:
-    """Add a tensor; of a quantized one and of one without content only type and shape."""
+def _parts(value: Any) -> list[Any]:
+    """What decides what an object does, as values with a digest."""
+    for kind, parts_of in _PARTS_OF.items():
+        if isinstance(value, kind):
+            return parts_of(value)
+    if hasattr(value, "__qualname__"):
+        return _parts_of_function(value)
+    return [type(value), _attributes(value)]
+
+
+def _parts_of_module(module: torch.nn.Module) -> list[Any]:
+    modules = [[name, type(part), _attributes(part)] for name, part in module.named_modules()]
+    return [modules, module.state_dict() | dict(module.named_buffers()), _ADDRESS.sub("", repr(module))]
+
+
+def _parts_of_function(function: Any) -> list[Any]:
+    """Name, source text, and all that its calls depend on beside their arguments."""
+    names = [getattr(function, name, None) for name in ("__module__", "__qualname__")]
+    values = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__", "__self__")]
+    closure = [_content_of_cell(cell) for cell in getattr(function, "__closure__", None) or ()]
+    wrapped = getattr(function, "__wrapped__", None)
+    return [names, _source(function), values, closure, wrapped, _attributes(function)]
+
+
+def _source(code: Any) -> Any:
+    """Source text of a function or class; what it was compiled to where there is none."""
+    try:
+        file = inspect.getsourcefile(code) or ""
+        return None if file.startswith(_INSTALLED) else inspect.getsource(code)
+    except (OSError, TypeError):
+        if not isinstance(code, type):
+            return getattr(code, "__code__", None)
+        return sorted_items({name: part for name, part in vars(code).items() if inspect.isfunction(part)})
+
+
+def _attributes(value: Any, left_out: AbstractSet[str] = frozenset()) -> list[list[Any]]:
+    """Attributes of an object itself, without those whose name starts with an underscore."""
+    own = {name: part for name, part in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
+    return sorted_items({name: own[name] for name in own.keys() - left_out - {"training"}})
+
+
+def _sampling(part: Any) -> Any:
+    """A sampler by its type and settings, its data left out; a generator by its state."""
+    return [type(part), _attributes(part, {"data_source"})] if hasattr(part, "data_source") else part
+
+
+def _content_of_cell(cell: Any) -> Any:
+    """The value of a variable that a function encloses; it may not have one yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "no value yet"
+
+
+def _content(tensor: torch.Tensor) -> Any:
+    """Numbers of a tensor; of one without content nothing."""
     content = tensor.detach()
     if content.is_nested:
-        _feed_all(digest, "n", tensor, content.unbind(), known)
-        return
-    digest.update(f"t{content.dtype}{list(content.shape)}".encode())
+        return _hash("nested", *map(_content, content.unbind()))
     if content.layout != torch.strided:
         entries = content.to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
-        _feed_all(digest, "c", tensor, [entries.indices(), entries.values()], known)
-    elif content.numel() and not (content.is_meta or content.is_quantized):
-        flat = content.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy())
+        return _hash("sparse", _content(entries.indices()), _content(entries.values()))
+    if content.is_meta or content.is_quantized or not content.numel():
+        return b""
+    flat = content.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy()  # the tensor's own memory where it can be
 
 
-def _digest_of(value: Any, known: _Known) -> bytes:
+def _hash(*parts: Any) -> bytes:
+    """Digest of texts and buffers, each with its length."""
     digest = hashlib.sha256()
-    _feed(digest, value, known)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(f"{memoryview(data).nbytes}:".encode())
+        digest.update(data)
     return digest.digest()
 
 
-def _open_mark(known: _Known) -> bytes:
-    """Stand for what is being described, until its description is complete."""
-    return f"within{len(known)}".encode()
-
-
-# What decides what an object does.
-
-
-def _description_of(value: Any) -> Callable[[Any], Any] | None:
-    """The function that describes a kind of objects; None for objects of unknown kind."""
-    for kind, describe in _DESCRIPTIONS.items():
-        if isinstance(value, kind):
-            return describe
-    if hasattr(value, "__qualname__"):
-        return _describe_function
-    return _describe_callable if callable(value) else None
-
-
-def _describe_function(function: Any) -> list[Any]:
-    parts = [getattr(function, name, None) for name in _FUNCTION]
-    return [parts, _public(function), _described_owner(getattr(function, "__self__", None))]
-
-
-def _described_owner(owner: Any) -> Any:
-    """What a method is bound to: an object of unknown kind by its attributes too."""
-    is_value = isinstance(owner, (*_PLAIN, torch.Tensor, np.ndarray, list, tuple, Mapping, AbstractSet))
-    return owner if is_value or _description_of(owner) else [type(owner), _public(owner)]
-
-
-def _describe_callable(function: Any) -> list[Any]:
-    """An object that is called like a function."""
-    kind = type(function)
-    return [kind, kind.__call__, getattr(function, "__name__", None), _public(function)]
-
-
-def _describe_module(module: torch.nn.Module) -> list[Any]:
-    return [*_described_parts(module), _tensors(module)]
-
-
-def _described_parts(module: torch.nn.Module) -> list[Any]:
-    """All of a module and the modules in it but their tensors."""
-    parts = [
-        [name, type(part), getattr(type(part), "forward", None), _public(part, {"training"})]
-        for name, part in module.named_modules()
-    ]
-    return [_ADDRESS.sub("", repr(module)), parts]
-
-
-def _tensors(module: torch.nn.Module) -> dict[str, Any]:
-    """Parameters and buffers by name, also the buffers that are not saved."""
-    return module.state_dict() | dict(module.named_buffers())
-
-
-def _describe_dataset(dataset: DictDataset) -> list[Any]:
-    kind = type(dataset)
-    return [kind, kind.__len__, kind.__getitem__, kind.take, _public(dataset)]
-
-
-def _describe_sampler(sampler: Sampler[Any]) -> dict[str, Any]:
-    return {name: value for name, value in vars(sampler).items() if name != "data_source"}
-
-
-def _describe_cell(cell: CellType) -> list[Any]:
-    """A variable that a function encloses; it may not have a value yet."""
-    with contextlib.suppress(ValueError):
-        return [cell.cell_contents]
-    return []
-
-
-def _public(value: Any, left_out: AbstractSet[str] = frozenset()) -> dict[str, Any]:
-    """Attributes of an object itself, sorted, without those whose name starts with an underscore."""
-    own = getattr(value, "__dict__", {})
-    return {name: own[name] for name in sorted(own) if not name.startswith("_") and name not in left_out}
-
-
-_DESCRIPTIONS: dict[type, Callable[[Any], Any]] = {
-    torch.Generator: torch.Generator.get_state,
-    Sampler: _describe_sampler,
-    DictDataset: _describe_dataset,
-    torch.nn.Module: _describe_module,
-    type: lambda kind: [kind.__module__, kind.__qualname__],
-    ModuleType: lambda module: module.__name__,
-    functools.partial: lambda function: [function.func, function.args, function.keywords],
+_PARTS_OF: dict[type, Callable[[Any], list[Any]]] = {
+    type: lambda kind: [kind.__module__, kind.__qualname__, *map(_source, kind.__mro__)],
     CodeType: lambda code: [getattr(code, name) for name in _CODE],
-    CellType: _describe_cell,
-    slice: lambda part: [part.start, part.stop, part.step],
-    Enum: lambda member: member.name,
-    PurePath: str,
-    UPath: str,
+    functools.partial: lambda function: [function.func, function.args, function.keywords],
+    torch.Generator: lambda generator: [generator.get_state()],
+    ModuleType: lambda module: [module.__name__],
+    PurePath: lambda path: [str(path)],
+    UPath: lambda path: [str(path)],
+    torch.nn.Module: _parts_of_module,
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import functools
+import importlib.util
 import itertools
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -376,3 +378,44 @@ def test_two_processes_agree():
         printed.append(done.stdout.split())
     assert printed[0] == printed[1]
     assert len(set(printed[0])) == 5
+
+
+SOURCE = """
+class Base:
+    def loss(self, logits, labels):
+        return logits.sum() * {factor}
+
+
+class Own(Base):
+    def __init__(self):
+        self.amount = 1
+"""
+
+
+def test_an_edit_of_a_base_class_is_seen(tmp_path):
+    """Source texts are read from the files, of the bases of a class too."""
+    found = set()
+    for factor in (1, 2, 1):
+        file = tmp_path / f"losses_{len(found)}_{factor}" / "own_losses.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(SOURCE.format(factor=factor))
+        spec = importlib.util.spec_from_file_location("own_losses", file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["own_losses"] = module
+        spec.loader.exec_module(module)
+        found.add(fingerprint_of(module.Own().loss))
+        del sys.modules["own_losses"]
+    assert len(found) == 2
+
+
+def test_installed_packages_enter_by_name():
+    assert fingerprint_of(nn.Linear) == fingerprint_of(nn.Linear) != fingerprint_of(nn.Bilinear)
+
+
+def test_a_large_tensor_is_not_copied():
+    """Nor an array: the digest reads their own memory."""
+    tracemalloc.start()
+    fingerprint_of(np.zeros(10**7), torch.zeros(10**7))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10**8  # the two inputs are 80 and 40 MB, of which numpy's is traced
