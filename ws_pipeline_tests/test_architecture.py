@@ -13,12 +13,13 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
 
 VALUES = {"arrays", "memory", "settings", "storage", "example_ids", "example_index", "feature_columns"}
-VALUES |= {"examples", "optim", "errors"}
+VALUES |= {"examples", "optim", "errors", "devices"}
 #: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "arrays": {"errors"},
     "memory": {"errors"},
+    "devices": set(),
     "settings": {"errors"},
     "storage": {"errors"},
     "example_ids": {"errors", "arrays", "storage"},
@@ -35,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED |= {
     "classification/seeding": {"errors"},
-    "classification/devices": {"errors"},
+    "classification/devices": {"errors", "devices"},
     "classification/data": VALUES | {"classification/seeding"},
 }
 ALLOWED["classification/network"] = ALLOWED["classification/data"] | {

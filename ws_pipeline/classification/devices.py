@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ws_pipeline.devices import available_devices
 from ws_pipeline.errors import DeviceError
 
 _PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
@@ -38,7 +39,7 @@ def resolve_device(device: int | str) -> torch.device:
     except RuntimeError:
         found = None
     if found is None or not _is_there(found):
-        message = f"device '{device}' is not available; this machine has: {', '.join(_available())}"
+        message = f"device '{device}' is not available; this machine has: {', '.join(available_devices())}"
         raise DeviceError(message)
     return found
 
@@ -99,11 +100,6 @@ def replica_of(module: nn.Module, replicas: Sequence[nn.DataParallel[nn.Module]]
 
 
 def _is_there(device: torch.device) -> bool:
-    available = _available()
-    return str(device) in available or (device.index in {None, 0} and device.type in available)
-
-
-def _available() -> list[str]:
-    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    return ["cpu", *(["cuda"] if gpus else []), *gpus, *mps]
+    available = available_devices()
+    kinds = {name.partition(":")[0] for name in available}
+    return str(device) in available or (device.index in {None, 0} and device.type in kinds)

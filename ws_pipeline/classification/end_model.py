@@ -140,8 +140,8 @@ class EndModel:
         loader = DictDataLoader(DictDataset("examples", "all", tensors), batch_size=_PREDICT_BATCH)
         return {task: probs.numpy() for task, probs in self.classifier.predict(loader)["probs"].items()}
 
-    def predictions(self, examples: Examples, *, device: str = "cpu") -> pa.Table:
-        """Predict every task for every example.
+    def predictions(self, examples: Examples) -> pa.Table:
+        """Predict every task for every example, on the device that the model is on.
 
         Returns
         -------
@@ -149,7 +149,6 @@ class EndModel:
             example_id, split and, per task, ``<task>/p_0`` .. ``<task>/p_{k-1}`` and
             ``<task>/prediction``.
         """
-        self.classifier.to(device)
         columns = {ID_COLUMN: pa.array(examples.example_ids), "split": pa.array(examples.splits, pa.string())}
         for task, probs in self.predict_proba(feature_fields(examples, self.fields)).items():
             columns |= {f"{task}/p_{label}": pa.array(column) for label, column in enumerate(probs.T.copy())}
@@ -172,8 +171,10 @@ class EndModel:
         )
 
     @classmethod
-    def load(cls, path: PathLike, *, architecture: ModelConfig | None = None) -> EndModel:
-        """Read a model that :meth:`save` wrote, onto the CPU.
+    def load(
+        cls, path: PathLike, *, architecture: ModelConfig | None = None, device: str = "cpu"
+    ) -> EndModel:
+        """Read a model that :meth:`save` wrote.
 
         Parameters
         ----------
@@ -182,6 +183,8 @@ class EndModel:
         architecture
             Needed for a model whose tasks a function of one's own built (``build_tasks``): the
             function that is called is the one named here, never one that only the file names.
+        device
+            Name of the torch device that the model is put on.
 
         Raises
         ------
@@ -196,7 +199,7 @@ class EndModel:
         trusted = _trusted_architecture(path, header["architecture"], architecture)
         classes, n_features = dict(header["classes"]), dict(header["n_features"])
         tasks = _tasks(trusted, n_features=n_features, classes=classes, seed=0)
-        classifier = MultitaskClassifier(tasks, device="cpu", dataparallel=False)
+        classifier = MultitaskClassifier(tasks, device=device, dataparallel=False)
         check_names_and_shapes(path, tensors, expected=classifier.state_dict())
         classifier.load_state_dict(tensors)
         fields = header["fields"] and dict(header["fields"])

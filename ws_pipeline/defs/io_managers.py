@@ -11,9 +11,9 @@ Legend: an unpartitioned asset ``a/b`` is kept at ``<base_path>/a/b.parquet``, p
 import re
 import typing
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from shlex import quote as quote_word
 from typing import Any
 from urllib.parse import quote
@@ -177,7 +177,7 @@ class TensorFiles(FolderIOManager):
             found = file_format or "nothing of ours"
             message = f"{path}: holds {found}, expected one of {', '.join(sorted(self.loaders))}"
             raise FileFormatError(message)
-        return _import(self.loaders[file_format])(path)
+        return resolve_name(self.loaders[file_format])(path)
 
 
 class ParquetIOManager(dg.ConfigurableIOManagerFactory[ParquetFiles]):
@@ -238,12 +238,3 @@ def _as_table(value: Any) -> pa.Table:
         return pa.Table.from_pandas(value, preserve_index=False)
     message = f"a table is expected (Arrow, pandas or a value with to_table), got {type(value).__name__}"
     raise InvalidInputError(message)
-
-
-def _import(reference: str) -> Callable[[UPath], Any]:
-    """Resolve ``package.module:Class.method``."""
-    module, _, attributes = reference.partition(":")
-    target: Any = import_module(module)
-    for attribute in attributes.split("."):
-        target = getattr(target, attribute)
-    return typing.cast("Callable[[UPath], Any]", target)

@@ -15,6 +15,7 @@ from upath import UPath
 
 from ws_pipeline.defs.spec.data_folder import check_folder
 from ws_pipeline.defs.spec.launch_checks import CheckedShape, Values, naming
+from ws_pipeline.devices import available_devices
 from ws_pipeline.errors import DeviceError
 from ws_pipeline.settings.base import parse_settings
 from ws_pipeline.storage.file_lock import hold_lock, machine_locks
@@ -132,11 +133,3 @@ class Checkpoints(CheckedResource):
     def folder_of(self, asset_key: dg.AssetKey) -> str:
         """Folder of one asset's checkpoints."""
         return str(UPath(self.base_path).joinpath(*asset_key.path))
-
-
-def available_devices() -> list[str]:
-    """Names of the torch devices of this machine, the CPU first."""
-    import torch
-
-    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    return [*devices, "mps"] if torch.backends.mps.is_available() else devices

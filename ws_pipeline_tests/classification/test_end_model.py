@@ -128,8 +128,11 @@ def test_a_head_of_its_own_has_its_layers_and_its_loss_weight():
     assert tuple(tasks["three"].module_pool["three_head"].weight.shape) == (3, 6)
 
 
-def test_scores_of_valid_labels_of_either_kind_are_named_after_what_they_are():
-    names = set(train(valid=dataset("valid")).history[-1])
+def test_scores_are_named_after_the_source_of_the_valid_labels():
+    valid = dataset("valid")
+    assert {"three/toy/valid/accuracy", "two/toy/valid/accuracy"} <= set(train(valid=valid).history[-1])
+    valid.label_sources = {"three": "gold", "two": "label_model"}
+    names = set(train(valid=valid).history[-1])
     assert {"three/gold/valid/accuracy", "two/label_model/valid/accuracy"} <= names
     assert not [name for name in names if name.startswith(("three/label_model", "two/gold"))]
 

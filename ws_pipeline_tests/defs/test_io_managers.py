@@ -1,3 +1,5 @@
+from pkgutil import resolve_name
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -5,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.io_managers import LOADERS, ModelIOManager, ParquetFiles, ParquetIOManager, TensorFiles
 from ws_pipeline.errors import FileAccessError, FileFormatError, InvalidInputError
 from ws_pipeline.labeling import LabelMatrix, LabelModel
@@ -181,7 +182,7 @@ def test_models_come_back_and_foreign_files_do_not(tmp_path):
 
 def test_every_loader_exists():
     for reference in LOADERS.values():
-        assert callable(io_managers._import(reference))
+        assert callable(resolve_name(reference))
 
 
 def test_the_model_io_manager_is_configured_by_a_folder(tmp_path):

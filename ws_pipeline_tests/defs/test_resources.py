@@ -2,7 +2,8 @@ import dagster as dg
 import pytest
 import torch
 
-from ws_pipeline.defs.resources import Checkpoints, ComputeDevice, available_devices
+from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
+from ws_pipeline.devices import available_devices
 from ws_pipeline.errors import DeviceError
 
 

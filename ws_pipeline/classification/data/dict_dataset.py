@@ -46,6 +46,9 @@ class DictDataset(Dataset[Item]):
         Labels by task name: tensors of hard labels `[n]` (-1: unlabelled) or of probabilities
         `[n, k]` (a row of -1: unlabelled).  Numeric numpy arrays and numeric pandas Series become
         tensors.  Default: no labels, for inference.
+    label_sources
+        Where the labels of a task are from, by task name, such as "gold"; tasks without labels are left
+        out.  Default: it is not known.
 
     Raises
     ------
@@ -65,7 +68,10 @@ class DictDataset(Dataset[Item]):
         split: str,
         X_dict: Mapping[str, Any],
         Y_dict: Mapping[str, Any] | None = None,
+        *,
+        label_sources: Mapping[str, str] | None = None,
     ) -> None:
+        self.label_sources = None if label_sources is None else dict(label_sources)
         self.name = name
         self.split = split
         self.X_dict: dict[str, Any] = {field: _to_field(values) for field, values in X_dict.items()}
@@ -176,7 +182,7 @@ class DictDataset(Dataset[Item]):
                 tensors[f"X/{field}"] = values
             else:
                 tensors[f"X.json/{field}"] = _encode_list(field, values)
-        header = {"name": self.name, "split": self.split}
+        header = {"name": self.name, "split": self.split, "label_sources": self.label_sources}
         write_tensors(path, tensors, file_format=_FILE_FORMAT, header=header)
 
     @classmethod
@@ -198,7 +204,8 @@ class DictDataset(Dataset[Item]):
                 is_json = part == "X.json"
                 value = json.loads(tensors[key].numpy().tobytes()) if is_json else tensors[key]
                 parts["X" if is_json else part][name] = value
-            return cls(header["name"], header["split"], parts["X"], parts["Y"])
+            sources = header.get("label_sources")  # earlier files have none
+            return cls(header["name"], header["split"], parts["X"], parts["Y"], label_sources=sources)
         except (KeyError, ValueError) as broken:
             message = f"{path}: not a dataset that can be used ({broken}); write it again"
             raise FileFormatError(message) from broken

@@ -23,7 +23,7 @@ from ws_pipeline.example_index import UNKNOWN
 from ws_pipeline.examples import Examples
 
 FEATURES = "features"
-SOFT, GOLD, LABEL_MODEL, MIXED = "probabilistic", "gold", "label_model", "gold_and_label_model"
+SOFT, GOLD, LABEL_MODEL, REFERENCE = "probabilistic", "gold", "label_model", "reference"
 
 Fields = Mapping[str, Sequence[str]]
 """Field name to the feature columns that it holds side by side."""
@@ -85,7 +85,8 @@ def soft_dataset(
         task: _soft_labels(values[taken], covered[task][taken] | (not filter_uncovered))
         for task, values in probs.items()
     }
-    return _dataset(SOFT, split, feature_fields(examples, fields), taken, labels)
+    sources = dict.fromkeys(labels, SOFT)
+    return _dataset(SOFT, split, feature_fields(examples, fields), taken, labels, sources)
 
 
 def reference_dataset(
@@ -114,8 +115,7 @@ def reference_dataset(
     -------
     DictDataset
         Labels of a task are gold `[n]`, -1 where unknown, or probabilistic `[n, k]`, rows of -1
-        where not covered.  It is called "gold", "label_model" or "gold_and_label_model", by what
-        its tasks have.
+        where not covered.  Its ``label_sources`` say which it is: "gold" or "label_model".
 
     Raises
     ------
@@ -125,36 +125,38 @@ def reference_dataset(
     _check_rows(examples, probs or {})
     members = _members(examples, split)
     labels: dict[str, npt.NDArray[Any]] = {task: gold[members] for task, gold in examples.gold.items()}
+    sources = {task: GOLD for task, gold in labels.items() if (gold != UNKNOWN).any()}
     for task, values in (probs or {}).items():
         voted = (covered or {})[task][members]
-        if (labels[task] == UNKNOWN).all() and voted.any():
-            labels[task] = _soft_labels(values[members], voted)
-    kinds = {GOLD if values.ndim == 1 else LABEL_MODEL for values in labels.values()}
-    name = MIXED if len(kinds) > 1 else kinds.pop()
-    return _dataset(name, split, feature_fields(examples, fields), members, labels)
+        if task not in sources and voted.any():
+            labels[task], sources[task] = _soft_labels(values[members], voted), LABEL_MODEL
+    return _dataset(REFERENCE, split, feature_fields(examples, fields), members, labels, sources)
 
 
 def references(dataset: DictDataset) -> dict[str, str | None]:
     """What each task of a :func:`reference_dataset` is compared with: "gold", "label_model" or nothing."""
-    return {
-        task: LABEL_MODEL if labels.ndim == 2 else GOLD if bool((labels != UNKNOWN).any()) else None
-        for task, labels in dataset.Y_dict.items()
-    }
+    return {task: (dataset.label_sources or {}).get(task) for task in dataset.Y_dict}
 
 
 def split_by_reference(dataset: DictDataset) -> list[DictDataset]:
-    """Divide the tasks of a :func:`reference_dataset` among a dataset "gold" and one "label_model".
+    """Divide the tasks of a dataset among a dataset per source of their labels, with that as its name.
 
     They share the features.  A dataset's name is part of the name of every score, so each score says
-    what it was measured against.  A task without any label is in neither.
+    what it was measured against.  A task without any label is in none.  The tasks of a dataset that does not
+    say where its labels are from keep the name of that dataset.
     """
-    parts = []
-    reference_of = references(dataset)
-    for name in (GOLD, LABEL_MODEL):
-        labels = {task: y for task, y in dataset.Y_dict.items() if reference_of[task] == name}
-        if labels:
-            parts.append(DictDataset(name, dataset.split, dataset.X_dict, labels))
-    return parts
+    if dataset.label_sources is None:
+        has_labels = any(bool((labels != UNKNOWN).any()) for labels in dataset.Y_dict.values())
+        return [dataset] if has_labels else []
+    tasks_of: dict[str, dict[str, torch.Tensor]] = {}
+    for task, source in sorted(dataset.label_sources.items(), key=lambda item: item[1]):
+        tasks_of.setdefault(source, {})[task] = dataset.Y_dict[task]
+    return [
+        DictDataset(
+            source, dataset.split, dataset.X_dict, labels, label_sources=dict.fromkeys(labels, source)
+        )
+        for source, labels in tasks_of.items()
+    ]
 
 
 def _check_rows(examples: Examples, probs: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -182,8 +184,8 @@ def _dataset(
     features: Mapping[str, npt.NDArray[Any]],
     rows: npt.NDArray[np.bool_],
     labels: Mapping[str, npt.NDArray[Any]],
+    sources: Mapping[str, str],
 ) -> DictDataset:
     fields = {field: torch.from_numpy(values[rows]) for field, values in features.items()}
-    return DictDataset(
-        name, split, fields, {task: torch.from_numpy(values) for task, values in labels.items()}
-    )
+    tensors = {task: torch.from_numpy(values) for task, values in labels.items()}
+    return DictDataset(name, split, fields, tensors, label_sources=sources)

@@ -153,8 +153,8 @@ def _predictions(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
         from ws_pipeline.classification.end_model import EndModel
 
         chosen = device.resolve()
-        end_model = EndModel.load(multitask_classifier.path, architecture=architecture)
-        table = end_model.predictions(Examples.concatenate(examples), device=chosen)
+        end_model = EndModel.load(multitask_classifier.path, architecture=architecture, device=chosen)
+        table = end_model.predictions(Examples.concatenate(examples))
         return dg.MaterializeResult(value=table, metadata={"n_examples": table.num_rows, "device": chosen})
 
     return predictions

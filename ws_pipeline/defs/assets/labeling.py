@@ -22,7 +22,6 @@ from ws_pipeline.defs.spec.run_config import label_model_launch_config
 from ws_pipeline.errors import LabelMatrixError, WsPipelineError
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
-from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
@@ -90,7 +89,6 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         chosen, settings = device.resolve(), run_config.settings(context)
         with warnings_to_log(context.log) as told, _naming_the_task(task):
             counts = VoteCounts.total(vote_counts)
-            _check_learnable(counts)
             model = LabelModel(task_spec.cardinality, verbose=False, device=chosen)
             model.fit_counts(counts, settings, class_balance=task_spec.class_balance)
         return dg.MaterializeResult(
@@ -108,26 +106,13 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
 
 @contextmanager
 def _naming_the_task(task: str) -> Iterator[None]:
+    """Say of which task an error is, and what a pipeline can do about votes that teach nothing."""
     try:
         yield
     except WsPipelineError as error:
-        error.add_note(f"in the label model of task '{task}'")
+        remedy = "; add LFs that vote, or leave the task out of the pipeline.yaml"
+        error.add_note(f"in the label model of task '{task}'{remedy * isinstance(error, LabelMatrixError)}")
         raise
-
-
-def _check_learnable(counts: VoteCounts) -> None:
-    """Refuse votes that the method cannot learn from, in the words of a pipeline."""
-    if counts.n_lfs < MIN_LFS:
-        problem = (
-            f"{counts.n_lfs} LF(s), {', '.join(counts.lf_names)}, are too few to tell how far to trust each "
-            f"of them, at least {MIN_LFS} are needed"
-        )
-    elif not counts.n_covered:
-        problem = f"the {counts.n_lfs} LFs vote on none of the {counts.n_examples} examples"
-    else:
-        return
-    message = f"{problem}; add LFs that vote, or leave the task out of the pipeline.yaml"
-    raise LabelMatrixError(message)
 
 
 def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:

@@ -370,12 +370,16 @@ def _check_counts(counts: VoteCounts, cardinality: int) -> None:
         raise LabelMatrixError(message)
     if counts.n_lfs < MIN_LFS:
         message = (
-            f"L_train should have at least {MIN_LFS} labeling functions, got {counts.n_lfs}; "
-            "with fewer, accuracies cannot be told from the overlaps: use MajorityLabelVoter"
+            f"L_train should have at least {MIN_LFS} labeling functions, got {counts.n_lfs} "
+            f"({', '.join(counts.lf_names)}); with fewer, accuracies cannot be told from the overlaps: use "
+            "MajorityLabelVoter"
         )
         raise LabelMatrixError(message)
     if counts.n_covered == 0:
-        message = f"L_train has no votes at all on its {counts.n_examples} examples, nothing can be learned"
+        message = (
+            f"L_train has no votes at all: its {counts.n_lfs} LFs vote on none of the {counts.n_examples} "
+            "examples, nothing can be learned"
+        )
         raise LabelMatrixError(message)
 
 

@@ -81,7 +81,6 @@ def test_where_a_task_has_gold_the_label_models_labels_are_not_used():
     dataset = reference_dataset(
         examples(a=(0, 0, 0, 0, -1, 1, 0, 1)), split="valid", probs=PROBS, covered=COVERED
     )
-    assert dataset.name == "gold"
     assert dataset.Y_dict["a"].tolist() == [-1, 1]
     assert dataset.Y_dict["b"].tolist() == [1, 2]
     assert references(dataset) == {"a": "gold", "b": "gold"}
@@ -91,7 +90,6 @@ def test_a_task_without_gold_in_the_split_gets_the_label_models_labels_on_covere
     dataset = reference_dataset(
         examples(b=(0, 1, 2, 0, -1, -1, 0, 1)), split="valid", probs=PROBS, covered=COVERED
     )
-    assert dataset.name == "gold_and_label_model"
     assert rows_of(dataset) == [4, 5]
     assert dataset.Y_dict["a"].tolist() == [0, 1]
     torch.testing.assert_close(dataset.Y_dict["b"], torch.tensor([[-1.0, -1, -1], [0.2, 0.3, 0.5]]))
@@ -101,7 +99,6 @@ def test_a_task_without_gold_in_the_split_gets_the_label_models_labels_on_covere
 def test_a_split_without_any_gold_is_named_after_the_label_model():
     unknown = [-1] * N
     dataset = reference_dataset(examples(a=unknown, b=unknown), split="valid", probs=PROBS, covered=COVERED)
-    assert dataset.name == "label_model"
     assert references(dataset) == {"a": "label_model", "b": "label_model"}
 
 

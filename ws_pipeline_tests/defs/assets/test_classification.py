@@ -165,7 +165,7 @@ def test_a_pipeline_without_any_gold_runs_to_the_end(pipeline_folder, storage):
     assert all(row["value"] > 0.6 for row in end_model)
     dataset = DictDataset.load(storage / "test_dataset.safetensors")
     assert (dataset.name, references(dataset)) == (
-        "label_model",
+        "reference",
         {"shape": "label_model", "parity": "label_model"},
     )
 

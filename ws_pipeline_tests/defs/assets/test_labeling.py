@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ws_pipeline.cli import main
 from ws_pipeline.defs.assets.table_metadata import table_metadata
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_spec import load_spec
@@ -108,18 +109,22 @@ def test_a_fit_without_a_fault_has_no_warnings(pipeline_folder, storage):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (silence, "the 6 LFs vote on none of the 360 examples; add LFs that vote"),
-        (keep_two, r"2 LF\(s\), lf_0, lf_1, are too few .*, at least 3 are needed; add LFs that vote"),
+        (silence, "its 6 LFs vote on none of the 360 examples, nothing can be learned"),
+        (keep_two, r"at least 3 labeling functions, got 2 \(lf_0, lf_1\); with fewer"),
     ],
 )
 def test_a_task_that_cannot_be_learned_is_named_with_what_a_pipeline_can_do(
-    pipeline_folder, storage, change, said
+    pipeline_folder, storage, change, said, capsys
 ):
     edit_votes(pipeline_folder, change)
     with pytest.raises(LabelMatrixError, match=said) as refused:
         run_all(pipeline_folder, storage)
-    assert str(refused.value).endswith("or leave the task out of the pipeline.yaml")
-    assert refused.value.__notes__ == ["in the label model of task 'parity'"]
+    remedy = (
+        "in the label model of task 'parity'; add LFs that vote, or leave the task out of the pipeline.yaml"
+    )
+    assert refused.value.__notes__ == [remedy]
+    main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"])
+    assert remedy in capsys.readouterr().err
 
 
 def test_a_fit_that_fails_names_its_task(pipeline_folder, storage, monkeypatch):

@@ -48,12 +48,12 @@ def test_a_vote_out_of_range_is_named_when_predicting():
 def test_fewer_than_three_lfs_are_refused(m):
     with pytest.raises(LabelMatrixError) as caught:
         fit(VOTES[:, :m])
-    assert f"L_train should have at least 3 labeling functions, got {m};" in str(caught.value)
+    assert f"L_train should have at least 3 labeling functions, got {m} (" in str(caught.value)
 
 
 @pytest.mark.parametrize("n", [0, 5])
 def test_votes_that_are_all_abstains_are_refused(n):
-    with pytest.raises(LabelMatrixError, match=f"L_train has no votes at all on its {n} examples"):
+    with pytest.raises(LabelMatrixError, match=f"vote on none of the {n} examples"):
         fit(np.full((n, 4), -1))
 
 
