@@ -82,7 +82,7 @@ def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> d
     """Ingest every shard, then retrain; return the seconds that each asset took, summed over shards.
 
     The runs are recorded in the instance of DAGSTER_HOME where that is set.  While another run of the
-    pipeline goes on, this waits and says for which.
+    pipeline is still running, this waits and says for which.
 
     Raises
     ------
@@ -108,16 +108,17 @@ def run_pipeline(spec: PipelineSpec, *, storage: str, device: str = "auto") -> d
 
 def _find_shards(spec: PipelineSpec) -> list[str]:
     """The shards to ingest, at least one; warn of files that are no part of any."""
-    skipped = skipped_files(spec)
+    files = spec.list_files()
+    skipped = skipped_files(spec, files)
     for file, reason in list(skipped.items())[:_SHOWN]:
         print(f"warning: skipped {file}: {reason}", file=sys.stderr)
     if len(skipped) > _SHOWN:
         print(f"warning: skipped {len(skipped) - _SHOWN} more", file=sys.stderr)
-    shards = spec.find_shards()
+    shards = spec.find_shards(files)
     if not shards:
-        files = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
+        wanted = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
         message = (
-            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {files}; put "
+            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {wanted}; put "
             "them there, or say with the key 'data' where they are"
         )
         raise InvalidInputError(message)
@@ -202,7 +203,7 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[Any]:
 
 
 def _telling(error: Any) -> Any:
-    """Ours name the file and what to do; what caused them is a library's, in its own words."""
+    """Prefer our own error to the library error behind it; ours names the fix."""
     while error.cause is not None and not error.message.startswith(f"{WsPipelineError.__module__}."):
         error = error.cause
     return error
@@ -224,5 +225,5 @@ def _instance() -> dg.DagsterInstance:
     except (dg.DagsterError, OSError, SQLAlchemyError):
         raise
     except Exception as broken:
-        message = f"{Path(home) / 'dagster.yaml'} cannot be used, mend it or copy the project's: {broken}"
+        message = f"{Path(home) / 'dagster.yaml'} cannot be used, fix it or copy the project's: {broken}"
         raise InvalidInputError(message) from broken

@@ -156,7 +156,7 @@ def test_settings_of_the_instance_that_cannot_be_read_are_named(run, tmp_path, m
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     status, said = run()
     assert status == 1
-    assert f"{tmp_path / 'dagster.yaml'} cannot be used, mend it or copy the project's: " in said
+    assert f"{tmp_path / 'dagster.yaml'} cannot be used, fix it or copy the project's: " in said
     assert found in said
 
 
