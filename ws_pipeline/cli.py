@@ -22,7 +22,8 @@ from ws_pipeline.defs.automation.shard_state import register_shards
 from ws_pipeline.defs.automation.turns import take_turn, turn_file
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.resources import ComputeDevice
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, load_spec, skipped_files
+from ws_pipeline.defs.spec.pipeline_file import load_spec
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.storage.files import read_parquet
 
@@ -184,7 +185,7 @@ def _execute(
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Why a run failed: its failed blocking checks in words, else its errors, else what Dagster says."""
+    """Explain why a run failed: by its failed blocking checks, else its errors, else what Dagster says."""
     checks = [
         f"{check.asset_key.to_user_string()}, {check.check_name}: {check.description}"
         for check in result.get_asset_check_evaluations()
@@ -196,7 +197,7 @@ def _reasons(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[Any]:
-    """What made the steps fail, or the run where no step did, such as a resource that cannot be made."""
+    """Errors of the failed steps, or of the run where no step failed, as when a resource cannot be made."""
     steps = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     runs = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
     return [_telling(error) for error in (steps or runs) if error is not None]

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 
 PROJECT = Path(__file__).resolve().parent.parent
 

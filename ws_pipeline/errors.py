@@ -6,7 +6,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
 ::
 
     WsPipelineError
-    ├── InvalidInputError (ValueError)      the caller can mend it; the message says how
+    ├── InvalidInputError (ValueError)      the caller can fix it; the message says how
     │   ├── SettingsError                   a setting is unknown or out of range
     │   │   ├── SettingTypeError (TypeError)    ... or of the wrong type: what an argument would be
     │   │   └── PipelineSpecError           ... in a pipeline.yaml
@@ -95,7 +95,7 @@ class VoteTypeError(LabelMatrixError, TypeError):
 
 
 class TooLargeError(LabelMatrixError, MemoryError):
-    """What was asked for needs more memory than there is; nothing of it has been allocated."""
+    """The request needs more memory than there is; nothing was allocated."""
 
 
 class WorseThanVoteError(InvalidInputError):
@@ -150,7 +150,7 @@ class UndefinedMetricError(MetricError):
 
 
 class FileFormatError(InvalidInputError):
-    """A file that is damaged, not ours, or written by another format version."""
+    """A file that is damaged, foreign, or written by another format version."""
 
 
 class FileAccessError(WsPipelineError, OSError):

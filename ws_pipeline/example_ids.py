@@ -46,7 +46,7 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
         noted = _range_of_pandas(table)
         if noted is not None:
             return np.array(noted, dtype=np.int64)
-        message = f"{where}: no column '{ID_COLUMN}', found {table.column_names}"
+        message = f"{where}: no column '{ID_COLUMN}', got {table.column_names}"
         raise ExampleIdError(message)
     column = _id_column(table.column(ID_COLUMN), where)
     if column.null_count:
@@ -220,7 +220,7 @@ def _range_of_pandas(table: pa.Table) -> range | None:
 
 
 def _pandas_notes(schema: pa.Schema) -> dict[str, Any]:
-    """What pandas wrote into a table about the frame that it is of."""
+    """Notes that pandas wrote into a table about the frame that it was made of."""
     notes: dict[str, Any] = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     return notes
 

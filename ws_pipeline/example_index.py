@@ -1,4 +1,4 @@
-"""Which examples there are: ids, splits and gold labels, without the features.
+"""The index of the examples: ids, splits and gold labels, without the features.
 
 What scores, checks and reports need of examples is here, and is read without decoding a feature.
 
@@ -111,7 +111,7 @@ class ExampleIndex:
             The message names the column, the example, what was expected and what was found.
         """
         if SPLIT_COLUMN not in table.column_names:
-            message = f"{where}: no column '{SPLIT_COLUMN}', found {table.column_names}"
+            message = f"{where}: no column '{SPLIT_COLUMN}', got {table.column_names}"
             raise ExamplesError(message)
         repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
         if repeated:
@@ -159,7 +159,7 @@ def check_array(what: str, values: Any, n: int, shape: str) -> None:
         is_array = isinstance(values, np.ndarray)
         found = f"shape {list(values.shape)}" if is_array else f"{type(values).__name__}"
         message = (
-            f"{what}: expected an array [{shape}] with n = {n} example ids, found {found}; make an array of "
+            f"{what}: expected an array [{shape}] with n = {n} example ids, got {found}; make an array of "
             "it, in which all rows have one length"
         )
         raise ExamplesError(message)

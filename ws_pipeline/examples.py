@@ -246,7 +246,7 @@ def _check_splits(counts: Mapping[str, int]) -> None:
     missing = [split for split in SPLITS if not counts[split]]
     if missing:
         message = (
-            f"no example has split {', '.join(map(repr, missing))}, found {dict(counts)}; "
+            f"no example has split {', '.join(map(repr, missing))}, got {dict(counts)}; "
             "a pipeline needs examples to train, to validate and to test on; set some of the others aside, "
             "those to validate and to test on need no gold label"
         )

@@ -1,4 +1,4 @@
-"""Which columns of an examples table are features, their values, and why the others are none.
+"""Find the feature columns of an examples table, their values, and why the other columns are none.
 
 A column is a feature by what it holds, not by the type it is stored in: every row has numbers, and as many
 as every other row.  So integers, floats, decimals and booleans are features, and lists of them whose rows
@@ -201,7 +201,7 @@ def decode_left_out(text: str | bytes) -> tuple[LeftOut, ...]:
 
 
 def _differences(first: FeatureSet, found: FeatureSet, first_name: str) -> list[str]:
-    """How the features of a shard differ from those of the first one."""
+    """Describe how the features of a shard differ from those of the first one."""
     missing = [column for column in first.widths if column not in found.widths]
     extra = [column for column in found.widths if column not in first.widths]
     reshaped = [
@@ -224,7 +224,7 @@ def _reasons(columns: Sequence[str], shard: FeatureSet, place: str) -> str:
 def _named_features(table: pa.Table, ids: Ids, named: Sequence[str], where: str) -> list[str]:
     missing = [name for name in named if name not in table.column_names]
     if missing:
-        message = f"{where}: no feature column {missing}, found {table.column_names}"
+        message = f"{where}: no feature column {missing}, got {table.column_names}"
         raise ExamplesError(message)
     reasons = {name: _why_no_feature(table[name]) for name in named}
     for name, reason in reasons.items():
@@ -237,7 +237,7 @@ def _refuse(column: pa.ChunkedArray, name: str, reason: str, ids: Ids, where: st
     opening = f"{where}: feature column '{name}' has type {column.type}, expected"
     if _holds_number_lists(column.type):
         found = _unlike_lists(column, ids) or reason
-        message = f"{opening} lists of one length, found {found}; store it as a fixed-size list"
+        message = f"{opening} lists of one length, got {found}; store it as a fixed-size list"
     else:
         message = (
             f"{opening} numbers or lists of numbers; turn it into numbers, or leave it out of the feature "
@@ -283,7 +283,7 @@ def _counts_up(column: pa.ChunkedArray) -> bool:
 
 
 def _why_no_feature(column: pa.ChunkedArray) -> str | None:
-    """Why a column cannot feed a model; None if it can."""
+    """Reason why a column cannot feed a model; None if it can."""
     plain = plain_values(column)
     if holds_lists(plain.type):
         return _why_no_list_of_numbers(plain)
@@ -313,7 +313,7 @@ def _list_sizes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _text_reason(column: pa.ChunkedArray) -> str:
-    """Why text is no feature; values that are no numbers are shown where others are."""
+    """Explain why text is no feature; values that are no numbers are shown where others are."""
     values = column.drop_null()
     is_number = pc.match_substring_regex(values, _NUMBER)
     others = values.filter(pc.invert(is_number))

@@ -1,4 +1,4 @@
-"""How much memory there is, and the refusal of what needs more.
+"""Measure the free memory, and refuse requests that need more.
 
 The limits are read from the operating system, never guessed: the memory that the machine has free, the
 control groups that containers and batch systems set, and the limit of the process (``ulimit -v``).  Where
@@ -86,7 +86,7 @@ def _physical_memory() -> list[Room]:
 
 
 def _process_room() -> list[Room]:
-    """What the address space of this process may still grow by (``ulimit -v``)."""
+    """Bytes by which the address space of this process may still grow (``ulimit -v``)."""
     try:
         import resource
 
@@ -100,7 +100,7 @@ def _process_room() -> list[Room]:
 
 
 def _cgroup_rooms() -> list[Room]:
-    """What each control group that this process is in leaves, versions 2 and 1."""
+    """Bytes that the control groups of this process leave, versions 2 and 1."""
     try:
         memberships = [line.split(":", 2) for line in (_PROC / "self/cgroup").read_text().splitlines()]
     except OSError:

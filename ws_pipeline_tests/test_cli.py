@@ -9,7 +9,7 @@ import yaml
 
 from ws_pipeline.cli import main
 from ws_pipeline.defs.pipeline import build_definitions, build_resources
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import PipelineSpecError, SettingsError
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.cli import run_pipeline
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 
 PROJECT = Path(__file__).resolve().parent.parent
 REAL_DATA = os.environ.get("WS_PIPELINE_REAL_DATA")

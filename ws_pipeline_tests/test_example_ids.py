@@ -100,7 +100,7 @@ def test_no_ids_may_have_no_type():
 
 
 def test_a_table_without_ids_is_refused_with_what_it_has():
-    with pytest.raises(ExampleIdError, match=r"^shard 'x': no column 'example_id', found \['id', 'a'\]$"):
+    with pytest.raises(ExampleIdError, match=r"^shard 'x': no column 'example_id', got \['id', 'a'\]$"):
         ids_from_table(pa.table({"id": [1], "a": [2]}), where="shard 'x'")
 
 
@@ -346,5 +346,5 @@ def test_a_range_of_other_rows_or_of_another_name_is_no_id():
     table = pa.Table.from_pandas(pd.DataFrame({"a": [0, 1, 1]}, index=pd.RangeIndex(3, name="example_id")))
     other = pa.Table.from_pandas(pd.DataFrame({"a": [0, 1, 1]}))
     for without in (table.slice(1), other):
-        with pytest.raises(ExampleIdError, match=r"v: no column 'example_id', found \['a'\]"):
+        with pytest.raises(ExampleIdError, match=r"v: no column 'example_id', got \['a'\]"):
             ids_from_table(without, where="v")

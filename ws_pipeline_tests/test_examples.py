@@ -133,7 +133,7 @@ def test_named_feature_columns_are_read_in_their_order():
 
 def test_a_named_feature_column_that_is_not_there_is_refused():
     with pytest.raises(
-        ExamplesError, match=r"^e.parquet: no feature column \['pixel'\], found \['example_id', 'split'"
+        ExamplesError, match=r"^e.parquet: no feature column \['pixel'\], got \['example_id', 'split'"
     ):
         Examples.from_table(make_table(), TASKS, where="e.parquet", feature_columns=["ink", "pixel"])
 
@@ -177,7 +177,7 @@ def test_lists_of_different_lengths_are_refused_with_two_examples(rows, found):
         read_named(pa.array(rows, pa.list_(pa.float32())))
     assert str(caught.value) == (
         "e.parquet: feature column 'named' has type list<item: float>, expected lists of one length, "
-        f"found {found}; store it as a fixed-size list"
+        f"got {found}; store it as a fixed-size list"
     )
 
 
@@ -275,7 +275,7 @@ def test_an_unknown_split_is_refused_with_its_example(split, found):
 
 
 def test_a_table_without_splits_is_refused():
-    assert refusal(split=None).startswith("e.parquet: no column 'split', found ['example_id', 'ink', ")
+    assert refusal(split=None).startswith("e.parquet: no column 'split', got ['example_id', 'ink', ")
 
 
 def test_splits_that_are_no_strings_are_refused():
@@ -322,7 +322,7 @@ def test_gold_labels_that_are_no_numbers_are_refused():
     [
         ([1, 2, None, 4], "e.parquet: 1 example id(s) are null, the first in row 2"),
         ([1, 2, 2, 4], "e.parquet: example ids must be unique, 1 are repetitions, the first: 2 (2 times)"),
-        (None, "e.parquet: no column 'example_id', found ['split', "),
+        (None, "e.parquet: no column 'example_id', got ['split', "),
     ],
 )
 def test_bad_ids_are_refused(ids, message):
@@ -468,7 +468,7 @@ def test_a_split_that_occurs_in_no_shard_is_refused(splits, missing, tmp_path):
     with pytest.raises(ExamplesError) as caught:
         summarise_shards(shards)
     counts = {split: splits.count(split) for split in ("train", "valid", "test")}
-    assert str(caught.value).startswith(f"no example has split {missing}, found {counts};")
+    assert str(caught.value).startswith(f"no example has split {missing}, got {counts};")
 
 
 @OTHER_FEATURES
@@ -494,25 +494,25 @@ def test_a_summary_refuses_an_id_in_two_shards(tmp_path):
     [
         (
             {"features": {"x": [[1.0], [1.0, 2.0]]}},
-            "feature column 'x': expected an array [n, width] with n = 2 example ids, found list",
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, got list",
         ),
         (
             {"features": {"x": np.array([[1.0], [1.0, 2.0]], dtype=object)}},
-            "feature column 'x': expected an array [n, width] with n = 2 example ids, found shape [2]",
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, got shape [2]",
         ),
         (
             {"features": {"x": np.zeros((3, 1))}},
-            "feature column 'x': expected an array [n, width] with n = 2 example ids, found shape [3, 1]",
+            "feature column 'x': expected an array [n, width] with n = 2 example ids, got shape [3, 1]",
         ),
         (
             {"gold": {"digit": [[0], [0, 1]]}},
-            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, found list",
+            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, got list",
         ),
         (
             {"gold": {"digit": np.zeros(1)}},
-            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, found shape [1]",
+            "gold labels of task 'digit': expected an array [n] with n = 2 example ids, got shape [1]",
         ),
-        ({"splits": ["train"]}, "splits: expected an array [n] with n = 2 example ids, found list"),
+        ({"splits": ["train"]}, "splits: expected an array [n] with n = 2 example ids, got list"),
     ],
 )
 def test_arrays_of_another_shape_are_refused(changes, found):

@@ -14,7 +14,7 @@ from ws_pipeline.classification.end_model import task_probs, train_end_model
 from ws_pipeline.cli import main
 from ws_pipeline.defs import io_managers
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import DeviceError, ExampleIdError, ExamplesError, FileFormatError, LabelMatrixError
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling import LabelMatrix, LabelModel, MajorityLabelVoter

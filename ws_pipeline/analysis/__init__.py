@@ -1,4 +1,4 @@
-"""What predictions are worth: metrics by name, scorers, and the step from probabilities to labels.
+"""Scores of predictions: metrics by name, scorers, and the step from probabilities to labels.
 
 Start reading at :class:`~ws_pipeline.analysis.scorer.Scorer`.  Nothing here knows how the predictions
 were made; importing it needs numpy only, scikit-learn and pandas are imported by the functions that

@@ -1,4 +1,4 @@
-"""Which examples have which combination of labels: where to look at errors.
+"""Group examples by their combination of labels, to look at errors.
 
 Legend: n = examples, p = label arrays (gold labels, predictions of one model, of another, ...).
 """
@@ -19,7 +19,7 @@ def get_label_buckets(*y: ArrayLike) -> dict[tuple[int, ...], NDArray[np.int64]]
     Parameters
     ----------
     *y
-        p label arrays, each `[n]` or `[n, 1]`, integers.
+        p label arrays, each ``[n]`` or ``[n, 1]``, integers.
 
     Returns
     -------
@@ -62,9 +62,9 @@ def get_label_instances(bucket: tuple[int, ...], x: ArrayLike, *y: ArrayLike) ->
     bucket
         p labels, one per array of ``y``.
     x
-        Data points `[n, ...]`.
+        Data points ``[n, ...]``.
     *y
-        p label arrays, each `[n]` or `[n, 1]`, integers.
+        p label arrays, each ``[n]`` or ``[n, 1]``, integers.
 
     Returns
     -------
@@ -84,15 +84,14 @@ def get_label_instances(bucket: tuple[int, ...], x: ArrayLike, *y: ArrayLike) ->
     """
     if len(y) != len(bucket):
         message = (
-            f"a bucket needs one label per label array: found bucket {tuple(bucket)} for {len(y)} label "
-            "arrays"
+            f"a bucket needs one label per label array: got bucket {tuple(bucket)} for {len(y)} label arrays"
         )
         raise InvalidInputError(message)
     columns = _label_columns(y)
     points = as_array(x, "x")
     n_rows = points.shape[0] if points.ndim else None
     if n_rows != len(columns[0]):
-        message = f"x needs one row per label: found shape {list(points.shape)} for {len(columns[0])} labels"
+        message = f"x needs one row per label: got shape {list(points.shape)} for {len(columns[0])} labels"
         raise InvalidInputError(message)
     wanted = np.logical_and.reduce(
         [column == label for column, label in zip(columns, bucket, strict=True)], axis=0
@@ -105,6 +104,6 @@ def _label_columns(y: tuple[ArrayLike, ...]) -> list[NDArray[np.int64]]:
     columns = [as_labels(labels, f"label array {position}") for position, labels in enumerate(y)]
     if len({len(column) for column in columns}) != 1:
         found = [len(column) for column in columns] or "none"
-        message = f"label arrays, at least one, must be of one length: found lengths {found}"
+        message = f"label arrays, at least one, must be of one length: got lengths {found}"
         raise InvalidInputError(message)
     return columns

@@ -89,7 +89,7 @@ def _require_two_classes(metric: str, golds: Labels, preds: Labels, kwargs: Mapp
     if counts_class_one(kwargs):
         classes = np.union1d(golds, preds)
         if not np.isin(classes, _BINARY).all():
-            message = f"metric '{metric}' is for classes 0 and 1, found {classes.tolist()}; {instead(metric)}"
+            message = f"metric '{metric}' is for classes 0 and 1, got {classes.tolist()}; {instead(metric)}"
             raise MetricError(message)
 
 
@@ -111,7 +111,7 @@ def _require_positives(metric: str, golds: Labels, kwargs: Mapping[str, Any]) ->
     positive = kwargs.get("pos_label", 1)
     if not np.any(golds == positive):
         message = (
-            f"metric '{metric}' needs gold labels of class {positive}, found only "
+            f"metric '{metric}' needs gold labels of class {positive}, got only "
             f"{np.unique(golds).tolist()}; pass zero_division to give such data a value"
         )
         raise UndefinedMetricError(message)
@@ -121,5 +121,5 @@ def require_several_classes(metric: str, golds: Labels) -> None:
     """Refuse gold labels of one class only."""
     classes = np.unique(golds)
     if len(classes) == 1:
-        message = f"metric '{metric}' needs gold labels of two classes, found only {classes.tolist()}"
+        message = f"metric '{metric}' needs gold labels of two classes, got only {classes.tolist()}"
         raise UndefinedMetricError(message)

@@ -15,19 +15,19 @@ from ws_pipeline.errors import InvalidInputError
 
 
 def as_labels(labels: Any, name: str = "labels") -> NDArray[np.int64]:
-    """Return labels as int64 `[n]`.
+    """Return labels as int64 ``[n]``.
 
     Parameters
     ----------
     labels
-        `[n]`, `[n, 1]` or `[1, n]`: integers, booleans, or floats with integer values.
+        ``[n]``, ``[n, 1]`` or ``[1, n]``: integers, booleans, or floats with integer values.
     name
         What they are called; opens the error message.
 
     Returns
     -------
     ndarray
-        `[n]` int64.
+        ``[n]`` int64.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def as_labels(labels: Any, name: str = "labels") -> NDArray[np.int64]:
     if array.ndim != 1 or (array.dtype.kind not in "iubf" and array.size):
         message = (
             f"{name} must be integer labels of shape [n] or [n, 1], "
-            f"found {array.dtype} of shape {list(array.shape)}"
+            f"got {array.dtype} of shape {list(array.shape)}"
         )
         raise InvalidInputError(message)
     if array.dtype.kind == "f":

@@ -59,11 +59,11 @@ def metric_score(
     Parameters
     ----------
     golds
-        Gold labels `[n]` or `[n, 1]`, integers.
+        Gold labels ``[n]`` or ``[n, 1]``, integers.
     preds
-        Predictions `[n]` or `[n, 1]`, integers.
+        Predictions ``[n]`` or ``[n, 1]``, integers.
     probs
-        Probabilities `[n, k]`; column c is class c, whichever classes the gold labels have.
+        Probabilities ``[n, k]``; column c is class c, whichever classes the gold labels have.
     metric
         A name in :data:`METRICS`.
     filter_dict
@@ -95,7 +95,7 @@ def metric_score(
     missing = [name for name in inputs if name not in given]
     if missing:
         found = ", ".join(given) or "nothing"
-        message = f"metric '{metric}' needs {' and '.join(inputs)}, found {found}; pass {', '.join(missing)}"
+        message = f"metric '{metric}' needs {' and '.join(inputs)}, got {found}; pass {', '.join(missing)}"
         raise MetricError(message)
     _require_binary(metric, probs, kwargs)
     used = {*inputs, *(filter_dict or {})}
@@ -105,7 +105,7 @@ def metric_score(
 
 
 def _to_array(metric: str, name: str, value: ArrayLike) -> NDArray[Any]:
-    """Check one input: labels become int64 `[n]`, probabilities floats `[n, k]`."""
+    """Check one input: labels become int64 ``[n]``, probabilities floats ``[n, k]``."""
     if name != "probs":
         try:
             return as_labels(value, name)
@@ -116,14 +116,14 @@ def _to_array(metric: str, name: str, value: ArrayLike) -> NDArray[Any]:
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         message = (
             f"metric '{metric}' needs probs as finite numbers [n, k], "
-            f"found {array.dtype} of shape {list(array.shape)}"
+            f"got {array.dtype} of shape {list(array.shape)}"
         )
         raise MetricError(message)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         message = (
             f"metric '{metric}' needs probs as finite numbers [n, k], "
-            f"found NaN or infinity in row {bad[0]} ({len(bad)} rows in all)"
+            f"got NaN or infinity in row {bad[0]} ({len(bad)} rows in all)"
         )
         raise MetricError(message)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
@@ -138,7 +138,7 @@ def _require_binary(metric: str, probs: ArrayLike | None, kwargs: Mapping[str, A
         shape = as_array(probs, f"metric '{metric}': probs", error=MetricError).shape
         if len(shape) == 2 and shape[1] > 2:
             message = (
-                f"metric '{metric}' is for classes 0 and 1, found probs with {shape[1]} columns; "
+                f"metric '{metric}' is for classes 0 and 1, got probs with {shape[1]} columns; "
                 f"{instead(metric)}"
             )
             raise MetricError(message)
@@ -151,11 +151,11 @@ def _kept_rows(
     n = next(iter(lengths.values()))
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        message = f"metric '{metric}' needs inputs of one length, found {found}"
+        message = f"metric '{metric}' needs inputs of one length, got {found}"
         raise MetricError(message)
     unknown = set(filter_dict) - {"golds", "preds"}
     if unknown:
-        message = f"filter_dict takes 'golds' and 'preds', found '{min(unknown)}'"
+        message = f"filter_dict takes 'golds' and 'preds', got '{min(unknown)}'"
         raise MetricError(message)
     rows = np.ones(n, dtype=np.bool_)
     for name, values in filter_dict.items():

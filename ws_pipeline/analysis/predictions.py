@@ -33,7 +33,7 @@ def probs_to_preds(
     Parameters
     ----------
     probs
-        Probabilities `[n, k]`; any finite scores will do, rows need not sum to 1.
+        Probabilities ``[n, k]``; any finite scores will do, rows need not sum to 1.
     tie_break_policy
         What to predict where several classes come within ``tol`` of the row's largest value:
         "abstain": -1;
@@ -44,20 +44,20 @@ def probs_to_preds(
     tol
         Classes that come nearer than this to the largest value of their row count as tied.
     keys
-        `[n]` example ids, integers or strings.  With them, "random" picks by the hash of ``str(key)``:
+        ``[n]`` example ids, integers or strings.  With them, "random" picks by the hash of ``str(key)``:
         an example gets the same class wherever its row is, and in whichever shard.  Default: row
         numbers.  The other policies make no use of them.
 
     Returns
     -------
     ndarray
-        Predictions `[n]` in -1..k-1.
+        Predictions ``[n]`` in -1..k-1.
 
     Raises
     ------
     InvalidInputError
-        ``probs`` is not `[n, k]` with k >= 2, a row is not finite, the policy is unknown, or the keys
-        are not `[n]`.
+        ``probs`` is not ``[n, k]`` with k >= 2, a row is not finite, the policy is unknown, or the keys
+        are not ``[n]``.
 
     Examples
     --------
@@ -94,13 +94,13 @@ def hard_labels(golds: NDArray[Any]) -> NDArray[Any]:
     Parameters
     ----------
     golds
-        Hard labels `[n]`, `[n, 1]` or, if they are integers, `[1, n]`, which are returned as they
-        are; or probabilities `[n, k]`.
+        Hard labels ``[n]``, ``[n, 1]`` or, if they are integers, ``[1, n]``, which are returned as they
+        are; or probabilities ``[n, k]``.
 
     Returns
     -------
     ndarray
-        Most probable classes `[n]`; -1 for a row without a single most probable one.
+        Most probable classes ``[n]``; -1 for a row without a single most probable one.
     """
     is_hard = golds.ndim != 2 or golds.shape[1] == 1 or (len(golds) == 1 and golds.dtype.kind in "iub")
     return golds if is_hard else probs_to_preds(golds, tie_break_policy="abstain")
@@ -112,14 +112,14 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
     Parameters
     ----------
     preds
-        Predictions `[n]` or `[n, 1]` in 0..k-1.
+        Predictions ``[n]`` or ``[n, 1]`` in 0..k-1.
     num_classes
         Number of classes k.
 
     Returns
     -------
     ndarray
-        Probabilities `[n, k]`: one in the predicted column, zero elsewhere.
+        Probabilities ``[n, k]``: one in the predicted column, zero elsewhere.
 
     Raises
     ------
@@ -130,13 +130,13 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        message = f"preds must have shape [n] or [n, 1], found {list(labels.shape)}"
+        message = f"preds must have shape [n] or [n, 1], got {list(labels.shape)}"
         raise InvalidInputError(message)
     bad = np.flatnonzero(~np.isin(labels, np.arange(num_classes)))
     if len(bad):
         found = ", ".join(f"{labels[row]} in row {row}" for row in bad[:_MAX_NAMED_ROWS])
         message = (
-            f"preds must be integers in 0..{num_classes - 1}, found {found} ({len(bad)} rows in all); "
+            f"preds must be integers in 0..{num_classes - 1}, got {found} ({len(bad)} rows in all); "
             "leave abstains (-1) out first"
         )
         raise InvalidInputError(message)
@@ -148,19 +148,19 @@ def preds_to_probs(preds: ArrayLike, num_classes: int) -> NDArray[np.float64]:
 def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
     values = as_array(probs, "probs")
     if values.ndim != 2 or values.shape[1] < 2:
-        message = f"probs must have shape [n, k] with a column per class, k >= 2, found {list(values.shape)}"
+        message = f"probs must have shape [n, k] with a column per class, k >= 2, got {list(values.shape)}"
         if values.ndim == 2 and values.shape[1] == 1:
             message += "; for a probability p of class 1, the two columns are 1 - p and p"
         raise InvalidInputError(message)
     if values.dtype.kind not in "iufb":
-        message = f"probs must be numbers, found {values.dtype}, such as {values.flat[0]!r}"
+        message = f"probs must be numbers, got {values.dtype}, such as {values.flat[0]!r}"
         raise InvalidInputError(message)
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         rows = ", ".join(str(row) for row in bad[:_MAX_NAMED_ROWS])
-        message = f"probs must be finite, found NaN or infinity in {len(bad)} rows, first in rows {rows}"
+        message = f"probs must be finite, got NaN or infinity in {len(bad)} rows, first in rows {rows}"
         raise InvalidInputError(message)
     return values
 
@@ -168,13 +168,13 @@ def _check_probs(probs: ArrayLike) -> NDArray[np.floating]:
 def _check_keys(keys: ArrayLike, n: int) -> NDArray[Any]:
     names = as_array(keys, "keys")
     if names.shape != (n,):
-        message = f"keys must have shape [{n}], one example id per row of probs, found {list(names.shape)}"
+        message = f"keys must have shape [{n}], one example id per row of probs, got {list(names.shape)}"
         raise InvalidInputError(message)
     return names
 
 
 def _pick_by_hash(tied: NDArray[np.bool_], keys: Iterable[object]) -> NDArray[np.int64]:
-    """One of the tied classes of every row, `[n, k]` -> `[n]`, by the hash of the row's key."""
+    """One of the tied classes of every row, ``[n, k]`` -> ``[n]``, by the hash of the row's key."""
     hashes = map(_hash, keys)
     sizes = tied.sum(axis=1).tolist()
     picks = np.array([number % size for number, size in zip(hashes, sizes, strict=True)], dtype=np.int64)

@@ -38,7 +38,7 @@ def roc_auc(
     if len(absent) and kwargs.get("average") != "micro":
         message = (
             f"metric '{metric}' over {n_classes} classes needs gold labels of each, "
-            f"found none of {absent.tolist()}"
+            f"got none of {absent.tolist()}"
         )
         raise UndefinedMetricError(message)
     _require_distributions(metric, probs)
@@ -60,7 +60,7 @@ def brier_score(golds: Labels, probs: Probs, **kwargs: Any) -> float:
 
 
 def expected_calibration_error(golds: Labels, probs: Probs, *, n_bins: int = 15) -> float:
-    """How far confidence and accuracy are apart, on average.
+    """Mean distance between confidence and accuracy.
 
     The confidence of a row is its largest probability, its prediction the first class that has it.
     Bin m of M holds the rows with a confidence in ((m - 1) / M, m / M]; the error is the mean over
@@ -69,9 +69,9 @@ def expected_calibration_error(golds: Labels, probs: Probs, *, n_bins: int = 15)
     Parameters
     ----------
     golds
-        Gold labels `[n]` in 0..k-1.
+        Gold labels ``[n]`` in 0..k-1.
     probs
-        Probabilities `[n, k]`, k >= 2; every row sums to 1.
+        Probabilities ``[n, k]``, k >= 2; every row sums to 1.
     n_bins
         Number M of bins, at least 1.
 
@@ -91,7 +91,7 @@ def expected_calibration_error(golds: Labels, probs: Probs, *, n_bins: int = 15)
     """
     metric = "expected_calibration_error"
     if n_bins != int(n_bins) or n_bins < 1:
-        message = f"metric '{metric}' needs n_bins as a whole number of at least 1, found {n_bins!r}"
+        message = f"metric '{metric}' needs n_bins as a whole number of at least 1, got {n_bins!r}"
         raise MetricError(message)
     _distributions(metric, golds, probs)
     confidence = probs.max(axis=1)
@@ -108,27 +108,27 @@ def _require_classes(metric: str, golds: Labels, probs: Probs) -> int:
     """Return k, after checking that there are at least two columns and that golds are in 0..k-1."""
     n_classes: int = probs.shape[1]
     if n_classes < 2:
-        message = f"metric '{metric}' needs probs of two classes or more, found {n_classes} columns"
+        message = f"metric '{metric}' needs probs of two classes or more, got {n_classes} columns"
         raise MetricError(message)
     outside = np.setdiff1d(golds, np.arange(n_classes))
     if len(outside):
         message = (
             f"metric '{metric}' needs golds in 0..{n_classes - 1}, the columns of probs, "
-            f"found {outside.tolist()}"
+            f"got {outside.tolist()}"
         )
         raise MetricError(message)
     return n_classes
 
 
 def _require_distributions(metric: str, probs: Probs) -> NDArray[np.float64]:
-    """Return the sums `[n, 1]` of the rows, after checking that each is 1 and nothing is negative."""
+    """Return the sums ``[n, 1]`` of the rows, after checking that each is 1 and nothing is negative."""
     sums: NDArray[np.float64] = probs.sum(axis=1, keepdims=True, dtype=np.float64)
     wrong = (np.abs(sums[:, 0] - 1) > _SUM_TOLERANCE) | (probs < 0).any(axis=1)
     rows = np.flatnonzero(wrong)
     if len(rows):
         row = rows[0]
         message = (
-            f"metric '{metric}' needs probs that are at least 0 and sum to 1 in every row, found a sum of "
+            f"metric '{metric}' needs probs that are at least 0 and sum to 1 in every row, got a sum of "
             f"{sums[row, 0]:.6g} and a smallest value of {probs[row].min():.6g} in row {row} "
             f"({len(rows)} rows in all); apply softmax to logits, or divide by the sum"
         )

@@ -103,12 +103,12 @@ class Scorer:
         Parameters
         ----------
         golds
-            Gold labels `[n]`, integers, or probabilities `[n, k]`; of these, named metrics take the
+            Gold labels ``[n]``, integers, or probabilities ``[n, k]``; of these, named metrics take the
             most probable class, and no class where there is no single one.
         preds
-            Predictions `[n]` or `[n, 1]`, integers; needed by most metrics.
+            Predictions ``[n]`` or ``[n, 1]``, integers; needed by most metrics.
         probs
-            Probabilities `[n, k]`; needed by roc_auc, log_loss and the other metrics of probabilities.
+            Probabilities ``[n, k]``; needed by roc_auc, log_loss and the other metrics of probabilities.
         undefined
             What a metric is that these gold labels give no value: an error, or nan.
 
@@ -177,14 +177,14 @@ class Scorer:
         Parameters
         ----------
         S
-            Which rows are in which slice: a record array `[n]` with one 0/1 field per slice, or
-            a mapping from slice name to a 0/1 column `[n]`.
+            Which rows are in which slice: a record array ``[n]`` with one 0/1 field per slice, or
+            a mapping from slice name to a 0/1 column ``[n]``.
         golds
-            Gold labels `[n]`, integers.
+            Gold labels ``[n]``, integers.
         preds
-            Predictions `[n]`, integers.
+            Predictions ``[n]``, integers.
         probs
-            Probabilities `[n, k]`.
+            Probabilities ``[n, k]``.
         as_dataframe
             Return a table with one row per slice and one column per metric.
 
@@ -227,7 +227,7 @@ def _score_if_defined(metric: str, function: CustomMetric, columns: list[Any]) -
 
 
 def _compute(metric: str, function: CustomMetric, columns: list[Any]) -> dict[str, float]:
-    """What a metric says of golds, preds and probs, by name."""
+    """Values of a metric for golds, preds and probs, by name."""
     golds, *others = columns
     if getattr(function, "func", None) is metric_score:
         golds = hard_labels(golds)
@@ -236,7 +236,7 @@ def _compute(metric: str, function: CustomMetric, columns: list[Any]) -> dict[st
     try:
         return {name: float(number) for name, number in named.items()}
     except (TypeError, ValueError) as wrong:
-        message = f"custom metric '{metric}' must return a number, or numbers by name, found {value!r}"
+        message = f"custom metric '{metric}' must return a number, or numbers by name, got {value!r}"
         raise MetricError(message) from wrong
 
 
@@ -249,11 +249,11 @@ def _slice_rows(slices: Slices, *, n: int) -> Iterator[tuple[str, NDArray[np.boo
         column = as_array(slices[name], f"slice '{name}'", error=MetricError)
         if name == _OVERALL or column.shape != (n,):
             found = f"'{name}' of shape {list(column.shape)}"
-            message = f"a slice must have {n} rows and another name than '{_OVERALL}', found {found}"
+            message = f"a slice must have {n} rows and another name than '{_OVERALL}', got {found}"
             raise MetricError(message)
         strange = np.flatnonzero(~np.isin(column, (0, 1)))
         if len(strange):
             found = f"{column[strange[0]]} in row {strange[0]} ({len(strange)} rows in all)"
-            message = f"slice '{name}' must say 1 for rows that are in it and 0 for the others, found {found}"
+            message = f"slice '{name}' must say 1 for rows that are in it and 0 for the others, got {found}"
             raise MetricError(message)
         yield str(name), column.astype(np.bool_)

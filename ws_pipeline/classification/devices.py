@@ -1,4 +1,4 @@
-"""Which device a classifier computes on, and moving batches there."""
+"""Find the device of a classifier, and move batches there."""
 
 from __future__ import annotations
 

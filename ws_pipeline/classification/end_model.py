@@ -45,12 +45,12 @@ _PREDICT_BATCH = 4096
 _OWN = {"build_tasks", "options"}
 
 Features = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
-"""Features `[n, f]`, or several fields of them by name."""
+"""Features ``[n, f]``, or several fields of them by name."""
 
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """How one training went; not part of the file, which depends on data, settings and seed alone.
+    """Summary of one training; not part of the file, which depends on data, settings and seed alone.
 
     Parameters
     ----------
@@ -129,9 +129,7 @@ class EndModel:
         fields = dict(features) if isinstance(features, Mapping) else {FEATURES: features}
         for name, width in self.n_features.items():
             if name not in fields:
-                message = (
-                    f"the model expects field '{name}' of shape [n, {width}], found fields {list(fields)}"
-                )
+                message = f"the model expects field '{name}' of shape [n, {width}], got fields {list(fields)}"
                 raise DatasetError(message)
         tensors = {
             name: torch.from_numpy(_as_features(name, fields[name], width))
@@ -303,14 +301,14 @@ def _summary(trainer: Trainer, device: str) -> TrainingSummary:
 
 
 def _as_features(name: str, values: Any, width: int) -> npt.NDArray[np.float32]:
-    """Features `[n, width]` as an array; refused where they are none."""
+    """Features ``[n, width]`` as an array; refused where they are none."""
     try:
         array = np.asarray(values, dtype=np.float32)
         found = str(list(array.shape))
     except (ValueError, TypeError) as error:
         array, found = None, f"{type(values).__name__} ({error})"
     if array is None or array.ndim != 2 or array.shape[1] != width:
-        message = f"the model expects field '{name}' of shape [n, {width}], found {found}"
+        message = f"the model expects field '{name}' of shape [n, {width}], got {found}"
         raise DatasetError(message)
     return array if array.flags.writeable else array.copy()
 
@@ -336,7 +334,7 @@ def _tasks(
         )
     if len(n_features) != 1:
         message = (
-            f"a multilayer perceptron reads one field, found {list(n_features)}; list the feature columns "
+            f"a multilayer perceptron reads one field, got {list(n_features)}; list the feature columns "
             "without naming fields, or build the tasks with a function of your own (build_tasks)"
         )
         raise DatasetError(message)

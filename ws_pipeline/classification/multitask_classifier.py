@@ -93,8 +93,8 @@ class MultitaskClassifier(TaskNetwork):
         Returns
         -------
         dict
-            Tensors on the CPU: "probs" `[n, k]`, "golds", the labels `[n]` or `[n, k]` as they are in
-            the dataset and, when asked for, "preds", classes `[n]`; each by label name.  For a
+            Tensors on the CPU: "probs" ``[n, k]``, "golds", the labels ``[n]`` or ``[n, k]`` as they are in
+            the dataset and, when asked for, "preds", classes ``[n]``; each by label name.  For a
             dataset without labels, probabilities of all tasks by task name, and no golds.
 
         Raises
@@ -204,7 +204,7 @@ class MultitaskClassifier(TaskNetwork):
         header, tensors = read_tensors(model_path, file_format=_FILE_FORMAT)
         if set(header.get("tasks", ())) != set(self.tasks):
             found = ", ".join(header.get("tasks", ()))
-            message = f"{model_path}: expected tasks {', '.join(self.tasks)}, found {found}"
+            message = f"{model_path}: expected tasks {', '.join(self.tasks)}, got {found}"
             raise FileFormatError(message)
         check_names_and_shapes(model_path, tensors, expected=self.state_dict())
         self.load_state_dict(tensors)

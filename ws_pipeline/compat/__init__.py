@@ -1,4 +1,4 @@
-"""What only users of Snorkel need: its names, and the parts of its workflow that the pipeline does without.
+"""For users of Snorkel: its names, and parts of its workflow that the pipeline does not use.
 
 - :mod:`.snorkel`: register all of it under the name ``snorkel``;
 - :mod:`.slicing`, :mod:`.slice_tasks`, :mod:`.slice_aware_classifier`: subsets of the data that matter, in

@@ -36,7 +36,7 @@ def to_int_label_array(X: npt.ArrayLike, flatten_vector: bool = True) -> npt.NDA
     array = np.asarray(X)
     strange = np.flatnonzero(~(np.mod(array, 1) == 0))
     if len(strange):
-        message = f"labels must be integers, found the non-integer value {array.ravel()[strange[0]]}"
+        message = f"labels must be integers, got the non-integer value {array.ravel()[strange[0]]}"
         raise InvalidInputError(message)
     labels: npt.NDArray[np.int64] = array.astype(np.int64)
     if not flatten_vector:
@@ -84,7 +84,7 @@ def check_unique_names(names: Sequence[str]) -> None:
     """
     name, count = next(iter(Counter(names).most_common(1)), ("", 0))
     if count > 1:
-        message = f"names must be unique, found {count} operators with name {name}"
+        message = f"names must be unique, got {count} operators with name {name}"
         raise InvalidInputError(message)
 
 

@@ -95,7 +95,7 @@ class BaseTFApplier:
     def __init__(self, tfs: Sequence[BaseMapper], policy: Policy) -> None:
         for tf in tfs:
             if not hasattr(tf, "name"):
-                message = f"expected transformation functions, found {tf!r}; decorate it with "
+                message = f"expected transformation functions, got {tf!r}; decorate it with "
                 raise InvalidInputError(message + "@transformation_function()")
         self._names = [tf.name for tf in tfs]
         often = [name for name, count in Counter(self._names).items() if count > 1]
@@ -103,7 +103,7 @@ class BaseTFApplier:
             message = f"{self._names.count(often[0])} TFs are called '{often[0]}'; give each its own name"
             raise InvalidInputError(message)
         if policy.n > len(tfs):
-            message = f"{type(policy).__name__} is for {policy.n} TFs, found {len(tfs)}: {self._names}"
+            message = f"{type(policy).__name__} is for {policy.n} TFs, got {len(tfs)}: {self._names}"
             raise InvalidInputError(message)
         self._tfs = list(tfs)
         self._policy = policy
@@ -216,6 +216,6 @@ def batch_starts(n: int, batch_size: int) -> range:
         The batch size is below 1.
     """
     if batch_size < 1:
-        message = f"batch_size must be at least 1, found {batch_size}"
+        message = f"batch_size must be at least 1, got {batch_size}"
         raise InvalidInputError(message)
     return range(0, n, batch_size)

@@ -47,7 +47,7 @@ def frame_of_copies(frame: pd.DataFrame, copies: Sequence[Copy]) -> pd.DataFrame
     for copied in copies:
         if not isinstance(copied.row, pd.Series):
             message = (
-                "a transformation function of rows must return the row or None, found "
+                "a transformation function of rows must return the row or None, got "
                 f"{type(copied.row).__name__} for the row with index label {frame.index[copied.position]!r}"
             )
             raise InvalidInputError(message)

@@ -49,7 +49,7 @@ class Policy:
     def __init__(self, n_tfs: int, n_per_original: int = 1, keep_original: bool = True) -> None:
         if n_tfs < 1 or n_per_original < 0:
             message = (
-                f"a policy needs at least 1 TF and no negative number of copies, found n_tfs={n_tfs} and "
+                f"a policy needs at least 1 TF and no negative number of copies, got n_tfs={n_tfs} and "
                 f"n_per_original={n_per_original}"
             )
             raise InvalidInputError(message)
@@ -166,7 +166,7 @@ class MeanFieldPolicy(Policy):
     ) -> None:
         super().__init__(n_tfs, n_per_original, keep_original)
         if sequence_length < 0:
-            message = f"sequence_length must be at least 0, found {sequence_length}"
+            message = f"sequence_length must be at least 0, got {sequence_length}"
             raise InvalidInputError(message)
         self.sequence_length = sequence_length
         self._p = None if p is None else _check_distribution(p, n_tfs)
@@ -202,6 +202,6 @@ class RandomPolicy(MeanFieldPolicy):
 def _check_distribution(p: Sequence[float], n_tfs: int) -> Floats:
     shares: Floats = np.asarray(p, dtype=np.float64)
     if shares.shape != (n_tfs,) or not (shares >= 0).all() or not np.isclose(shares.sum(), 1):
-        message = f"p must have {n_tfs} probabilities that sum to 1, one per TF, found {shares.tolist()}"
+        message = f"p must have {n_tfs} probabilities that sum to 1, one per TF, got {shares.tolist()}"
         raise InvalidInputError(message)
     return np.asarray(shares / shares.sum())

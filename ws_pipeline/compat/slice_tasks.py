@@ -209,7 +209,7 @@ def add_slice_labels(dataloader: DictDataLoader, base_task: Task, S: Any) -> Non
     dataset = dataloader.dataset
     if base_task.name not in dataset.Y_dict:
         found = ", ".join(dataset.Y_dict) or "none"
-        message = f"{dataset!r}: labels missing of task '{base_task.name}', found labels of: {found}"
+        message = f"{dataset!r}: labels missing of task '{base_task.name}', got labels of: {found}"
         raise DatasetError(message)
     labels = dataset.Y_dict[base_task.name]
     for name, members in _members(S, len(labels)).items():
@@ -220,22 +220,22 @@ def add_slice_labels(dataloader: DictDataLoader, base_task: Task, S: Any) -> Non
 
 
 def _members(S: Any, n: int) -> dict[str, Tensor]:
-    """Which of n examples are in which slice, with the slice "base"."""
+    """Membership of n examples in the slices, with the slice "base"."""
     names = getattr(getattr(S, "dtype", None), "names", None)
     if names is None:
         message = (
-            "S must be a record array with one field per slice, as SFApplier gives it, found "
+            "S must be a record array with one field per slice, as SFApplier gives it, got "
             f"{type(S).__name__}"
         )
         raise DatasetError(message)
     if len(S) != n:
-        message = f"S must have one row per example: expected {n}, found {len(S)}"
+        message = f"S must have one row per example: expected {n}, got {len(S)}"
         raise DatasetError(message)
     members = {}
     for name in names:
         strange = np.flatnonzero(~np.isin(S[name], (0, 1)))
         if len(strange):
-            message = f"slice '{name}' must say 0 or 1, found {S[name][strange[0]]} in row {strange[0]}"
+            message = f"slice '{name}' must say 0 or 1, got {S[name][strange[0]]} in row {strange[0]}"
             raise DatasetError(message)
         members[name] = torch.from_numpy(np.asarray(S[name]) == 1)
     return {**members, BASE: members.get(BASE, torch.ones(n, dtype=torch.bool))}

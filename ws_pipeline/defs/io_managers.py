@@ -1,4 +1,4 @@
-"""Where assets are kept: tables as Parquet, models and datasets as safetensors, never pickle.
+"""IO managers: tables are kept as Parquet, models and datasets as safetensors, never as pickle.
 
 An IO manager owns paths and atomicity, a value owns its encoding (``to_table``/``from_table``,
 ``save``/``load``).  A file is written beside its target and renamed over it, so that a run that dies
@@ -80,7 +80,7 @@ class FolderIOManager(dg.IOManager):
         raise InvalidInputError(message)
 
     def path_of(self, asset_key: dg.AssetKey, partition: str | None = None) -> UPath:
-        """Where an asset, or one partition of it, is kept; no key can point outside the folder."""
+        """Path of an asset, or of one partition of it; no key can point outside the folder."""
         parts = [_safe_name(part) for part in asset_key.path]
         if partition is not None:
             parts.append(_safe_name(partition))
@@ -174,7 +174,7 @@ class TensorFiles(FolderIOManager):
             return TensorSource(path)
         file_format = read_tensors_format(path)
         if file_format is None or file_format not in self.loaders:
-            found = file_format or "nothing of ours"
+            found = file_format or "an unknown format"
             message = f"{path}: holds {found}, expected one of {', '.join(sorted(self.loaders))}"
             raise FileFormatError(message)
         return resolve_name(self.loaders[file_format])(path)
@@ -221,7 +221,7 @@ def _safe_name(key: str) -> str:
 
 
 def _how_to_ingest(shard: str) -> str:
-    """What to do about a partition that is known, but of which nothing is stored."""
+    """Say how to ingest a partition that is known, but of which nothing is stored."""
     return (
         f"ingest the shard (in the UI: Jobs > ingest > Materialize all, partition {shard}; or by the command "
         f"dg launch --job ingest --partition {quote_word(shard)}; the job's name begins with the pipeline's "

@@ -1,4 +1,4 @@
-"""How a pipeline.yaml becomes Dagster definitions."""
+"""Build Dagster definitions from a pipeline.yaml."""
 
 from collections.abc import Mapping
 from itertools import combinations

@@ -28,7 +28,7 @@ class CheckedResource(dg.ConfigurableResource[Any]):
 
     @property
     def _config_schema(self) -> Any:
-        """What Dagster shows in the Launchpad and plans runs with, with our check added."""
+        """Config field of the Launchpad, with the check of this project added."""
         field = super()._config_schema.as_field()
         shape = CheckedShape(field.config_type.fields, self.check_values, type(self).__name__)
         return dg.Field(

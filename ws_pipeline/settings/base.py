@@ -94,7 +94,7 @@ def _describe(
     keys = tuple(part for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "string_type" and keys in words:
         return f"{'.'.join(map(str, keys))}: expected a text, {words[keys]}; put it in quotes"
-    if problem["type"] == "value_error":  # a rule of ours, which tells what it found
+    if problem["type"] == "value_error":  # a rule of this project, which tells what it got
         rule = problem["msg"].removeprefix("Value error, ")
         return f"{path}: {rule}" if path else rule
     return f"{path}: {problem['msg']}, got {problem['input']!r}"

@@ -33,7 +33,7 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class HeadConfig(Settings):
-    """What one task puts on top of the shared trunk; it ends in a linear layer with an output per class."""
+    """The layers of one task on top of the shared trunk; the last is linear, with an output per class."""
 
     hidden: list[Width] = Field([], description="Widths of the head's own layers before its last.")
     dropout: float = Field(
@@ -103,7 +103,7 @@ class ModelConfig(Settings):
 
 
 class EndModelConfig(TrainingConfig):
-    """How the pipeline trains its end model; the defaults are for soft labels."""
+    """Settings of the end model's training; the defaults are for soft labels."""
 
     n_epochs: int = Field(30, ge=1, description="Number of passes over the train split.")
     lr: float = Field(0.001, gt=0, description="Base learning rate, before the schedule.")

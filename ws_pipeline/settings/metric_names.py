@@ -1,4 +1,4 @@
-"""What a training measures: names such as "task/dataset/split/metric", and records of numbers by name.
+"""Names of measurements, such as "task/dataset/split/metric", and records of numbers by name.
 
 The whole model has the task "model" and the dataset "all".  Start reading at :class:`MetricName`.
 """
@@ -22,7 +22,7 @@ LOSS = "loss"
 
 
 class MetricName(NamedTuple):
-    """What was measured of which task on which data; written "task/dataset/split/metric".
+    """Name of a measurement: of a task, on some data; written "task/dataset/split/metric".
 
     The name of a dataset may have slashes in it; the other parts have none.
     """

@@ -1,4 +1,4 @@
-"""How parameters are updated, and how the learning rate moves."""
+"""Settings of the optimizer and of the learning rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ws_pipeline.settings.base import Settings
 
 
 class OptimConfig(Settings):
-    """How parameters are updated, and how the learning rate moves over the steps."""
+    """Settings of the optimizer and of the learning rate."""
 
     optimizer: Literal["sgd", "adam", "adamax", "adamw"] = Field(
         "sgd", description="Which optimizer takes the steps."

@@ -18,7 +18,7 @@ from ws_pipeline.settings.optimizer import OptimConfig
 
 
 class ClassifierConfig(Settings):
-    """Where a :class:`~ws_pipeline.classification.MultitaskClassifier` computes."""
+    """Devices of a :class:`~ws_pipeline.classification.MultitaskClassifier`."""
 
     device: int | str = Field(
         0,
@@ -31,7 +31,7 @@ class ClassifierConfig(Settings):
 
 
 class LogManagerConfig(Settings):
-    """When the model is evaluated during training."""
+    """Times of evaluation during training."""
 
     counter_unit: Literal["epochs", "batches", "points"] = Field(
         "epochs", description="What evaluation_freq and checkpoint_runway count."
@@ -42,7 +42,7 @@ class LogManagerConfig(Settings):
 
 
 class BestModelConfig(Settings):
-    """When a model counts as a best one."""
+    """Choice of the best model."""
 
     checkpoint_factor: int = Field(
         1, ge=1, description="Write a checkpoint and look for a best model every this many evaluations."
@@ -56,7 +56,7 @@ class BestModelConfig(Settings):
 
 
 class CheckpointerConfig(BestModelConfig):
-    """What is kept of a model while it is trained."""
+    """Files that are kept of a training."""
 
     checkpoint_dir: str | None = Field(
         "checkpoints",
@@ -77,14 +77,14 @@ class CheckpointerConfig(BestModelConfig):
 
 
 class LogWriterConfig(Settings):
-    """Where the log is written."""
+    """Place of the log."""
 
     log_dir: str = Field("logs", description="Folder of all logs.")
     run_name: str | None = Field(None, description="Folder of this run's log below it; None: date and time.")
 
 
 class TrainingConfig(OptimConfig, LogManagerConfig, BestModelConfig):
-    """What decides how a model is trained; steps are mini-batches."""
+    """Settings that decide the result of a training; steps are mini-batches."""
 
     seed: int = Field(
         0, ge=0, description="Decides the order of batches and rows, and dropout; not the initial weights."
@@ -142,7 +142,7 @@ class TrainingConfig(OptimConfig, LogManagerConfig, BestModelConfig):
 
 
 class TrainerConfig(TrainingConfig, CheckpointerConfig, LogWriterConfig):
-    """How a :class:`~ws_pipeline.classification.Trainer` trains, and what it keeps and shows."""
+    """Settings of a :class:`~ws_pipeline.classification.Trainer`: the training, its files and its display."""
 
     train_split: str = Field("train", description="Split of the datasets to train on.")
     valid_split: str = Field("valid", description="Split of the datasets to evaluate on during training.")

@@ -1,4 +1,4 @@
-"""What an Arrow column holds, whatever type it is stored in.
+"""Tell what an Arrow column holds, whatever type it is stored in.
 
 The same text is stored as string, large_string, string_view, a dictionary (pandas categories, a polars
 Enum) or run lengths, and the same number as an integer, float, decimal or boolean: it depends on the program

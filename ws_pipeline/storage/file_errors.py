@@ -30,7 +30,7 @@ _OF_THE_SYSTEM = (FileNotFoundError, FileExistsError, PermissionError, IsADirect
 
 @contextmanager
 def telling_file_errors(path: Any, doing: Doing) -> Iterator[None]:
-    """Turn an OSError of the block into ours; it has the same ``errno``, and the first one as its cause.
+    """Turn an OSError of the block into an error of this project; it has the same ``errno``, and the first one as its cause.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def is_of_the_system(problem: OSError) -> bool:
 
 
 def _explain(problem: OSError, path: str, doing: Doing) -> str:
-    """What is wrong, and what to do."""
+    """Explain an OSError and say what to do."""
     blocking = _file_among_parents(path)
     expected = "folder" if doing == "list" else "file"
     if blocking is not None:

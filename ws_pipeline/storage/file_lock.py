@@ -71,7 +71,7 @@ def machine_locks() -> Path:
 
 
 def _user() -> str:
-    """Who this person is; a container may run as a number that has no name."""
+    """Name of the user; a container may run as a number without a name."""
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):
@@ -89,7 +89,7 @@ def _acquire(lock: FileLock) -> bool:
 
 
 def _read_holder(holder_file: Path) -> str:
-    """What the holder wrote about itself, if it can be read: it may just be coming or leaving."""
+    """Read what the holder wrote about itself; None while it is just coming or leaving."""
     try:
         return holder_file.read_text(encoding="utf-8") or "another process"
     except (OSError, UnicodeDecodeError):

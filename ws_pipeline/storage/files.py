@@ -177,13 +177,13 @@ def parts_of(folder: PathLike) -> list[UPath]:
 
 
 def visible_paths(folder: UPath) -> list[UPath]:
-    """What is in a folder, sorted by name, without names that begin with a dot or an underscore."""
+    """Entries of a folder, sorted by name, without names that begin with a dot or an underscore."""
     paths = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
     return sorted(paths, key=lambda path: path.name)
 
 
 def _why_no_parts(names: Collection[str], within: list[str], n_parts: int) -> str | None:
-    """What a folder is if its files make no table."""
+    """Describe a folder whose files make no table."""
     if UNFINISHED in names:
         return f"that is not complete, it has '{UNFINISHED}'; wait for its writer, or write it again"
     for log, kind in _TABLE_LOGS.items():
@@ -198,7 +198,7 @@ def _why_no_parts(names: Collection[str], within: list[str], n_parts: int) -> st
 
 
 def _each_file(path: PathLike, read: Callable[[BinaryIO], T]) -> dict[PathLike, T]:
-    """What is read of a file, or of every file of a folder, by path."""
+    """Contents of a file, or of every file of a folder, by path."""
     try:
         return {path: _read_file(path, read)}
     except FileAccessError as problem:
@@ -260,7 +260,7 @@ def write_parquet(table: pa.Table, path: PathLike) -> None:
 
 
 class FileFormat(NamedTuple):
-    """What a safetensors file of ours says it is; files of another name or version are refused."""
+    """Read the header of a safetensors file; another format name or version is refused."""
 
     name: str
     version: int
@@ -321,7 +321,7 @@ def read_stamped(
     header = _safetensors_header(content)
     name, version = header.pop(_FORMAT_KEY, None), header.pop(_VERSION_KEY, None)
     if name != file_format.name:
-        message = f"{path}: expected a {file_format.name} file, found {name or 'another program'}'s"
+        message = f"{path}: expected a {file_format.name} file, got {name or 'another program'}'s"
         raise FileFormatError(message)
     if version != file_format.version:
         message = (
@@ -333,7 +333,7 @@ def read_stamped(
 
 
 def read_tensors_format(path: PathLike) -> str | None:
-    """Name of the format that a safetensors file states, None when it is not one of ours."""
+    """Name of the format that a safetensors file states, None when it states none."""
     with telling_file_errors(path, "read"), UPath(path).open("rb") as stream:
         start = stream.read(8)
         length = int.from_bytes(start, "little")

@@ -116,19 +116,19 @@ def test_instances_of_lists_and_series_go_by_position(points):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: get_label_buckets(GOLD, [1, 2]), r"of one length: found lengths \[4, 2\]"),
-        (get_label_buckets, "of one length: found lengths none"),
+        (lambda: get_label_buckets(GOLD, [1, 2]), r"of one length: got lengths \[4, 2\]"),
+        (get_label_buckets, "of one length: got lengths none"),
         (
             lambda: get_label_buckets([0.5, 1]),
             "label array 0 contains at least one non-integer value: 0.5 in row 0",
         ),
         (lambda: get_label_buckets(GOLD, [1, 1, np.nan, 1]), "label array 1 .* nan in row 2"),
-        (lambda: get_label_buckets(["a"]), r"found <U1 of shape \[1\]"),
-        (lambda: get_label_buckets(np.ones((2, 2))), r"found float64 of shape \[2, 2\]"),
-        (lambda: get_label_instances((1,), GOLD, GOLD, GOLD), r"found bucket \(1,\) for 2 label arrays"),
-        (lambda: get_label_instances((), GOLD), "found lengths none"),
-        (lambda: get_label_instances((1,), [5, 6], GOLD), r"found shape \[2\] for 4 labels"),
-        (lambda: get_label_instances((1,), 5, GOLD), r"found shape \[\] for 4 labels"),
+        (lambda: get_label_buckets(["a"]), r"got <U1 of shape \[1\]"),
+        (lambda: get_label_buckets(np.ones((2, 2))), r"got float64 of shape \[2, 2\]"),
+        (lambda: get_label_instances((1,), GOLD, GOLD, GOLD), r"got bucket \(1,\) for 2 label arrays"),
+        (lambda: get_label_instances((), GOLD), "got lengths none"),
+        (lambda: get_label_instances((1,), [5, 6], GOLD), r"got shape \[2\] for 4 labels"),
+        (lambda: get_label_instances((1,), 5, GOLD), r"got shape \[\] for 4 labels"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(call, message):

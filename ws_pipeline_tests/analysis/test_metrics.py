@@ -136,41 +136,41 @@ def test_class_one_never_predicted_is_zero(metric):
     ("kwargs", "message"),
     [
         ({"metric": "acuracy"}, "unknown metric 'acuracy', did you mean 'accuracy'"),
-        ({"metric": "f1", "preds": None}, "'f1' needs golds and preds, found golds, probs; pass preds"),
+        ({"metric": "f1", "preds": None}, "'f1' needs golds and preds, got golds, probs; pass preds"),
         (
             {"metric": "roc_auc", "probs": None},
-            "'roc_auc' needs golds and probs, found golds, preds; pass probs",
+            "'roc_auc' needs golds and probs, got golds, preds; pass probs",
         ),
         ({"metric": "accuracy", "golds": None}, "pass golds"),
         (
             {"metric": "f1", "golds": GOLDS3},
-            r"'f1' is for classes 0 and 1, found \[0, 1, 2\]; try f1_micro, f1_macro or f1_weighted",
+            r"'f1' is for classes 0 and 1, got \[0, 1, 2\]; try f1_micro, f1_macro or f1_weighted",
         ),
         (
             {"metric": "precision", "preds": PREDS3},
-            r"found \[0, 1, 2\]; try precision_micro, precision_macro",
+            r"got \[0, 1, 2\]; try precision_micro, precision_macro",
         ),
         (
             {"metric": "recall", "probs": PROBS3},
-            "'recall' is for classes 0 and 1, found probs with 3 columns; try recall_micro",
+            "'recall' is for classes 0 and 1, got probs with 3 columns; try recall_micro",
         ),
         (
             {"metric": "balanced_accuracy", "golds": GOLDS * 0, "adjusted": True},
-            r"two classes, found only \[0\]",
+            r"two classes, got only \[0\]",
         ),
         (
             {"metric": "recall", "golds": GOLDS * 0},
-            r"'recall' needs gold labels of class 1, found only \[0\]",
+            r"'recall' needs gold labels of class 1, got only \[0\]",
         ),
         ({"metric": "f1", "golds": GOLDS * 0, "preds": PREDS * 0}, r"'f1' needs gold labels of class 1"),
         (
             {"metric": "roc_auc", "golds": GOLDS * 0},
-            r"'roc_auc' needs gold labels of two classes, found only \[0\]",
+            r"'roc_auc' needs gold labels of two classes, got only \[0\]",
         ),
-        ({"metric": "matthews_corrcoef", "golds": GOLDS * 0 + 1}, r"two classes, found only \[1\]"),
-        ({"metric": "roc_auc", "golds": GOLDS3}, r"golds in 0..1, the columns of probs, found \[2\]"),
-        ({"metric": "roc_auc", "probs": PROBS3, "multi_class": "ovr"}, r"of each, found none of \[2\]"),
-        ({"metric": "accuracy", "preds": PREDS[:-1]}, "one length, found golds 200, preds 199"),
+        ({"metric": "matthews_corrcoef", "golds": GOLDS * 0 + 1}, r"two classes, got only \[1\]"),
+        ({"metric": "roc_auc", "golds": GOLDS3}, r"golds in 0..1, the columns of probs, got \[2\]"),
+        ({"metric": "roc_auc", "probs": PROBS3, "multi_class": "ovr"}, r"of each, got none of \[2\]"),
+        ({"metric": "accuracy", "preds": PREDS[:-1]}, "one length, got golds 200, preds 199"),
         (
             {"metric": "accuracy", "preds": PREDS + 0.5},
             r"'accuracy': preds contains .* non-integer value: \d.5 in row 0 \(200 in all\)",
@@ -179,15 +179,15 @@ def test_class_one_never_predicted_is_zero(metric):
             {"metric": "accuracy", "golds": np.where(GOLDS, np.inf, 0)},
             "golds contains .* non-integer value: inf",
         ),
-        ({"metric": "accuracy", "preds": ["a"] * 200}, "preds must be integer labels .* found <U1"),
+        ({"metric": "accuracy", "preds": ["a"] * 200}, "preds must be integer labels .* got <U1"),
         ({"metric": "accuracy", "golds": PROBS}, r"golds must be integer labels .* \[200, 2\]"),
         (
             {"metric": "roc_auc", "probs": SCORES},
-            r"probs as finite numbers \[n, k\], found float64 .*\[200\]",
+            r"probs as finite numbers \[n, k\], got float64 .*\[200\]",
         ),
         ({"metric": "roc_auc", "probs": PROBS * np.nan}, r"NaN or infinity in row 0 \(200 rows in all\)"),
         ({"filter_dict": {"golds": [0, 1]}}, "at least one row, but all 200 rows are filtered out"),
-        ({"filter_dict": {"probs": [0]}}, "'golds' and 'preds', found 'probs'"),
+        ({"filter_dict": {"probs": [0]}}, "'golds' and 'preds', got 'probs'"),
     ],
 )
 def test_no_answer_is_a_clear_error(kwargs, message):

@@ -46,7 +46,7 @@ def test_ragged_input_is_refused_by_name(name, call):
 
 
 def test_probabilities_that_are_text_are_refused():
-    with pytest.raises(InvalidInputError, match=r"probs must be numbers, found <U3, such as .*'0.5'"):
+    with pytest.raises(InvalidInputError, match=r"probs must be numbers, got <U3, such as .*'0.5'"):
         probs_to_preds([["0.5", "0.5"]])
 
 
@@ -64,7 +64,7 @@ MISSING = pd.Series([1, None], dtype="Int64")
     ],
 )
 def test_a_missing_label_is_no_class(call):
-    with pytest.raises(InvalidInputError, match=r"found nan in row 1|non-integer value: nan in row 1"):
+    with pytest.raises(InvalidInputError, match=r"got nan in row 1|non-integer value: nan in row 1"):
         call()
 
 

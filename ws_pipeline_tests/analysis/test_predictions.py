@@ -105,13 +105,13 @@ def test_round_trip():
     ("call", "message"),
     [
         (lambda: probs_to_preds([[0.5, 0.5]], tie_break_policy="first"), "unknown tie_break_policy 'first'"),
-        (lambda: probs_to_preds([0.5, 0.5]), r"shape \[n, k\] with a column per class, k >= 2, found \[2\]"),
-        (lambda: probs_to_preds(np.ones((2, 0))), r"found \[2, 0\]$"),
-        (lambda: probs_to_preds(np.ones((2, 1))), r"found \[2, 1\]; for a .* p of class 1, .* 1 - p and p"),
+        (lambda: probs_to_preds([0.5, 0.5]), r"shape \[n, k\] with a column per class, k >= 2, got \[2\]"),
+        (lambda: probs_to_preds(np.ones((2, 0))), r"got \[2, 0\]$"),
+        (lambda: probs_to_preds(np.ones((2, 1))), r"got \[2, 1\]; for a .* p of class 1, .* 1 - p and p"),
         (lambda: probs_to_preds([[0.1, 0.9], [np.nan, 0.5], [0, np.inf]]), "in 2 rows, first in rows 1, 2"),
-        (lambda: preds_to_probs([0, -1, 3], 3), r"0..2, found -1 in row 1, 3 in row 2 \(2 rows"),
-        (lambda: preds_to_probs([0.5], 3), r"found 0.5 in row 0"),
-        (lambda: preds_to_probs([[0, 1]], 3), r"shape \[n\] or \[n, 1\], found \[1, 2\]"),
+        (lambda: preds_to_probs([0, -1, 3], 3), r"0..2, got -1 in row 1, 3 in row 2 \(2 rows"),
+        (lambda: preds_to_probs([0.5], 3), r"got 0.5 in row 0"),
+        (lambda: preds_to_probs([[0, 1]], 3), r"shape \[n\] or \[n, 1\], got \[1, 2\]"),
     ],
 )
 def test_bad_input(call, message):

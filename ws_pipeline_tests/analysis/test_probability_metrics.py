@@ -185,7 +185,7 @@ def test_scores_of_two_classes_need_not_be_probabilities():
 def test_rows_that_are_no_probabilities_are_refused(metric, row, found):
     probs = [[0.2, 0.3, 0.5], row, [1.0, 0.0, 0.0]]
     with pytest.raises(
-        MetricError, match=f"'{metric}' needs probs that .* sum to 1 in every row, found a {found}"
+        MetricError, match=f"'{metric}' needs probs that .* sum to 1 in every row, got a {found}"
     ):
         metric_score([0, 1, 2], probs=probs, metric=metric)
 
@@ -194,19 +194,19 @@ def test_rows_that_are_no_probabilities_are_refused(metric, row, found):
 @pytest.mark.parametrize(("golds", "outside"), [([0, 1, 2], "2"), ([0, 1, -1], "-1"), ([-1, 5, 1], "-1, 5")])
 def test_gold_labels_without_a_column_are_refused(metric, golds, outside):
     probs = [[0.2, 0.8]] * 3
-    with pytest.raises(MetricError, match=rf"'{metric}' needs golds in 0..1, .* found \[{outside}\]"):
+    with pytest.raises(MetricError, match=rf"'{metric}' needs golds in 0..1, .* got \[{outside}\]"):
         metric_score(golds, probs=probs, metric=metric)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "brier_score", ECE])
 def test_one_column_is_no_distribution(metric):
-    with pytest.raises(MetricError, match=f"'{metric}' needs probs of two classes or more, found 1 columns"):
+    with pytest.raises(MetricError, match=f"'{metric}' needs probs of two classes or more, got 1 columns"):
         metric_score([0, 0], probs=[[1.0], [1.0]], metric=metric)
 
 
 @pytest.mark.parametrize("metric", MULTI)
 def test_the_area_of_a_class_without_gold_labels_is_refused_by_name(metric):
-    with pytest.raises(MetricError, match=rf"'{metric}' over 3 classes .* found none of \[2\]"):
+    with pytest.raises(MetricError, match=rf"'{metric}' over 3 classes .* got none of \[2\]"):
         metric_score([0, 1, 1], probs=[[0.2, 0.3, 0.5]] * 3, metric=metric)
 
 
@@ -219,7 +219,7 @@ def test_the_area_over_all_cells_needs_no_gold_label_of_each_class():
 
 @pytest.mark.parametrize("n_bins", [0, -3, 2.5])
 def test_a_number_of_bins_that_is_none_is_refused(n_bins):
-    with pytest.raises(MetricError, match=f"n_bins as a whole number of at least 1, found {n_bins}"):
+    with pytest.raises(MetricError, match=f"n_bins as a whole number of at least 1, got {n_bins}"):
         metric_score([0, 1], probs=[[0.2, 0.8]] * 2, metric=ECE, n_bins=n_bins)
 
 

@@ -104,7 +104,7 @@ def test_slices_as_dataframe():
 @pytest.mark.parametrize("slices", [{"short": [1, 0]}, {"overall": [1] * 5}])
 def test_slices_that_do_not_fit(slices):
     with pytest.raises(
-        MetricError, match=f"5 rows and another name than 'overall', found '{next(iter(slices))}'"
+        MetricError, match=f"5 rows and another name than 'overall', got '{next(iter(slices))}'"
     ):
         Scorer(metrics=["accuracy"]).score_slices(slices, GOLDS, PREDS, PROBS)
 
@@ -123,7 +123,7 @@ def test_an_error_over_all_rows_is_not_hidden_by_slices():
     ("column", "found"), [([1, 0, 2, 0, 1], "2 in row 2"), ([0, 0, 0, -1, 1], "-1 in row 3")]
 )
 def test_a_slice_of_other_values_than_0_and_1_is_refused(column, found):
-    message = rf"slice 'odd' must say 1 .* found {found} \(1 rows in all\)"
+    message = rf"slice 'odd' must say 1 .* got {found} \(1 rows in all\)"
     with pytest.raises(MetricError, match=message):
         Scorer(metrics=["accuracy"]).score_slices({"odd": column}, GOLDS, PREDS, PROBS)
 
@@ -140,7 +140,7 @@ def test_probabilities_of_rows_without_gold_are_left_out():
     kept = [0, 3, 4]
     assert scorer.score(GOLDS, PREDS, PROBS) == scorer.score(GOLDS[kept], PREDS[kept], PROBS[kept])
     for metric in ("log_loss", "roc_auc"):
-        with pytest.raises(MetricError, match=rf"'{metric}' needs golds in 0..1, .* found \[-1\]"):
+        with pytest.raises(MetricError, match=rf"'{metric}' needs golds in 0..1, .* got \[-1\]"):
             Scorer(metrics=[metric], abstain_label=None).score(GOLDS, PREDS, PROBS)
 
 

@@ -194,15 +194,15 @@ def test_a_function_that_has_changed_since_is_noticed(tmp_path):
 
 
 def test_a_multilayer_perceptron_reads_one_field():
-    with pytest.raises(DatasetError, match=r"reads one field, found \['left', 'right'\]; .*build_tasks"):
+    with pytest.raises(DatasetError, match=r"reads one field, got \['left', 'right'\]; .*build_tasks"):
         train(fields=True)
 
 
 @pytest.mark.parametrize(
     ("features", "found"),
     [
-        (np.ones((2, 5), dtype=np.float32), r"found \[2, 5\]"),
-        ({"pixels": np.ones((2, 4), dtype=np.float32)}, r"found fields \['pixels'\]"),
+        (np.ones((2, 5), dtype=np.float32), r"got \[2, 5\]"),
+        ({"pixels": np.ones((2, 4), dtype=np.float32)}, r"got fields \['pixels'\]"),
     ],
 )
 def test_features_of_another_shape_are_refused(features, found):
@@ -249,7 +249,7 @@ def test_features_that_are_no_table_of_numbers_are_refused(features, found):
     model = train(n_epochs=1)
     with pytest.raises(DatasetError) as refused:
         model.predict_proba(features)
-    expected = f"the model expects field 'features' of shape [n, 4], found {found}"
+    expected = f"the model expects field 'features' of shape [n, 4], got {found}"
     assert str(refused.value).startswith(expected)
 
 

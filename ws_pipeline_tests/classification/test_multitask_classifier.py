@@ -92,7 +92,7 @@ def test_a_loss_must_be_a_scalar_and_says_where_it_failed():
     ops = [Operation("body", [("_input_", "x")])]
     batch = {"x": torch.ones(3, 2)}, {"t": torch.tensor([0, 1, 5])}
     task = Task("t", pool, ops, loss_func=lambda logits, _: logits[:, 0])
-    with pytest.raises(TaskGraphError, match=r"loss of task 't' must be a scalar, found shape \[3\]"):
+    with pytest.raises(TaskGraphError, match=r"loss of task 't' must be a scalar, got shape \[3\]"):
         MultitaskClassifier([task], device=-1).calculate_loss(*batch)
     with pytest.raises(IndexError, match="out of bounds") as caught:
         MultitaskClassifier([Task("t", pool, ops)], device=-1).calculate_loss(*batch)

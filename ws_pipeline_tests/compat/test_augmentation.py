@@ -191,9 +191,9 @@ def test_the_same_seed_gives_the_same_table():
     ("make", "words"),
     [
         (lambda: TFApplier([square, square], ApplyAllPolicy(2)), "2 TFs are called 'square'"),
-        (lambda: TFApplier([str], ApplyOnePolicy()), "found <class 'str'>; decorate it"),
-        (lambda: TFApplier([square], RandomPolicy(2)), r"RandomPolicy is for 2 TFs, found 1: \['square'\]"),
-        (lambda: list(TFApplier([square], ApplyOnePolicy()).apply_generator([], 0)), "at least 1, found 0"),
+        (lambda: TFApplier([str], ApplyOnePolicy()), "got <class 'str'>; decorate it"),
+        (lambda: TFApplier([square], RandomPolicy(2)), r"RandomPolicy is for 2 TFs, got 1: \['square'\]"),
+        (lambda: list(TFApplier([square], ApplyOnePolicy()).apply_generator([], 0)), "at least 1, got 0"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(make, words):
@@ -203,7 +203,7 @@ def test_what_does_not_fit_together_is_refused(make, words):
 
 def test_what_is_no_row_is_named_with_the_row():
     to_text = transformation_function(name="to_text")(lambda x: x.text)
-    with pytest.raises(InvalidInputError, match=r"return the row or None, found str for the row with .*'r'"):
+    with pytest.raises(InvalidInputError, match=r"return the row or None, got str for the row with .*'r'"):
         PandasTFApplier([to_text], ApplyOnePolicy()).apply(make_frame(), progress_bar=False)
 
 

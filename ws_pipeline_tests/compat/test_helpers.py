@@ -30,7 +30,7 @@ def test_labels_become_integers():
     assert arrays.to_int_label_array([[1], [0], [2.0]]).tolist() == [1, 0, 2]
     assert arrays.to_int_label_array([[1], [0.0]], flatten_vector=False).tolist() == [[1], [0]]
     assert arrays.to_int_label_array(np.array([[7]])).tolist() == [7]
-    with pytest.raises(InvalidInputError, match=r"found the non-integer value 2.5"):
+    with pytest.raises(InvalidInputError, match=r"got the non-integer value 2.5"):
         arrays.to_int_label_array([1, 2.5])
     with pytest.raises(InvalidInputError, match=r"shape \[2, 2\] do not fit into a 1d"):
         arrays.to_int_label_array([[1, 0], [0, 1]])
@@ -49,7 +49,7 @@ def test_rows_are_left_out_of_all_label_sets():
 def test_the_name_that_is_there_most_often_is_named():
     arrays.check_unique_names(["a", "b"])
     arrays.check_unique_names([])
-    with pytest.raises(InvalidInputError, match="found 3 operators with name c"):
+    with pytest.raises(InvalidInputError, match="got 3 operators with name c"):
         arrays.check_unique_names(["a", "a", "b", "c", "c", "c"])
 
 

@@ -82,12 +82,12 @@ def test_sequences_have_their_length():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: MeanFieldPolicy(2, p=[0.5, 0.4]), r"2 probabilities that sum to 1, .*found \[0.5, 0.4\]"),
+        (lambda: MeanFieldPolicy(2, p=[0.5, 0.4]), r"2 probabilities that sum to 1, .*got \[0.5, 0.4\]"),
         (lambda: MeanFieldPolicy(3, p=[0.5, 0.5]), r"p must have 3 probabilities"),
-        (lambda: MeanFieldPolicy(2, p=[1.5, -0.5]), r"found \[1.5, -0.5\]"),
-        (lambda: RandomPolicy(0), "at least 1 TF .* found n_tfs=0"),
+        (lambda: MeanFieldPolicy(2, p=[1.5, -0.5]), r"got \[1.5, -0.5\]"),
+        (lambda: RandomPolicy(0), "at least 1 TF .* got n_tfs=0"),
         (lambda: ApplyOnePolicy(-1), "n_per_original=-1"),
-        (lambda: RandomPolicy(2, -1), "sequence_length must be at least 0, found -1"),
+        (lambda: RandomPolicy(2, -1), "sequence_length must be at least 0, got -1"),
         (lambda: ApplyEachPolicy(2).generate(), "call generate_for_example"),
     ],
 )

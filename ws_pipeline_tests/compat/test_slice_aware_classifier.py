@@ -134,7 +134,7 @@ def test_slices_and_labels_that_are_missing_are_named():
     with pytest.raises(DatasetError, match=r"S has no slice 'long', .* it has: rare"):
         model.make_slice_dataloader(make_dataset(X, Y), slices)
     dataset = DictDataset("data", "train", {"x": X}, {"other": Y})
-    with pytest.raises(DatasetError, match="labels missing of task 'label', found labels of: other"):
+    with pytest.raises(DatasetError, match="labels missing of task 'label', got labels of: other"):
         make_model().make_slice_dataloader(dataset, slices)
 
 

@@ -205,9 +205,9 @@ def test_labels_of_an_expert_are_those_of_its_slice(labels, expected):
 @pytest.mark.parametrize(
     ("slices", "words"),
     [
-        (make_slices(4, s=[0]), "expected 5, found 4"),
-        (np.ones((5, 1)), "record array with one field per slice, .*found ndarray"),
-        (np.array([(0,), (-1,)] * 2 + [(0,)], dtype=[("s", int)]), "'s' must say 0 or 1, found -1 in row 1"),
+        (make_slices(4, s=[0]), "expected 5, got 4"),
+        (np.ones((5, 1)), "record array with one field per slice, .*got ndarray"),
+        (np.array([(0,), (-1,)] * 2 + [(0,)], dtype=[("s", int)]), "'s' must say 0 or 1, got -1 in row 1"),
     ],
 )  # fmt: skip
 def test_slices_that_do_not_fit_are_refused(slices, words):

@@ -176,7 +176,7 @@ def test_models_come_back_and_foreign_files_do_not(tmp_path):
     with pytest.raises(FileFormatError, match=r"model\.safetensors"):
         files.read(path, object)
     path.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-    with pytest.raises(FileFormatError, match="holds nothing of ours, expected one of ws_pipeline"):
+    with pytest.raises(FileFormatError, match="holds an unknown format, expected one of ws_pipeline"):
         files.read(path, object)
 
 

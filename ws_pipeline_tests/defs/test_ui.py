@@ -1,7 +1,7 @@
 """One person's way through the UI, in a real browser: materialize everything, look at the scores."""
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -36,12 +36,17 @@ def browser():
 
 def press(driver, text, wait_for):
     """Press the button that says ``text``, as soon as it is there and can be pressed."""
+    from selenium.common.exceptions import WebDriverException
 
-    def ready():
-        buttons = driver.find_elements("tag name", "button")
-        return [b for b in buttons if b.text.strip() == text and b.is_displayed() and b.is_enabled()]
+    def pressed():
+        for button in driver.find_elements("tag name", "button"):
+            with suppress(WebDriverException):  # the page is drawn again, or something is before it
+                if button.text.strip() == text and button.is_displayed() and button.is_enabled():
+                    button.click()
+                    return True
+        return False
 
-    wait_for(ready, 30, f"button '{text}'")[0].click()
+    wait_for(pressed, 60, f"button '{text}'")
 
 
 def test_everything_can_be_materialized_from_the_ui(

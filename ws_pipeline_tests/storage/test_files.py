@@ -211,7 +211,7 @@ def test_a_file_of_another_format_is_refused_with_both_names(tmp_path):
         read(tmp_path / "file", FileFormat("ws_pipeline/Wanted", 3))
     assert (
         str(caught.value)
-        == f"{tmp_path / 'file'}: expected a ws_pipeline/Wanted file, found ws_pipeline/Test's"
+        == f"{tmp_path / 'file'}: expected a ws_pipeline/Wanted file, got ws_pipeline/Test's"
     )
 
 

@@ -57,7 +57,7 @@ class DictDataLoader(DataLoader[Item]):
         self, dataset: DictDataset, collate_fn: Callable[[list[Item]], Batch] | None = None, **kwargs: Any
     ) -> None:
         if not isinstance(dataset, DictDataset):
-            message = f"DictDataLoader reads a DictDataset, found {type(dataset).__name__}"
+            message = f"DictDataLoader reads a DictDataset, got {type(dataset).__name__}"
             raise NoDatasetError(message)
         if collate_fn is None and _reads_items(dataset):
             collate_fn = collate_dicts
@@ -68,7 +68,7 @@ class DictDataLoader(DataLoader[Item]):
         collate = _take_items if collate_fn is None else _ItemCollate(collate_fn)
         super().__init__(dataset, collate_fn=collate, **kwargs)
         if self.batch_sampler is None:
-            message = "DictDataLoader makes batches: batch_size must be a number, found None"
+            message = "DictDataLoader makes batches: batch_size must be a number, got None"
             raise DatasetError(message)
         self.generator = generator
 
@@ -156,7 +156,7 @@ class DictDataLoader(DataLoader[Item]):
         return (rows[start : start + size] for start in starts)
 
     def _index_device(self) -> torch.device:
-        """Where row numbers are of use without copying them for every batch."""
+        """Place of row numbers where they need no copy for every batch."""
         fields = [*self.dataset.X_dict.values(), *self.dataset.Y_dict.values()]
         devices = {field.device if isinstance(field, Tensor) else torch.device("cpu") for field in fields}
         return devices.pop() if len(devices) == 1 and self._item_collate is None else torch.device("cpu")
@@ -177,7 +177,7 @@ def _reads_items(dataset: DictDataset) -> bool:
 
 def _take_items(items: Sequence[Item]) -> Batch:
     if not isinstance(items, LazyItems):  # what DictDataset.__getitems__ returns
-        message = f"expected the items of a DictDataset, found {type(items)}"
+        message = f"expected the items of a DictDataset, got {type(items)}"
         raise TypeError(message)
     return items.dataset.take(items.indices)
 

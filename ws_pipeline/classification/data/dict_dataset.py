@@ -39,12 +39,12 @@ class DictDataset(Dataset[Item]):
     split
         Name of the split: "train", "valid" or "test", unless the trainer is told otherwise.
     X_dict
-        Fields by name: tensors `[n, ...]` or lists of n objects of any kind.  Numeric numpy arrays
-        and numeric pandas Series become tensors; other Series, and arrays `[n]` of strings or
+        Fields by name: tensors ``[n, ...]`` or lists of n objects of any kind.  Numeric numpy arrays
+        and numeric pandas Series become tensors; other Series, and arrays ``[n]`` of strings or
         objects, become lists of Python objects, in their order.
     Y_dict
-        Labels by task name: tensors of hard labels `[n]` (-1: unlabelled) or of probabilities
-        `[n, k]` (a row of -1: unlabelled).  Numeric numpy arrays and numeric pandas Series become
+        Labels by task name: tensors of hard labels ``[n]`` (-1: unlabelled) or of probabilities
+        ``[n, k]`` (a row of -1: unlabelled).  Numeric numpy arrays and numeric pandas Series become
         tensors.  Default: no labels, for inference.
     label_sources
         Where the labels of a task are from, by task name, such as "gold"; tasks without labels are left
@@ -92,7 +92,7 @@ class DictDataset(Dataset[Item]):
         task_name: str = "task",
         dataset_name: str = "SnorkelDataset",
     ) -> DictDataset:
-        """Make a dataset of one field `[n, ...]` and one task's labels `[n]` or `[n, k]`."""
+        """Make a dataset of one field ``[n, ...]`` and one task's labels ``[n]`` or ``[n, k]``."""
         return cls(dataset_name, split, {input_data_key: X_tensor}, {task_name: Y_tensor})
 
     def __len__(self) -> int:
@@ -292,7 +292,7 @@ def collate_dicts(batch: Sequence[Item]) -> Batch:
     Returns
     -------
     tuple
-        Fields and labels by name: tensors `[n, ...]` where the items are tensors, else lists of n
+        Fields and labels by name: tensors ``[n, ...]`` where the items are tensors, else lists of n
         objects.
     """
     fields, labels = (
@@ -331,7 +331,7 @@ def _check_lengths(where: str, X_dict: Mapping[str, Any], Y_dict: Mapping[str, A
     lengths = {f"field '{name}'": _length(where, name, values) for name, values in X_dict.items()}
     for task, labels in Y_dict.items():
         if not isinstance(labels, Tensor) or labels.ndim == 0:
-            message = f"{where}: labels of task '{task}' must be a tensor [n] or [n, k], found {type(labels)}"
+            message = f"{where}: labels of task '{task}' must be a tensor [n] or [n, k], got {type(labels)}"
             raise DatasetError(message)
         lengths[f"labels of task '{task}'"] = len(labels)
     first, n = next(iter(lengths.items()))
@@ -349,7 +349,7 @@ def _length(where: str, name: str, values: Any) -> int:
     if isinstance(values, list | tuple) or (isinstance(values, Tensor) and values.ndim > 0):
         return len(values)
     message = (
-        f"{where}: field '{name}' must be a tensor [n, ...] or a list of n objects, found {type(values)}; "
+        f"{where}: field '{name}' must be a tensor [n, ...] or a list of n objects, got {type(values)}; "
         "make a list of it"
     )
     raise DatasetError(message)
@@ -364,12 +364,12 @@ def _check_labels(where: str, task: str, labels: Tensor) -> None:
         rule = "hard labels must be at least -1 (-1: unlabelled)"
     if bool(bad.any()):
         row = int(bad.nonzero()[0, 0])
-        message = f"{where}, task '{task}': {rule}, found {labels[row].tolist()} in row {row}"
+        message = f"{where}, task '{task}': {rule}, got {labels[row].tolist()} in row {row}"
         raise DatasetError(message)
 
 
 def _encode_list(field: str, values: Sequence[Any]) -> Tensor:
-    """JSON bytes `[length]`; a tensor, because safetensors limits the size of its metadata."""
+    """JSON bytes ``[length]``; a tensor, because safetensors limits the size of its metadata."""
     try:
         content = json.dumps(list(values), allow_nan=False)
         kept = json.loads(content) == list(values)

@@ -30,7 +30,7 @@ Fields = Mapping[str, Sequence[str]]
 
 
 def feature_fields(examples: Examples, fields: Fields | None = None) -> dict[str, npt.NDArray[np.float32]]:
-    """Arrange feature columns into fields `[n, f]`; by default all of them into one, "features".
+    """Arrange feature columns into fields ``[n, f]``; by default all of them into one, "features".
 
     Raises
     ------
@@ -114,7 +114,7 @@ def reference_dataset(
     Returns
     -------
     DictDataset
-        Labels of a task are gold `[n]`, -1 where unknown, or probabilistic `[n, k]`, rows of -1
+        Labels of a task are gold ``[n]``, -1 where unknown, or probabilistic ``[n, k]``, rows of -1
         where not covered.  Its ``label_sources`` say which it is: "gold" or "label_model".
 
     Raises
@@ -134,7 +134,7 @@ def reference_dataset(
 
 
 def references(dataset: DictDataset) -> dict[str, str | None]:
-    """What each task of a :func:`reference_dataset` is compared with: "gold", "label_model" or nothing."""
+    """Source of the reference labels of each task: "gold", "label_model" or None."""
     return {task: (dataset.label_sources or {}).get(task) for task in dataset.Y_dict}
 
 

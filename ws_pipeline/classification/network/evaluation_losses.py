@@ -25,7 +25,7 @@ class Losses:
     Parameters
     ----------
     class_weights
-        Weights `[k]` of the classes by task name.
+        Weights ``[k]`` of the classes by task name.
     """
 
     def __init__(self, class_weights: Mapping[str, Tensor]) -> None:

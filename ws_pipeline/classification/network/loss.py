@@ -28,15 +28,15 @@ def cross_entropy_with_probs(
     Parameters
     ----------
     input
-        Logits `[n, k]`.
+        Logits ``[n, k]``.
     target
-        Probabilities of the labels `[n, k]`; any number type, computed in the type of ``input``, or
-        in single precision if that is shorter.  Integers `[n]` are hard labels in 0..k-1, and mean
+        Probabilities of the labels ``[n, k]``; any number type, computed in the type of ``input``, or
+        in single precision if that is shorter.  Integers ``[n]`` are hard labels in 0..k-1, and mean
         a probability of 1.
     weight
-        Weights of the classes `[k]`.  Default: all one.
+        Weights of the classes ``[k]``.  Default: all one.
     reduction
-        "none": losses `[n]`; "sum": their sum; "mean": their sum divided by n, whatever the weights.
+        "none": losses ``[n]``; "sum": their sum; "mean": their sum divided by n, whatever the weights.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def cross_entropy_with_probs(
         target = F.one_hot(target.long(), input.shape[1])
     if input.ndim != 2 or input.shape != target.shape:
         found = f"input {list(input.shape)} and target {list(target.shape)}"
-        message = f"cross_entropy_with_probs needs input and target of one shape [n, k], found {found}"
+        message = f"cross_entropy_with_probs needs input and target of one shape [n, k], got {found}"
         raise InvalidInputError(message)
     input = _at_least_single(input)  # noqa: A001  as above
     weight = _check_weight(input, weight)
@@ -69,11 +69,11 @@ def label_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = 
     Parameters
     ----------
     logits
-        Logits `[n, k]`.
+        Logits ``[n, k]``.
     labels
-        Hard labels `[n]` in 0..k-1, or probabilities `[n, k]`.
+        Hard labels ``[n]`` in 0..k-1, or probabilities ``[n, k]``.
     weight
-        Weights of the classes `[k]`.  Default: all one.  The mean is torch's own: with hard labels
+        Weights of the classes ``[k]``.  Default: all one.  The mean is torch's own: with hard labels
         the weighted losses are divided by the sum of the weights of these rows, with probabilities
         by n.
 
@@ -109,7 +109,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, reduct
 
 
 def _soft_cross_entropy(logits: Tensor, probs: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    """The same for `[k, n]`, with as little as possible to go back through."""
+    """The same for ``[k, n]``, with as little as possible to go back through."""
     scale = -1 / probs.shape[1] if reduction == "mean" else -1.0
     factors = probs * scale if weight is None else probs * (weight * scale)[:, None]
     losses = F.log_softmax(logits, dim=0) * factors
@@ -125,6 +125,6 @@ def _check_weight(logits: Tensor, weight: Tensor | None) -> Tensor | None:
     if weight is None:
         return None
     if weight.shape != logits.shape[1:]:
-        message = f"weight must have shape [{logits.shape[1]}], found {list(weight.shape)}"
+        message = f"weight must have shape [{logits.shape[1]}], got {list(weight.shape)}"
         raise InvalidInputError(message)
     return weight.to(logits)

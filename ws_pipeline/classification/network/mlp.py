@@ -39,7 +39,7 @@ class Standardizer(nn.Module):
         self.register_buffer("scale", torch.ones(n_features))
 
     def fit(self, features: Tensor) -> Standardizer:
-        """Give ``features`` `[n, f]` mean 0 and standard deviation 1; constant ones are only shifted.
+        """Give ``features`` ``[n, f]`` mean 0 and standard deviation 1; constant ones are only shifted.
 
         Raises
         ------
@@ -48,11 +48,11 @@ class Standardizer(nn.Module):
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean):
             found = list(features.shape)
-            message = f"expected features of shape [n, {len(self.mean)}], found {found}"
+            message = f"expected features of shape [n, {len(self.mean)}], got {found}"
             raise DatasetError(message)
         bad = (~torch.isfinite(features).all(dim=0)).nonzero().flatten().tolist()
         if bad:
-            message = f"features must be finite, found NaN or infinity in columns {bad[:5]}"
+            message = f"features must be finite, got NaN or infinity in columns {bad[:5]}"
             raise DatasetError(message)
         wide = features.to(torch.float64)
         deviation = wide.std(dim=0, correction=0)
@@ -61,7 +61,7 @@ class Standardizer(nn.Module):
         return self
 
     def forward(self, features: Tensor) -> Tensor:
-        """Standardise features `[n, f]` of any number type."""
+        """Standardise features ``[n, f]`` of any number type."""
         return (features.to(self.mean.dtype) - self.mean) / self.scale
 
 
@@ -85,11 +85,11 @@ def build_tasks(
     classes
         Number of classes k of every task, by task name.
     feature_field
-        The field of the datasets that holds the features `[n, f]`.
+        The field of the datasets that holds the features ``[n, f]``.
     seed
         Decides the initial weights; torch's global random state stays as it was.
     train_features
-        Features `[n, f]` whose mean and deviation standardise the input.  Default: no
+        Features ``[n, f]`` whose mean and deviation standardise the input.  Default: no
         standardisation.
 
     Returns
@@ -110,7 +110,7 @@ def build_tasks(
     too_few = [name for name, n_classes in classes.items() if n_classes < _MIN_CLASSES]
     if too_few or not classes:
         found = f"{classes[too_few[0]]} for '{too_few[0]}'" if too_few else "no task"
-        message = f"a multilayer perceptron needs tasks of at least two classes, found {found}"
+        message = f"a multilayer perceptron needs tasks of at least two classes, got {found}"
         raise TaskGraphError(message)
     unknown = config.unknown_head(classes)
     if unknown:

@@ -57,7 +57,7 @@ def join_tasks(tasks: dict[str, Task], pool: nn.ModuleDict, new: Sequence[Task])
 
 def _check_task(tasks: Mapping[str, Task], task: Any) -> None:
     if not isinstance(task, Task):
-        message = f"expected a Task, found {type(task).__name__}"
+        message = f"expected a Task, got {type(task).__name__}"
         raise TaskGraphError(message)
     if task.name in tasks:
         message = f"two tasks are called '{task.name}'; give one another name"
@@ -148,7 +148,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _class_name(module: nn.Module) -> str:
-    """Name of a class with its module; a class that a function makes anew at each call has one name."""
+    """Name of a class with its module; a class that a function makes again at each call has one name."""
     kind = type(module)
     name = f"{kind.__module__}.{kind.__qualname__}"
     return kind.__qualname__ if name.startswith("torch.nn.") else name

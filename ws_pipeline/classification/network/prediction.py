@@ -30,7 +30,7 @@ def predict_labels(
     task_of: Mapping[str, str],
     losses: Losses | None = None,
 ) -> dict[str, Columns]:
-    """Compute "probs" `[n, k]` and collect "golds", both by label name, in one pass over the loader.
+    """Compute "probs" ``[n, k]`` and collect "golds", both by label name, in one pass over the loader.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def evaluate_loaders(
     dataloaders
         The labelled examples.
     class_weights
-        Weights `[k]` of the classes by task name, handed to the loss functions.  Default: none.
+        Weights ``[k]`` of the classes by task name, handed to the loss functions.  Default: none.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def _score_one(
 
 
 def _score_if_defined(where: str, scorer: Scorer, *columns: NDArray[Any]) -> dict[str, float]:
-    """Scores, nan and a warning for those that the labels give no value: training goes on."""
+    """Scores, nan and a warning for those that the labels give no value: training continues."""
     try:
         return scorer.score(*columns)
     except UndefinedMetricError as error:

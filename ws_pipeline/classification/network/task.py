@@ -51,7 +51,7 @@ class Operation:
         self.module_name = module_name
         self.name = name or module_name
         if isinstance(inputs, str):
-            message = f"operation '{self.name}': inputs must be a list, found the string '{inputs}'"
+            message = f"operation '{self.name}': inputs must be a list, got the string '{inputs}'"
             raise TaskGraphError(message)
         self.inputs: tuple[Source, ...] = tuple(_check_source(self.name, source) for source in inputs)
 
@@ -122,9 +122,9 @@ class Task:
             What the last operation gave for n rows.  If it is no tensor, the loss function gets it
             and the labels whole.
         labels
-            Labels `[n]` or `[n, k]`; rows of -1 (all -1) are left out.
+            Labels ``[n]`` or ``[n, k]``; rows of -1 (all -1) are left out.
         weight
-            Weights of the classes `[k]`, handed to the loss function.  Default: none.
+            Weights of the classes ``[k]``, handed to the loss function.  Default: none.
         complete
             All rows are known to be labelled, there is no need to look.
 
@@ -156,7 +156,7 @@ class Task:
             error.add_note(f"in the loss of task '{self.name}'")
             raise
         if loss.ndim:
-            message = f"the loss of task '{self.name}' must be a scalar, found shape {list(loss.shape)}"
+            message = f"the loss of task '{self.name}' must be a scalar, got shape {list(loss.shape)}"
             raise TaskGraphError(message)
         return loss, count
 
@@ -240,7 +240,7 @@ def check_class_weights(tasks: Mapping[str, Task], class_weights: Mapping[str, T
     tasks
         The tasks by name.
     class_weights
-        Weights `[k]` by task name, at least 0, not all 0.
+        Weights ``[k]`` by task name, at least 0, not all 0.
 
     Raises
     ------
@@ -263,7 +263,7 @@ def check_class_weights(tasks: Mapping[str, Task], class_weights: Mapping[str, T
             found = f"shape {list(weights.shape)}" if values is None else values
             message = (
                 f"class weights of task '{name}' must be a tensor [k] of numbers at least 0, finite and not "
-                f"all 0, found {found}"
+                f"all 0, got {found}"
             )
             raise TaskGraphError(message)
 
@@ -296,7 +296,7 @@ def _device_of(output: Any) -> torch.device | None:
 
 def _check_loss_weight(task: str, weight: Any) -> float:
     if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-        message = f"task '{task}': loss_weight must be a finite number, at least 0, found {weight!r}"
+        message = f"task '{task}': loss_weight must be a finite number, at least 0, got {weight!r}"
         raise TaskGraphError(message)
     return float(weight)
 
@@ -316,5 +316,5 @@ def _check_source(operation: str, source: Any) -> Source:
         name, field = source
         if isinstance(name, str) and isinstance(field, str | int):
             return name, field
-    message = f"operation '{operation}': an input is a name or a pair (name, field), found {source!r}"
+    message = f"operation '{operation}': an input is a name or a pair (name, field), got {source!r}"
     raise TaskGraphError(message)

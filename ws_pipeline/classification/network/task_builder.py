@@ -37,12 +37,12 @@ _KEY = "model.build_tasks"
 
 
 class TaskBuilder(Protocol):
-    """What a function named by ``build_tasks`` looks like.
+    """Signature of a function named by ``build_tasks``.
 
     Parameters
     ----------
     n_features
-        Field name to its number of features f; a batch of the field is `[n, f]` float32.  There is
+        Field name to its number of features f; a batch of the field is ``[n, f]`` float32.  There is
         one field, "features", unless ``feature_columns`` in the pipeline.yaml names others.
     classes
         Task name to its number of classes k.
@@ -50,7 +50,7 @@ class TaskBuilder(Protocol):
         The seed of the training.  Torch's global generator is seeded with it before the call and put
         back afterwards, so modules made in the usual way need not look at it.
     train_features
-        Field name to the features `[n, f]` of the train split, to take statistics from; None when a
+        Field name to the features ``[n, f]`` of the train split, to take statistics from; None when a
         trained model is read from its file, whose tensors then replace all parameters and buffers.
     **options
         The ``options`` beside ``build_tasks``.
@@ -58,9 +58,9 @@ class TaskBuilder(Protocol):
     Returns
     -------
     sequence of Task
-        One per task.  Their losses get logits and probabilistic labels `[n, k]`, as
+        One per task.  Their losses get logits and probabilistic labels ``[n, k]``, as
         :func:`~ws_pipeline.classification.label_cross_entropy` takes them; their outputs are
-        probabilities `[n, k]`.
+        probabilities ``[n, k]``.
     """
 
     def __call__(
@@ -127,7 +127,7 @@ def _find(reference: str) -> Any:
             missing.add_note(f"in {_KEY}, '{reference}'")
             raise
         message = (
-            f"{_KEY}: expected package.module:function, found '{reference}', but there is no module "
+            f"{_KEY}: expected package.module:function, got '{reference}', but there is no module "
             f"'{missing.name}'; install its package, or start from the folder that it is in"
         )
         raise SettingsError(message) from missing
@@ -155,10 +155,10 @@ def _checked(tasks: Any, classes: Mapping[str, int], config: ModelConfig) -> lis
     if not isinstance(tasks, Sequence) or not all(isinstance(task, Task) for task in tasks):
         kinds = sorted({type(task).__name__ for task in tasks}) if isinstance(tasks, Sequence) else []
         found = f"{type(tasks).__name__} of {', '.join(kinds)}" if kinds else type(tasks).__name__
-        message = f"{where} has to return a list of Task, found {found}"
+        message = f"{where} has to return a list of Task, got {found}"
         raise TaskGraphError(message)
     found_names = [task.name for task in tasks]
     if sorted(found_names) != sorted(classes):
-        message = f"{where} has to return one task for each of {sorted(classes)}, found {found_names}"
+        message = f"{where} has to return one task for each of {sorted(classes)}, got {found_names}"
         raise TaskGraphError(message)
     return list(tasks)

@@ -11,7 +11,7 @@ from ws_pipeline.settings.base import nearest
 
 
 class TaskFields(MutableMapping[str, Any]):
-    """What is written here is the task's from then on.
+    """Mapping whose values belong to the tasks: writing here changes the task.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class TaskFields(MutableMapping[str, Any]):
     def _checked(self, task: Task, value: Any) -> Any:
         expected = "an object with a method 'score'" if self._field == "scorer" else "a function"
         if not callable(getattr(value, "score", None) if self._field == "scorer" else value):
-            message = f"the {self._field} of task '{task.name}' must be {expected}, found {value!r}"
+            message = f"the {self._field} of task '{task.name}' must be {expected}, got {value!r}"
             raise TaskGraphError(message)
         return value
 

@@ -1,4 +1,4 @@
-"""What a forward pass computes: the operations of several tasks, equal ones once.
+"""The graph of a forward pass: the operations of several tasks, equal ones once.
 
 Two operations are equal if they have one name, call one module and read the same, down to the input.
 Operations of one name that are not equal are computed apart, each for its own task.
@@ -36,7 +36,7 @@ class Outputs(dict[Any, Any]):
 
 
 class TaskOutputs(dict[str, Any]):
-    """What one task has computed so far, by operation name; for a module that reads all of it."""
+    """Outputs of one task so far, by operation name; for a module that reads all of them."""
 
     def __init__(self, outputs: Mapping[str, Any], where: str) -> None:
         super().__init__(outputs)
@@ -205,7 +205,7 @@ def run_step(step: Step, module: Any, outputs: dict[Any, Any]) -> None:
 
 
 def output_of(task: Task, outputs: Mapping[Any, Any]) -> Any:
-    """What the last operation of a task gave, its logits."""
+    """Output of the last operation of a task: its logits."""
     name = task.op_sequence[-1].name
     own = (task.name, name)
     return outputs[own] if own in outputs else outputs[name]

@@ -106,7 +106,7 @@ class TaskNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the first parameter is; before there is any, where the settings say."""
+        """Device of the first parameter; before there is any, that of the settings."""
         first = first_parameter(self)
         return self._first_device if first is None else first.device
 
@@ -147,7 +147,7 @@ class TaskNetwork(nn.Module):
         return outputs
 
     def _plan(self, task_names: Iterable[str]) -> Plan:
-        """What to compute for these tasks; made again when their operations have changed."""
+        """Plan of the computation for these tasks; made again when their operations have changed."""
         wanted = frozenset(task_names)
         plan = self._plans.get(wanted)
         if plan is None or not plan.is_current(self.tasks):
@@ -168,10 +168,10 @@ class TaskNetwork(nn.Module):
         X_dict
             Fields by name, of n examples each.
         Y_dict
-            Labels `[n]` or `[n, k]` by task name.  Rows of -1 (all -1) are left out; labels of
+            Labels ``[n]`` or ``[n, k]`` by task name.  Rows of -1 (all -1) are left out; labels of
             tasks that the classifier does not have are ignored.
         class_weights
-            Weights `[k]` of the classes by task name, handed to the task's loss function as
+            Weights ``[k]`` of the classes by task name, handed to the task's loss function as
             ``weight``.  Default: none.  :meth:`check_class_weights` says beforehand whether they fit.
 
         Returns

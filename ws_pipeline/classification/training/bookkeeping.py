@@ -1,4 +1,4 @@
-"""What surrounds the steps of a training: where it resumes, epochs, records, evaluations, checkpoints."""
+"""The work around the steps of a training: resuming, epochs, records, evaluations, checkpoints."""
 
 from __future__ import annotations
 

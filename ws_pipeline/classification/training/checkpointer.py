@@ -258,7 +258,7 @@ class Checkpointer:
         if header["fingerprint"] != fingerprint:
             _log.warning(
                 "%s: the checkpoint is of another training (other settings, data, code or initial "
-                "parameters); training starts anew and will replace it",
+                "parameters); training begins at its first step and will replace it",
                 self.last_path,
             )
             return None
@@ -267,7 +267,7 @@ class Checkpointer:
         lost = [metric for metric in best if not self.best_model_path(metric).exists()]
         if lost:
             _log.warning(
-                "%s: best model %s is gone; training starts anew",
+                "%s: best model %s is gone; training begins at its first step",
                 self.last_path,
                 self.best_model_path(lost[0]),
             )
@@ -279,7 +279,7 @@ class Checkpointer:
         try:
             return read_tensors(self.last_path, file_format=_FILE_FORMAT)
         except FileFormatError as error:
-            error.add_note("remove the file to start the training anew")
+            error.add_note("remove the file to begin the training at its first step")
             raise
 
     def _is_new_best(self, metric: str, found: Mapping[str, float]) -> bool:

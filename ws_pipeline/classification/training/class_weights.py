@@ -28,7 +28,7 @@ def build_class_weights(
     given: Mapping[str, Sequence[float]],
     balanced: Sequence[str],
 ) -> dict[str, Tensor]:
-    """Weights `[k]` by task name, on the model's device.
+    """Weights ``[k]`` by task name, on the model's device.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def build_class_weights(
 
 
 def _class_mass(model: MultitaskClassifier, train: Sequence[DictDataLoader], task: str) -> Tensor:
-    """Number of rows per class `[k]`, in float64."""
+    """Number of rows per class ``[k]``, in float64."""
     loaders = [loader for loader in train if task in loader.dataset.Y_dict]
     if not loaders:
         message = f"balance_classes: no train dataset has labels of task '{task}'"

@@ -121,7 +121,7 @@ def _describe(value: Any, known: _Known) -> bytes:
 
 
 def _parts(value: Any) -> list[Any]:
-    """What decides what an object does, as values with a digest."""
+    """Values that decide what an object does."""
     for kind, parts_of in _PARTS_OF.items():
         if isinstance(value, kind):
             return parts_of(value)

@@ -1,4 +1,4 @@
-"""Which metrics choose a model or stop a training, and whether a training will measure them."""
+"""Choice of models and early stopping by metrics; checks that a training will measure them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EarlyStopping:
         return self.n_without_improvement >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as JSON values."""
+        """State for a checkpoint, as JSON values."""
         return {"best": self.best, "n_without_improvement": self.n_without_improvement}
 
     def restore(self, state: Mapping[str, Any]) -> None:

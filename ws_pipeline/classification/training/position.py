@@ -1,4 +1,4 @@
-"""How far a training has come: the one place that counts its epochs, batches, steps and examples."""
+"""Progress of a training: the one place that counts its epochs, batches, steps and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Position:
-    """How far a training has come.
+    """Progress of a training.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training is made of while it runs: its state, which a checkpoint holds, and all around it.
+"""The parts of a running training: the state that a checkpoint holds, and everything around it.
 
 The learning rate is not part of the state: it is a function of the number of the step.
 
@@ -64,11 +64,11 @@ class TrainingState:
 
     @property
     def position(self) -> Position:
-        """How far the training has come."""
+        """Progress of the training."""
         return self.log_manager.position
 
     def values(self) -> dict[str, Any]:
-        """What is no tensor, as JSON values."""
+        """State that is no tensor, as JSON values."""
         return {
             "stopped": self.stopped,
             "history": self.history,

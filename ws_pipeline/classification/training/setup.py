@@ -268,7 +268,7 @@ def _choose_loaders(
     valid = [loader for loader in dataloaders if loader.dataset.split == config.valid_split]
     if not train:
         found = ", ".join(loader.dataset.split for loader in dataloaders) or "no loader"
-        message = f"there is no loader of the train split '{config.train_split}', found {found}"
+        message = f"there is no loader of the train split '{config.train_split}', got {found}"
         raise DatasetError(message)
     train = _loaders_with_labels(model, train)
     for loader in train:

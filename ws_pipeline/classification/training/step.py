@@ -60,7 +60,7 @@ class MeanLosses:
 
 
 class Batchwise(NamedTuple):
-    """What a step needs to know of its batch beside the losses."""
+    """Facts about a batch that a step needs beside the losses."""
 
     epoch: int
     batch: int

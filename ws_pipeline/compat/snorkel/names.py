@@ -1,4 +1,4 @@
-"""Which module of Snorkel has which names, and where they are here.
+"""Table of Snorkel's modules and names, with their places in this package.
 
 The tables hold text only: what a name stands for is imported when the name is used.  Start reading at
 :data:`MODULES`; :func:`explain_missing` says what to use instead of what is not there.

@@ -1,4 +1,4 @@
-"""What is joined by position is compared by id first.
+"""Stop the combination of rows of different examples: their ids are compared first.
 
 Labels, votes and predictions lie in files of their own, each in the order that the examples had when it was
 made.  A shard that was ingested again since then, wholly or only in part, may hold other examples, or the

@@ -131,7 +131,7 @@ def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
             check_votes_fit(votes, examples, what=name_of(spec, task, "label_matrix"))
         summary = summarise_shards(examples)
         for warning in shard_warnings(spec, context.instance, ingested):
-            context.log.warning("%s; training goes on with what was ingested", warning)
+            context.log.warning("%s; training uses what was ingested", warning)
         metadata = {
             "n_shards": summary.num_rows,
             "n_examples": sum(summary["n_examples"].to_pylist()),

@@ -116,7 +116,7 @@ def _naming_the_task(task: str) -> Iterator[None]:
 
 
 def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:
-    """What a fit learned, and from how many votes."""
+    """Metadata of a fit: the weights, and the number of votes behind them."""
     weights = [
         dg.TableRecord({"lf": name, "weight": round(float(weight), 4)})
         for name, weight in zip(model.lf_names, model.get_weights(), strict=True)

@@ -1,4 +1,4 @@
-"""What the UI shows of a training and of scores: numbers to plot over time, tables, a picture."""
+"""Metadata of trainings and scores for the UI: numbers to plot over time, tables, a picture."""
 
 import base64
 import math
@@ -28,7 +28,7 @@ def describe_epoch(record: Mapping[str, float]) -> str:
 
 
 def training_metadata(end_model: "EndModel") -> dict[str, Any]:
-    """How a training went: history as a table and a plot, best epoch, speed, checkpoint, resumption.
+    """Metadata of a training: history as a table and a plot, best epoch, speed, checkpoint, resumption.
 
     Of a long history the table has about 200 records; ``history_records`` says how many of how many.  The
     losses and scores of the best epoch are also there one by one, so that the UI plots them over time,

@@ -1,1 +1,1 @@
-"""What runs by itself or one after the other: jobs, the schedule, sensors, and turns between runs."""
+"""Automation: jobs, the schedule, sensors, and turns between runs."""

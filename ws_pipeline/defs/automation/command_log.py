@@ -1,4 +1,4 @@
-"""What a run of the command line says while it goes on: its warnings, on standard error."""
+"""The log of a run that the command line shows: warnings, on standard error."""
 
 import logging
 import sys

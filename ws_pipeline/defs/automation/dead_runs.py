@@ -31,7 +31,7 @@ def process_tags() -> dict[str, str]:
 
 
 def started(process: psutil.Process) -> float:
-    """When a process started, in seconds that do not move when the clock is set."""
+    """Start time of a process, in seconds that do not change when the clock is set."""
     at: float = process.create_time()
     # Linux counts from the boot, and psutil adds the time of the boot, as the clock has it now
     return at - psutil.boot_time() if sys.platform == "linux" else at

@@ -41,7 +41,7 @@ _OWN_FAULT = {
         RunFailureReason.JOB_INITIALIZATION_FAILURE,
     )
 }
-_RUNS = 100  # that wait or go on at most; the daemon plans and queues each of them before it goes on
+_RUNS = 100  # that wait or run at most; the daemon plans and queues each of them before the next
 
 
 def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
@@ -82,7 +82,7 @@ def build_new_shards_sensor(
             dg.DefaultSensorStatus.RUNNING if spec.automation.enabled else dg.DefaultSensorStatus.STOPPED
         ),
         description="Ingests new and changed shards, then retrains once on all of them. Waits for a shard "
-        "that cannot be ingested until its files or the pipeline.yaml are mended, or its files are deleted.",
+        "that cannot be ingested until its files or the pipeline.yaml are fixed, or its files are deleted.",
     )
     def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         end_dead_runs(context.instance)
@@ -110,7 +110,7 @@ def build_new_shards_sensor(
 def _ingest(
     instance: dg.DagsterInstance, job_name: str, stale: Mapping[str, str]
 ) -> tuple[list[dg.RunRequest], dict[str, dg.DagsterRun]]:
-    """Runs to request for stale shards; and of the other shards the run that goes on or has failed."""
+    """Split stale shards: runs to request, or the run still in progress or failed."""
     purposes = {shard: f"ingest:{shard}:{found}" for shard, found in stale.items()}
     found = _runs_for(instance, job_name, list(purposes.values()))
     runs = {
@@ -122,16 +122,16 @@ def _ingest(
 
 
 def _room(held: Mapping[str, dg.DagsterRun]) -> int:
-    """How many more runs may wait or go on."""
+    """Number of runs that may still be requested."""
     return max(0, _RUNS - sum(not run.is_finished for run in held.values()))
 
 
 def _waits(held: Mapping[str, dg.DagsterRun], incomplete: Mapping[str, list[str]], later: int) -> str:
-    """Which shards retraining waits for, why, and what can be done."""
+    """Name the shards that retraining waits for, with the reason and what to do."""
     waits = [f"shard '{shard}', whose {_fate(run)}" for shard, run in held.items()]
     waits += [f"shard '{shard}', which lost {', '.join(files)}" for shard, files in incomplete.items()]
     stuck = incomplete or any(run.is_finished for run in held.values())
-    steps = "mend the files or the pipeline.yaml, start the job again, or delete the files to go on without"
+    steps = "fix the files or the pipeline.yaml, start the job again, or delete the files to continue without"
     others = f", and for {later} shard(s) whose turn is later" if later else ""
     return f"retraining waits for {_listed(waits)}{others}" + (f": {steps}" if stuck else "")
 
@@ -150,13 +150,13 @@ def _retrain(
     run = _once(job_name, purpose, _runs_for(instance, job_name, [purpose])[purpose])
     if isinstance(run, dg.RunRequest):
         return [run], ""
-    return [], f"{_fate(run)}: look at its log, mend the files or the pipeline.yaml, or start the job again"
+    return [], f"{_fate(run)}: look at its log, fix the files or the pipeline.yaml, or start the job again"
 
 
 def _once(
     job_name: str, purpose: str, runs: Sequence[dg.DagsterRun], partition_key: str | None = None
 ) -> dg.RunRequest | dg.DagsterRun:
-    """The request of a run, or the last of the runs for the same purpose if it goes on or has failed.
+    """The request of a run, or the last run for this purpose if it is still running or has failed.
 
     One that succeeded, but whose results were replaced since, is repeated.  So is one that was killed, but a
     run that is killed each time, because it needs too much memory, comes to an end.
@@ -193,7 +193,7 @@ def _was_killed(run: dg.DagsterRun) -> bool:
 
 
 def _fate(run: dg.DagsterRun) -> str:
-    """What became of a run, with the part of its id that the UI shows."""
+    """Describe how a run ended, with the part of its id that the UI shows."""
     ends = {
         dg.DagsterRunStatus.FAILURE: "was killed" if _was_killed(run) else "failed",
         dg.DagsterRunStatus.CANCELED: "was canceled",
@@ -211,7 +211,7 @@ def _partition_requests(
 
 
 def _in_words(changes: ShardChanges) -> list[str]:
-    """What a tick does to the partitions."""
+    """Describe the changes of a tick to the partitions."""
     return [
         *([f"added {_listed(changes.new)}"] if changes.new else []),
         *([f"removed {_listed(changes.gone)}, of which no file is left"] if changes.gone else []),
@@ -219,7 +219,7 @@ def _in_words(changes: ShardChanges) -> list[str]:
 
 
 def _left_out(spec: PipelineSpec, files: Listing) -> list[str]:
-    """What is in the folders without being part of a shard."""
+    """Describe the files that belong to no shard."""
     skipped = [f"{file} ({reason})" for file, reason in skipped_files(spec, files).items()]
     return [f"left out: {_listed(skipped)}"] if skipped else []
 

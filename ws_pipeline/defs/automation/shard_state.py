@@ -24,7 +24,7 @@ from ws_pipeline.storage.files import ParquetSource
 
 
 class ShardChanges(NamedTuple):
-    """How the files of a pipeline differ from its partitions.
+    """Differences between the files of a pipeline and its partitions.
 
     Parameters
     ----------
@@ -111,12 +111,12 @@ def _votes_reading(spec: PipelineSpec, task: str) -> str:
 
 
 def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
-    """What the examples of a shard are ingested from: the file, all tasks and the feature columns."""
+    """Fingerprint of all that the examples of a shard are made of: file, tasks and feature columns."""
     return fingerprint(stamp_of(spec.examples_path(shard)), _examples_reading(spec))
 
 
 def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
-    """What the votes of a shard on a task are ingested from.
+    """Fingerprint of all that the votes of a shard on a task are made of.
 
     The file, the number of classes, the LF columns, and the tasks, whose columns hold no votes.
     """
@@ -124,7 +124,7 @@ def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
 
 
 def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]) -> dict[str, str]:
-    """What each of the shards would be ingested from now: its examples, then the votes on every task."""
+    """Fingerprints of the shards as their files are now: examples, then the votes on every task."""
     readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
     parts = list(zip((files[place] for place in spec.places), readings, strict=True))
     return {
@@ -136,7 +136,7 @@ def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]
 def ingested_shards(
     spec: PipelineSpec, instance: dg.DagsterInstance, shards: Iterable[str]
 ) -> dict[str, str]:
-    """What :func:`shard_fingerprints` was when each shard was ingested last, part by part.
+    """Fingerprints of the shards as they were ingested last, part by part.
 
     Parts that were never ingested are '?'.  Those that were ingested before the fingerprint was the data
     version have another one, so that they count as changed.
@@ -159,7 +159,7 @@ def all_shards_fingerprint(ingested: Mapping[str, str]) -> str:
 
 
 def trained_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance) -> str | None:
-    """What :func:`all_shards_fingerprint` was when the models were trained; None if they never were.
+    """Fingerprint of all shards when the models were last trained; None if they never were.
 
     The asset ``shards`` records it, before any model is fitted; a model that is older than that was not
     trained on it, because the run failed in between.
@@ -176,7 +176,7 @@ def trained_fingerprint(spec: PipelineSpec, instance: dg.DagsterInstance) -> str
 def shard_warnings(
     spec: PipelineSpec, instance: dg.DagsterInstance, ingested: Mapping[str, str]
 ) -> list[str]:
-    """What to know about shards whose files are no longer as they were ingested.
+    """Warnings about shards whose files are no longer as they were ingested.
 
     Training reads what was ingested, so files that cannot be looked at are no reason to stop it.
     """
@@ -232,7 +232,7 @@ def check_settings_of_shards(
 
 
 def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, VoteCounts]) -> list[str]:
-    """How a stored shard, with the counts of its votes, differs from what the pipeline.yaml says."""
+    """Differences between a stored shard, with the counts of its votes, and the pipeline.yaml."""
     stored = Examples.from_table(source.schema.empty_table())
     voted = {task: of_task.cardinality for task, of_task in counts.items()}
     found = []

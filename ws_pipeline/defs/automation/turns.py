@@ -63,7 +63,7 @@ def build_executor(turns: Mapping[str, Path]) -> dg.ExecutorDefinition:
         name=dg.in_process_executor.name,
         config_schema=dg.in_process_executor.config_schema,  # type: ignore[arg-type]
         executor_creation_fn=lambda context: TurnTakingExecutor(create(context), turns),
-        description="Executes all steps in the run's process, once no other run of the pipeline goes on.",
+        description="Executes all steps in the run's process, once no other run of the pipeline is running.",
     )
 
 
@@ -89,7 +89,7 @@ class TurnTakingExecutor(dg.Executor):
 
     @property
     def step_dependency_config(self) -> Any:
-        """Which of the steps before it a step waits for."""
+        """Steps that a step waits for."""
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:

@@ -1,1 +1,1 @@
-"""What a person asks for: the pipeline.yaml and the run config of the Launchpad, read and checked."""
+"""The requests of a person: the pipeline.yaml and the run config of the Launchpad, read and checked."""

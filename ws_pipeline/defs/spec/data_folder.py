@@ -59,7 +59,7 @@ def shards_among(file_names: Iterable[str]) -> set[str]:
 
 
 def why_no_shard(file_name: str) -> str:
-    """Why a file is named after no shard, if it is none of those of :func:`shards_among`."""
+    """Explain why a file, none of those of :func:`shards_among`, belongs to no shard."""
     if not file_name.endswith(SUFFIX):
         return f"its name does not end in '{SUFFIX}'"
     return _name_rule(file_name.removesuffix(SUFFIX))

@@ -82,7 +82,7 @@ class LaunchConfig(Generic[S]):
 
     @property
     def schema(self) -> dg.Field:
-        """What ``config_schema`` of the asset has to be."""
+        """Value for ``config_schema`` of the asset."""
         shape = CheckedShape(self.face.to_fields_dict(), self.parse, self.known_as)
         return dg.Field(shape, description=self.face.__doc__)
 

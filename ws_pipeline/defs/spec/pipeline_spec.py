@@ -1,4 +1,4 @@
-"""What a pipeline.yaml says: tasks, where the data is, and the settings of each step.
+"""The content of a pipeline.yaml: tasks, the place of the data, and the settings of each step.
 
 To run on your own data, write a pipeline.yaml and put Parquet files beside it; data/README.md in the
 project's repository documents both.  Start reading at :class:`PipelineSpec`.
@@ -6,13 +6,11 @@ project's repository documents both.  Start reading at :class:`PipelineSpec`.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import dagster as dg
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     PrivateAttr,
     ValidationInfo,
@@ -29,16 +27,13 @@ from ws_pipeline.defs.spec.data_folder import (
     visible_files,
     why_no_shard,
 )
-from ws_pipeline.defs.spec.strict_yaml import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
-from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
-from ws_pipeline.settings.base import Settings, parse_settings
+from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 from ws_pipeline.settings.label_model import FitConfig
-from ws_pipeline.storage.file_errors import telling_file_errors
 
 Listing = Mapping[str, Mapping[str, str]]
 """Folder to the names of its files, and these to what changes when a file does."""
@@ -105,7 +100,7 @@ class TaskSpec(Settings):
 
 
 class AutomationSpec(Settings):
-    """When the pipeline retrains by itself."""
+    """Schedule and sensor of the pipeline."""
 
     schedule: str = Field("0 3 * * 1", description="Cron expression of the scheduled retraining.")
     timezone: str = Field("UTC", description="Time zone of the schedule.")
@@ -283,7 +278,7 @@ class PipelineSpec(Settings):
 
     @property
     def folder(self) -> UPath:
-        """Where the pipeline's files are."""
+        """Folder of the pipeline's files."""
         return UPath(self.data)
 
     def votes_path(self, task: str, shard: str) -> UPath:
@@ -337,77 +332,6 @@ def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str,
         if missing:
             skipped[f"{there[0]}/{name}"] = f"the shard is not complete, missing {', '.join(missing)}"
     return dict(sorted(skipped.items()))
-
-
-def load_spec(path: str | Path) -> PipelineSpec:
-    """Read and validate a pipeline.yaml.
-
-    Raises
-    ------
-    PipelineSpecError
-        The file is not YAML, or a key is unknown (the nearest known one is named), repeated, missing
-        or out of range, or its value would be ignored.
-    """
-    file = Path(path)
-    text = _read_text(file)
-    try:
-        content = parse_yaml(text)
-    except PipelineSpecError as broken:
-        message = f"{file}: {broken}"
-        raise PipelineSpecError(message) from broken.__cause__
-    if not isinstance(content, dict):
-        message = f"{file}: expected keys such as 'tasks', found {type(content).__name__}"
-        raise PipelineSpecError(message)
-    values: dict[str, Any] = {"name": file.parent.name} | content
-    values["data"] = _resolve_folder(values.get("data"), file.parent)
-    words = words_for_values(text)
-    spec = parse_settings(PipelineSpec, values, where=str(file), error=PipelineSpecError, words=words)
-    _refuse_booleans_for_numbers(spec, content, words, where=str(file))
-    spec._file = str(file)  # noqa: SLF001  no key of the file
-    return spec
-
-
-def _read_text(file: Path) -> str:
-    with telling_file_errors(file, "read"):
-        if file.is_dir():
-            message = f"{file}: this is a folder, expected a pipeline.yaml"
-            inside = sorted(path.name for path in file.iterdir() if path.suffix in {".yaml", ".yml"})
-            raise PipelineSpecError(message + (f"; did you mean {file / inside[0]}?" if inside else ""))
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as broken:
-            message = f"{file}: expected YAML in UTF-8, found other bytes ({broken}); save it in UTF-8"
-            raise PipelineSpecError(message) from broken
-
-
-def _refuse_booleans_for_numbers(
-    spec: PipelineSpec, content: Any, words: Mapping[YamlPath, str], *, where: str
-) -> None:
-    """Refuse words such as yes where a number is expected; they would count as 1 and 0."""
-    for path, said in words.items():
-        given, value = content, spec.__dict__
-        for key in path:
-            given, value = _at(given, key), _at(value, key)
-        if isinstance(given, bool) and isinstance(value, int | float) and not isinstance(value, bool):
-            message = f"{where}: {'.'.join(map(str, path))}: expected a number, {said}"
-            raise PipelineSpecError(message)
-
-
-def _at(values: Any, key: str | int) -> Any:
-    """An item of a dict or list, or a field of settings; None where there is none."""
-    if isinstance(values, list):
-        return values[key] if isinstance(key, int) and key < len(values) else None
-    fields = values.__dict__ if isinstance(values, BaseModel) else values
-    return fields.get(str(key)) if isinstance(fields, dict) else None
-
-
-def _resolve_folder(data: Any, beside: Path) -> Any:
-    """The data folder: as given when absolute or a URL, else relative to the pipeline.yaml."""
-    if data is None:
-        return str(beside.resolve())
-    if not isinstance(data, str):
-        return data  # refused with all else that is no text
-    return data if "://" in data or Path(data).is_absolute() else str((beside / data).resolve())
 
 
 def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:

@@ -19,7 +19,7 @@ from ws_pipeline.settings.label_model import FitConfig
 
 
 class LabelModelRunConfig(dg.Config, FitConfig):
-    """How the label model is fitted."""
+    """Settings of the label model's fit."""
 
     # Dagster has no union of a number and a list; pipeline.yaml takes one value per LF too.
     prec_init: list[float] = Field(
@@ -28,7 +28,7 @@ class LabelModelRunConfig(dg.Config, FitConfig):
 
 
 class EndModelRunConfig(dg.Config):
-    """How the end model is trained."""
+    """Settings of the end model's training."""
 
 
 C = TypeVar("C", bound=dg.Config)

@@ -83,7 +83,7 @@ def _words_of(
 
 
 def _kind_of(node: yaml.ScalarNode) -> str | None:
-    """What YAML takes a scalar for; None: text."""
+    """Name the type that YAML gives a scalar; None: text."""
     return _NAMES.get(node.tag.removeprefix(_TAG))
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ApplierMetadata(NamedTuple):
-    """What happened while labeling functions were applied.
+    """Record of applying labeling functions.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def _failure(name: str, where: str, error: Exception) -> LabelingFunctionError:
     own = isinstance(error, LabelingFunctionError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
     message = (
-        f"LF '{name}' failed on {where}: {reason}; mend it, or pass fault_tolerant=True to count its "
+        f"LF '{name}' failed on {where}: {reason}; fix it, or pass fault_tolerant=True to count its "
         "faults as abstains"
     )
     return error_like(LabelingFunctionError, message, error)

@@ -31,7 +31,7 @@ _BACKENDS = {"processes": "loky", "threads": "threading", "single-threaded": "se
 
 
 class _Part(NamedTuple):
-    """What became of a part of the rows: votes and faults, or the error and what caused it."""
+    """Result of a part of the rows: votes and faults, or the error and its cause."""
 
     votes: Votes | None
     faults: Counter[str]
@@ -212,7 +212,7 @@ def _check_plan(n_parallel: Any, scheduler: Any) -> str:
     """Return the name that joblib has for the scheduler."""
     if not isinstance(n_parallel, int | np.integer) or n_parallel < 2:
         message = (
-            f"n_parallel must be a whole number, at least 2, found {n_parallel!r}; for one process, use "
+            f"n_parallel must be a whole number, at least 2, got {n_parallel!r}; for one process, use "
             "PandasLFApplier"
         )
         raise LabelingFunctionError(message)

@@ -20,7 +20,7 @@ _CHUNK_ROWS = 4096
 
 
 class _Layout(NamedTuple):
-    """What the rows of a DataFrame share.
+    """Properties that the rows of a DataFrame share.
 
     Column labels, the common dtype, and where the value of an item or attribute is in a row's array.
     """
@@ -45,7 +45,7 @@ class DataFrameRow:
     label
         Its index label.
     values
-        Its values `[columns]`.
+        Its values ``[columns]``.
     """
 
     __slots__ = ("__dict__", "_ws_label", "_ws_layout", "_ws_series", "_ws_values")

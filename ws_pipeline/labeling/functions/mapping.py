@@ -269,7 +269,7 @@ def _fields_of(name: str, run: Callable[..., Any]) -> dict[str, str]:
     for parameter in parameters.values():
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             message = (
-                f"mapper '{name}': the parameters of run are the fields it reads, found '{parameter}'; "
+                f"mapper '{name}': the parameters of run are the fields it reads, got '{parameter}'; "
                 "name the fields, or pass field_names"
             )
             raise LabelingFunctionError(message)

@@ -1,4 +1,4 @@
-"""What every label model has to beat: the plain vote, the most frequent class, chance."""
+"""Baselines that every label model has to beat: the plain vote, the most frequent class, chance."""
 
 from __future__ import annotations
 

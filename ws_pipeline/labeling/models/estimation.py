@@ -120,7 +120,7 @@ def _overlaps(counts: VoteCounts, fitted: npt.NDArray[np.bool_]) -> Floats | Spa
 
 
 def right_shares(mu: Floats, class_balance: Floats, coverage: Floats) -> Floats:
-    """How often each LF is right when it votes, ``[m]`` in [1e-6, 1]; 0 for an LF that never votes."""
+    """Share of each LF's votes that are right, ``[m]`` in [1e-6, 1]; 0 for an LF that never votes."""
     k = len(class_balance)
     right = (np.diagonal(mu.reshape(-1, k, k), axis1=1, axis2=2) * class_balance).sum(axis=1)
     votes = coverage > 0
@@ -139,7 +139,7 @@ def _not_converged(completion: Completion) -> ConvergenceWarning | None:
             f"whether the loss has settled (loss {loss:.4g}); raise n_epochs, or leave tol out"
         )
     return ConvergenceWarning(
-        f"the loss was still sinking after {n_epochs} epochs (loss {loss:.4g}); raise n_epochs or tol"
+        f"the loss was still decreasing after {n_epochs} epochs (loss {loss:.4g}); raise n_epochs or tol"
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether the votes can say how accurate the labeling functions are, and what is done where they cannot.
+"""Decide whether the votes can tell how accurate the labeling functions are, and act where they cannot.
 
 A label model learns from how often labeling functions (LFs) agree where they vote together.  Where they
 never do, the optimisation still returns numbers, and these may turn votes into evidence against the class
@@ -50,7 +50,7 @@ _REPLACED = "every vote is taken to be right with probability prec_init, as in t
 
 
 class Evidence(NamedTuple):
-    """What can be learned from the votes.
+    """Findings about what can be learned from the votes.
 
     ``learnable`` ``[m]`` is True for LFs whose accuracy the votes tell something of; ``causes`` says why they
     do not of others, and what else is amiss.

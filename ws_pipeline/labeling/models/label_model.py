@@ -195,7 +195,7 @@ class LabelModel(BaseLabeler):
             LFs vote one class on nearly every example, and the fit takes them, or all votes for another
             class, for no evidence of the class that they name.
         ConvergenceWarning
-            With ``tol``: the loss was still sinking at the last epoch.
+            With ``tol``: the loss was still decreasing at the last epoch.
         DegenerateWeightsWarning
             All LFs have the same weight while most of mu lies at the clamp.
         """

@@ -1,4 +1,4 @@
-"""What every model of votes can do once it gives probabilities: predict, score, and be kept in a file."""
+"""Base of all models of votes that give probabilities: predict, score, save and load."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ class BaseLabeler(ABC):
         return cls().load(source)
 
     def _state(self) -> State:
-        """What to keep in a file."""
+        """State of the model for its file."""
         return {"cardinality": self.cardinality}, {}
 
     def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:  # noqa: ARG002

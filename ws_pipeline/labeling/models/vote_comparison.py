@@ -25,7 +25,7 @@ Verdict = Literal["not worse", "below", "worse", "unknown"]
 
 @dataclass(frozen=True)
 class VoteComparison:
-    """How labels compare with those of the plain vote, on the same examples.
+    """Comparison of labels with those of the plain vote, on the same examples.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class VoteComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What the gold labels say.
+        """Verdict of the gold labels.
 
         "worse": beyond chance, ``p_value`` is below 0.05; "below": less accurate than the plain vote, which
         may be chance; "not worse"; "unknown": there is nothing to compare.

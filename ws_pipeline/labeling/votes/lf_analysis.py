@@ -1,4 +1,4 @@
-"""What each labeling function does, counted: votes, coverage, overlaps, conflicts, accuracy.
+"""Statistics of each labeling function: votes, coverage, overlaps, conflicts, accuracy.
 
 Everything but the accuracy comes from :class:`.RowCounts`, so it adds up over
  shards exactly.  Start reading at :class:`LFAnalysis`; :func:`lf_summary` is its summary as an Arrow

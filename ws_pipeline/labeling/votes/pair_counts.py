@@ -88,7 +88,7 @@ class PairCounts:
         return np.repeat(np.arange(self.d, dtype=np.int32), np.diff(self.upper.indptr))
 
     def diagonal(self) -> Counts:
-        """How often each LF votes each class, ``[d]``."""
+        """Number of votes of each LF for each class, ``[d]``."""
         return np.asarray(self.upper.diagonal())
 
     def take(self, kept: npt.NDArray[np.bool_]) -> PairCounts:

@@ -1,4 +1,4 @@
-"""What is counted per labeling function and per example; adds up over shards exactly.
+"""Counts per labeling function and per example; counts of shards add up exactly.
 
 Legend: m labeling functions (LFs), k classes.
 """
@@ -15,7 +15,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class RowCounts:
-    """What is counted per labeling function and per example; adds up over shards exactly.
+    """Counts per labeling function and per example; counts of shards add up exactly.
 
     Parameters
     ----------

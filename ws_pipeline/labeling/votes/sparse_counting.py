@@ -1,4 +1,4 @@
-"""How the votes of crowds are counted: many labeling functions, of which each votes on few examples.
+"""Count the votes of crowds: many labeling functions, of which each votes on few examples.
 
 The work and the memory grow with the votes and their pairs, not with n*m or with (m*k)^2.  The integers are
 those of :mod:`.counting`, which chooses between both.
@@ -142,7 +142,7 @@ def _pieces(part: csr_array) -> Iterator[tuple[csr_array, int]]:
 
 
 def _require_room(n_entries: int, n_pairs: int, shape: tuple[int, int], *, counted: tuple[int, int]) -> None:
-    """Refuse to go on where the next piece and the sum with it do not fit."""
+    """Refuse to continue where the next piece and the sum with it do not fit."""
     m, k = shape
     need = n_pairs * _PRODUCT_BYTES + 2 * ENTRY_BYTES * (n_entries + n_pairs)
     what = (

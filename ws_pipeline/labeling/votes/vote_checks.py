@@ -1,4 +1,4 @@
-"""What votes have to be: the rules that every form of them is checked by, and the words of their refusal.
+"""The rules for votes, by which every form of them is checked, and the messages of refusal.
 
 Legend: n examples, m labeling functions (LFs), k classes.  A vote is 0..k-1, or -1 for abstain.
 """
@@ -63,7 +63,7 @@ def as_vote_array(votes: Any) -> npt.NDArray[Any]:
 
 
 def _found_and_remedy(array: npt.NDArray[Any]) -> str:
-    """What an array that holds no numbers holds instead, and what to do; the end of a message."""
+    """End of a message: what an array without numbers holds instead, and what to do."""
     if array.dtype.kind == "b":
         return (
             ", which cannot abstain; use L.astype(int) if False votes for class 0, or np.where(L, 1, -1) if "

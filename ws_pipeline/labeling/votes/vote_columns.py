@@ -229,12 +229,12 @@ def _plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _found_and_remedy(column: pa.ChunkedArray, *, is_lf: bool) -> str:
-    """What a column that holds no numbers holds instead, and what to do; the end of a message."""
+    """End of a message: what a column without numbers holds instead, and what to do."""
     if not holds_text(column.type):
         return f"; leave it out, or {LIST_THEM}" if is_lf else ""
     texts = plain_values(column).drop_null()
     found = texts[0].as_py() if len(texts) else ""
     if found.strip().lstrip("+-").isdecimal():
-        return f", found the text {found!r}; cast it to integers"
+        return f", got the text {found!r}; cast it to integers"
     if_no_lf = f", or {LIST_THEM} if it is no LF" if is_lf else ""
-    return f", found the text {found!r}; map class names to 0..k-1 first{if_no_lf}"
+    return f", got the text {found!r}; map class names to 0..k-1 first{if_no_lf}"

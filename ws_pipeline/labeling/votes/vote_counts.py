@@ -193,7 +193,7 @@ class VoteCounts:
         """
         stored = (table.schema.metadata or {}).get(_METADATA_KEY)
         if stored is None or table.column_names != _COLUMNS:
-            message = f"{where}: not a table of vote counts, found columns {table.column_names}"
+            message = f"{where}: not a table of vote counts, got columns {table.column_names}"
             raise VoteCountsError(message)
         header = json.loads(stored)
         d = len(header["lf_names"]) * header["cardinality"]

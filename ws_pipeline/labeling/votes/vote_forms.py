@@ -263,7 +263,7 @@ def sparse_from_triples(
     columns = None if table is None else triple_columns(table, where="triples")
     if table is None or columns is None:
         found = type(triples).__name__ if table is None else table.column_names
-        message = f"triples: expected a table with the columns {', '.join(TRIPLE_COLUMNS)}, found {found}"
+        message = f"triples: expected a table with the columns {', '.join(TRIPLE_COLUMNS)}, got {found}"
         raise LabelMatrixError(message)
     (rows, examples), (lfs, labelers) = (_codes(table.column(name), name) for name in columns[:2])
     ids = ids_from_table(pa.table({ID_COLUMN: examples}), where="triples")

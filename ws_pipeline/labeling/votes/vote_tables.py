@@ -75,7 +75,7 @@ def _table_of(names: Iterable[Any], columns: Iterable[Any], where: str) -> pa.Ta
     arrays = [_array_of(column, name, where) for name, column in zip(texts, columns, strict=True)]
     lengths = {name: len(array) for name, array in zip(texts, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
-        message = f"{where}: all columns must have the same number of votes, found {lengths}"
+        message = f"{where}: all columns must have the same number of votes, got {lengths}"
         raise LabelMatrixError(message)
     return pa.Table.from_arrays(arrays, names=texts)
 

@@ -133,9 +133,9 @@ def test_one_gather_per_field_not_one_access_per_item(monkeypatch):
 
 
 def test_what_it_refuses():
-    with pytest.raises(DatasetError, match="reads a DictDataset, found TensorDataset"):
+    with pytest.raises(DatasetError, match="reads a DictDataset, got TensorDataset"):
         DictDataLoader(TensorDataset(torch.ones(3)))
-    with pytest.raises(DatasetError, match="batch_size must be a number, found None"):
+    with pytest.raises(DatasetError, match="batch_size must be a number, got None"):
         DictDataLoader(DATA, batch_size=None)
 
 
@@ -252,8 +252,8 @@ def test_fields_and_labels_put_in_later_are_read_to_their_end(settings, epoch):
     [
         ({"row": torch.arange(4)}, {}, "field 'row' has 4 rows and field 'name' has 23"),
         ({}, {"task": torch.zeros(4)}, "field 'row' has 23 rows and labels of task 'task' has 4"),
-        ({}, {"task": [torch.tensor(0)] * N}, "labels of task 'task' must be a tensor .* found .*list"),
-        ({"row": None}, {}, "field 'row' must be a tensor .* found .*NoneType"),
+        ({}, {"task": [torch.tensor(0)] * N}, "labels of task 'task' must be a tensor .* got .*list"),
+        ({"row": None}, {}, "field 'row' must be a tensor .* got .*NoneType"),
     ],
 )
 def test_what_no_longer_fits_is_refused_when_an_epoch_starts(fields, labels, message, settings, epoch):

@@ -204,14 +204,14 @@ NAN_ROW = torch.tensor([[0.5, 0.5], [0.5, 0.5], [float("nan"), 0.5]])
         ({"x": ONES}, {"task": [0, 1, 1]}, "labels of task 'task' must be a tensor"),
         ({"x": ONES}, {"task": torch.tensor(1)}, "labels of task 'task' must be a tensor"),
         ({"x": "abc"}, {}, "field 'x' must be a tensor"),
-        ({"x": np.array([["a"], ["b"], ["c"]])}, {}, "field 'x' must be a tensor .* found .*ndarray"),
+        ({"x": np.array([["a"], ["b"], ["c"]])}, {}, "field 'x' must be a tensor .* got .*ndarray"),
         ({"x": np.array(["2020-01-01"] * 3, dtype="M8[ns]")}, {}, "field 'x' must be a tensor"),
-        ({"x": pd.DataFrame({"a": [1, 2, 3]})}, {}, "field 'x' must be a tensor .* found .*DataFrame"),
+        ({"x": pd.DataFrame({"a": [1, 2, 3]})}, {}, "field 'x' must be a tensor .* got .*DataFrame"),
         ({"x": ONES, "text": pd.Series(["a", "b"])}, {}, "'x' has 3 rows and field 'text' has 2"),
-        ({"x": ONES}, {"task": np.array(["a", "b", "c"])}, "'task' must be a tensor .* found .*ndarray"),
-        ({"x": ONES}, {"task": pd.Series(["a", "b", "c"])}, "'task' must be a tensor .* found .*Series"),
-        ({"x": ONES}, {"task": torch.tensor([0, -2, 1])}, "'task': hard labels .* found -2 in row 1"),
-        ({"x": ONES}, {"task": NAN_ROW}, r"labels must not be NaN, found \[nan, 0.5\] in row 2"),
+        ({"x": ONES}, {"task": np.array(["a", "b", "c"])}, "'task' must be a tensor .* got .*ndarray"),
+        ({"x": ONES}, {"task": pd.Series(["a", "b", "c"])}, "'task' must be a tensor .* got .*Series"),
+        ({"x": ONES}, {"task": torch.tensor([0, -2, 1])}, "'task': hard labels .* got -2 in row 1"),
+        ({"x": ONES}, {"task": NAN_ROW}, r"labels must not be NaN, got \[nan, 0.5\] in row 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(X_dict, Y_dict, message):
@@ -287,7 +287,7 @@ def test_damaged_and_foreign_files(tmp_path):
         {"ws_pipeline": '{"format": "x", "format_version": 1}'},
     ):
         (tmp_path / "foreign").write_bytes(save({"a": torch.ones(2)}, metadata=metadata))
-        with pytest.raises(FileFormatError, match=r"foreign: expected a ws_pipeline/DictDataset file, found"):
+        with pytest.raises(FileFormatError, match=r"foreign: expected a ws_pipeline/DictDataset file, got"):
             DictDataset.load(tmp_path / "foreign")
     newer = whole.replace(b'\\"format_version\\": 1', b'\\"format_version\\": 9')
     assert newer != whole

@@ -88,7 +88,7 @@ def test_target_and_weight_of_another_number_type():
         ((torch.ones(3, 2), torch.ones(3, 3)), r"input \[3, 2\] and target \[3, 3\]"),
         ((torch.ones(3, 2), torch.ones(3)), r"input \[3, 2\] and target \[3\]"),
         ((torch.ones(3), torch.ones(3)), r"input \[3\]"),
-        ((torch.ones(3, 2), torch.ones(3, 2), torch.ones(3)), r"weight must have shape \[2\], found \[3\]"),
+        ((torch.ones(3, 2), torch.ones(3, 2), torch.ones(3)), r"weight must have shape \[2\], got \[3\]"),
         (
             (torch.ones(3, 2), torch.ones(3, 2), None, "avg"),
             "unknown reduction 'avg', expected one of none, mean",
@@ -130,7 +130,7 @@ def test_class_weights_of_label_cross_entropy_are_torchs():
     soft = (each * probs * weight).sum() / 4
     torch.testing.assert_close(label_cross_entropy(logits, probs, weight=weight).double(), soft.double())
     for kind in (labels, probs):
-        with pytest.raises(InvalidInputError, match=r"weight must have shape \[3\], found \[2\]"):
+        with pytest.raises(InvalidInputError, match=r"weight must have shape \[3\], got \[2\]"):
             label_cross_entropy(logits, kind, torch.ones(2))
 
 

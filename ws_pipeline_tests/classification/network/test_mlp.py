@@ -82,14 +82,14 @@ def test_another_feature_field():
 
 @pytest.mark.parametrize(("classes", "found"), [({}, "no task"), ({"a": 2, "b": 1}, "1 for 'b'")])
 def test_too_few_classes(classes, found):
-    with pytest.raises(TaskGraphError, match=f"at least two classes, found {found}"):
+    with pytest.raises(TaskGraphError, match=f"at least two classes, got {found}"):
         build_tasks(ModelConfig(), n_features=2, classes=classes, seed=0)
 
 
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (torch.ones(3, 4), r"expected features of shape \[n, 2\], found \[3, 4\]"),
+        (torch.ones(3, 4), r"expected features of shape \[n, 2\], got \[3, 4\]"),
         (torch.tensor([[1.0, float("nan")], [1.0, 2.0]]), r"NaN or infinity in columns \[1\]"),
     ],
 )

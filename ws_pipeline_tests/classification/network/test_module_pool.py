@@ -237,7 +237,7 @@ def test_a_warning_that_is_an_error_changes_nothing():
 
 
 def test_what_is_no_task_is_named():
-    with pytest.raises(TaskGraphError, match="expected a Task, found Linear"):
+    with pytest.raises(TaskGraphError, match="expected a Task, got Linear"):
         classifier(linear())
 
 

@@ -118,7 +118,7 @@ def test_the_seed_decides_the_weights_and_the_callers_state_stays():
         (
             "no_networks:build_tasks",
             SettingsError,
-            "expected package.module:function, found 'no_networks:build_tasks', .* no module 'no_networks'",
+            "expected package.module:function, got 'no_networks:build_tasks', .* no module 'no_networks'",
         ),
         ("my_networks.deep:f", SettingsError, "there is no module 'my_networks.deep'"),
         (
@@ -135,13 +135,13 @@ def test_the_seed_decides_the_weights_and_the_callers_state_stays():
         (
             "my_networks:gives_modules",
             TaskGraphError,
-            "'my_networks:gives_modules' has to return a list of Task, found list of Linear",
+            "'my_networks:gives_modules' has to return a list of Task, got list of Linear",
         ),
-        ("my_networks:gives_nothing", TaskGraphError, "has to return a list of Task, found NoneType"),
+        ("my_networks:gives_nothing", TaskGraphError, "has to return a list of Task, got NoneType"),
         (
             "my_networks:forgets_a_task",
             TaskGraphError,
-            r"'my_networks:forgets_a_task' has to return one task for each of \['a', 'b'\], found \['a'\]",
+            r"'my_networks:forgets_a_task' has to return one task for each of \['a', 'b'\], got \['a'\]",
         ),
     ],
 )

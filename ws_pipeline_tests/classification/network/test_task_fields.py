@@ -70,9 +70,9 @@ def test_operations_that_are_written_run(model):
 @pytest.mark.parametrize(
     ("view", "value", "message"),
     [
-        ("scorers", None, "the scorer of task 't' must be an object with a method 'score', found None"),
-        ("loss_funcs", 3, "the loss_func of task 't' must be a function, found 3"),
-        ("output_funcs", "softmax", "the output_func of task 't' must be a function, found 'softmax'"),
+        ("scorers", None, "the scorer of task 't' must be an object with a method 'score', got None"),
+        ("loss_funcs", 3, "the loss_func of task 't' must be a function, got 3"),
+        ("output_funcs", "softmax", "the output_func of task 't' must be a function, got 'softmax'"),
         ("op_sequences", [], "task 't' needs at least one operation"),
         (
             "op_sequences",

@@ -147,9 +147,9 @@ IN = [("_input_", "x")]
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Operation("a", "x"), "operation 'a': inputs must be a list, found the string 'x'"),
-        (lambda: Operation("a", [3]), "'a': an input is a name or a pair .* found 3"),
-        (lambda: Operation("a", [("b", "c", "d")]), r"found \('b', 'c', 'd'\)"),
+        (lambda: Operation("a", "x"), "operation 'a': inputs must be a list, got the string 'x'"),
+        (lambda: Operation("a", [3]), "'a': an input is a name or a pair .* got 3"),
+        (lambda: Operation("a", [("b", "c", "d")]), r"got \('b', 'c', 'd'\)"),
         (lambda: Task("t", {"a": linear()}, []), "task 't' needs at least one operation"),
         (
             lambda: Task("t", {"body": linear()}, [Operation("bodi", IN)]),
@@ -204,7 +204,7 @@ def test_an_error_inside_a_module_says_where_it_was():
 
 @pytest.mark.parametrize("weight", [-0.1, math.inf, math.nan, "much", None])
 def test_loss_weights_that_cannot_be(weight):
-    with pytest.raises(TaskGraphError, match=rf"task 't': loss_weight must be .* found {weight!r}"):
+    with pytest.raises(TaskGraphError, match=rf"task 't': loss_weight must be .* got {weight!r}"):
         Task("t", {"body": linear()}, [Operation("body", IN)], loss_weight=weight)
 
 
@@ -247,12 +247,12 @@ def test_which_losses_take_class_weights(loss, takes):
     ("weights", "message"),
     [
         ({"tt": torch.ones(2)}, "class weights: there is no task 'tt', did you mean 't'"),
-        ({"t": torch.ones(2, 2)}, r"found shape \[2, 2\]"),
-        ({"t": torch.tensor([1.0, -1.0])}, r"found \[1.0, -1.0\]"),
-        ({"t": torch.zeros(2)}, r"not all 0, found \[0.0, 0.0\]"),
-        ({"t": torch.tensor([1.0, math.inf])}, r"found \[1.0, inf\]"),
-        ({"t": torch.tensor([1.0, math.nan])}, r"found \[1.0, nan\]"),
-        ({"t": torch.ones(0)}, r"found \[\]"),
+        ({"t": torch.ones(2, 2)}, r"got shape \[2, 2\]"),
+        ({"t": torch.tensor([1.0, -1.0])}, r"got \[1.0, -1.0\]"),
+        ({"t": torch.zeros(2)}, r"not all 0, got \[0.0, 0.0\]"),
+        ({"t": torch.tensor([1.0, math.inf])}, r"got \[1.0, inf\]"),
+        ({"t": torch.tensor([1.0, math.nan])}, r"got \[1.0, nan\]"),
+        ({"t": torch.ones(0)}, r"got \[\]"),
     ],
 )
 def test_class_weights_that_cannot_be(weights, message):

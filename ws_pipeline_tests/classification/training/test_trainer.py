@@ -300,8 +300,8 @@ def test_a_progress_bar_on_standard_error(make_model, make_dataset, dataset, cap
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda _: [], "no loader of the train split 'train', found no loader"),
-        (lambda make: [make(split="valid")], "'train', found valid"),
+        (lambda _: [], "no loader of the train split 'train', got no loader"),
+        (lambda make: [make(split="valid")], "'train', got valid"),
         (
             lambda make: [make(), make(split="val")],
             r"unknown split 'val', expected one of \('train', 'valid', 'test'\)",

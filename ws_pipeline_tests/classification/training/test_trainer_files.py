@@ -105,7 +105,7 @@ def test_files_that_cannot_be_loaded(tmp_path, make_model, fit):
     with pytest.raises(FileNotFoundError):
         trainer.load(tmp_path / "absent", model)
     model.save(tmp_path / "model")
-    with pytest.raises(FileFormatError, match="expected a ws_pipeline/Trainer file, found"):
+    with pytest.raises(FileFormatError, match="expected a ws_pipeline/Trainer file, got"):
         trainer.load(tmp_path / "model", model)
     fit(Trainer(progress_bar=False, lr=0.5), make_model(hidden=[9])).save(tmp_path / "wide")
     with pytest.raises(FileFormatError, match=r"'optimizer/0/exp_avg' has shape \[9, 4\].* shape \[8, 4\]"):

@@ -8,7 +8,7 @@ import pytest
 
 from ws_pipeline.defs.assets.alignment import check_labels_and_vote, check_same_examples, check_votes_fit
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling import LabelMatrix

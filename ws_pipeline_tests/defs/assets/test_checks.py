@@ -4,7 +4,7 @@ import pytest
 
 from ws_pipeline.defs.assets.checks import check_result
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.labeling import LabelModel, VoteComparison
 
 SHARDS = ["part-0", "part-1", "part-2"]

@@ -24,7 +24,7 @@ from ws_pipeline.cli import main
 from ws_pipeline.defs.assets import classification
 from ws_pipeline.defs.assets.training_metadata import describe_epoch, history_table, score_metadata, thin
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ import yaml
 
 from ws_pipeline.defs.automation.shard_state import register_shards
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import ExampleIdError, ExamplesError
 
 SHARDS = ["part-0", "part-1", "part-2"]

@@ -8,7 +8,7 @@ import sqlalchemy
 from ws_pipeline.defs.automation.dead_runs import PROCESS_TAG, process_tags
 from ws_pipeline.defs.automation.shard_state import shard_fingerprints
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.storage.file_stamps import stamps_in
 
 
@@ -140,7 +140,7 @@ def test_retraining_waits_for_a_shard_that_failed_and_names_it(pipeline_folder, 
     assert [run.is_success for run in runs] == [True, False, True]
     waits = said(tick(definitions, instance, "new_shards"))
     assert waits.startswith(
-        f"retraining waits for shard 'part-1', whose ingest failed (run {runs[1].run_id[:8]}): mend the "
+        f"retraining waits for shard 'part-1', whose ingest failed (run {runs[1].run_id[:8]}): fix the "
     )
     pipeline_folder.edit(file, mend)
     done, last = execute_all(definitions, instance)
@@ -400,7 +400,7 @@ def test_a_run_that_was_killed_is_repeated_but_not_for_ever(definitions, instanc
     for request in last.run_requests:
         execute(definitions, instance, request)
     assert said(tick(definitions, instance, "new_shards")).startswith(
-        f"retraining waits for shard 'part-0', whose ingest was killed (run {run.run_id[:8]}): mend the files"
+        f"retraining waits for shard 'part-0', whose ingest was killed (run {run.run_id[:8]}): fix the files"
     )
 
 

@@ -12,7 +12,8 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec, skipped_files
+from ws_pipeline.defs.spec.pipeline_file import load_spec
+from ws_pipeline.defs.spec.pipeline_spec import skipped_files
 from ws_pipeline.errors import ExamplesError, FileFormatError
 
 SHARDS = ["part-0", "part-1", "part-2"]
@@ -235,7 +236,7 @@ def test_training_on_shards_whose_files_changed_is_in_the_log(pipeline_folder, s
     ingest_all(spec, storage, instance)
     only = {"asset_selection": [dg.AssetKey("shards")]}
     quiet = run(spec, storage, instance, "retrain", **only)
-    assert not [line for line in log_of(instance, quiet) if "training goes on with what was ingested" in line]
+    assert not [line for line in log_of(instance, quiet) if "training uses what was ingested" in line]
     pipeline_folder.remove_shard("part-0")
     pipeline_folder.examples_file("part-1").unlink()
     pipeline_folder.edit(pipeline_folder.votes_file("parity", "part-2"), vote_otherwise)
@@ -245,7 +246,7 @@ def test_training_on_shards_whose_files_changed_is_in_the_log(pipeline_folder, s
         "shard 'part-1' lost examples/part-1.parquet",
         "files or settings of shard 'part-2' changed since it was ingested",
     ):
-        assert f"{problem}; training goes on with what was ingested" in lines
+        assert f"{problem}; training uses what was ingested" in lines
 
 
 def test_files_that_cannot_be_looked_at_stop_no_training(pipeline_folder, storage, instance, monkeypatch):
@@ -258,7 +259,7 @@ def test_files_that_cannot_be_looked_at_stop_no_training(pipeline_folder, storag
 
     monkeypatch.setattr(type(spec), "list_files", fail)
     result = run(spec, storage, instance, "retrain", asset_selection=[dg.AssetKey("shards")])
-    expected = f"the files in {pipeline_folder.root} cannot be looked at (no such host); training goes on"
+    expected = f"the files in {pipeline_folder.root} cannot be looked at (no such host); training uses what"
     assert any(line.startswith(expected) for line in log_of(instance, result))
 
 

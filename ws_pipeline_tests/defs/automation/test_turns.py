@@ -16,7 +16,7 @@ import yaml
 from ws_pipeline.cli import main
 from ws_pipeline.defs.automation.dead_runs import PROCESS_TAG
 from ws_pipeline.defs.automation.turns import take_turn, turn_file
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.storage.file_lock import hold_lock, machine_locks
 
 PROJECT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,7 @@ import yaml
 from ws_pipeline.defs.automation.shard_state import register_shards
 from ws_pipeline.defs.pipeline import build_definitions, build_pipeline, build_resources
 from ws_pipeline.defs.spec.launch_checks import CheckedShape
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.run_config import (
     end_model_launch_config,
     end_model_run_config,

@@ -11,13 +11,8 @@ from ws_pipeline.defs.automation.shard_state import (
     shard_fingerprints,
     votes_fingerprint,
 )
-from ws_pipeline.defs.spec.pipeline_spec import (
-    AutomationSpec,
-    PipelineSpec,
-    TaskSpec,
-    load_spec,
-    skipped_files,
-)
+from ws_pipeline.defs.spec.pipeline_file import load_spec
+from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec, TaskSpec, skipped_files
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.settings.end_model import HeadConfig, ModelConfig
 from ws_pipeline.storage.files import read_parquet, write_parquet
@@ -77,7 +72,7 @@ def test_text_that_is_not_yaml_is_refused(tmp_path):
 
 
 def test_a_file_without_keys_is_refused(tmp_path):
-    assert "found str" in refusal(tmp_path, "hello")
+    assert "got str" in refusal(tmp_path, "hello")
 
 
 def test_repeated_class_names_are_refused(tmp_path):

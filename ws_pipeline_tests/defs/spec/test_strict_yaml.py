@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.strict_yaml import parse_yaml, words_for_values
 from ws_pipeline.errors import MissingFileError, PipelineSpecError
 
@@ -177,7 +177,5 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 def test_a_file_that_is_not_in_utf_8_is_refused(tmp_path):
     (tmp_path / "pipeline.yaml").write_bytes("# größe".encode("latin-1"))
-    with pytest.raises(
-        PipelineSpecError, match=r"pipeline.yaml: expected YAML in UTF-8, found other bytes \("
-    ):
+    with pytest.raises(PipelineSpecError, match=r"pipeline.yaml: expected YAML in UTF-8, got other bytes \("):
         load_spec(tmp_path / "pipeline.yaml")

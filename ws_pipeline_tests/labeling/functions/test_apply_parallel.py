@@ -149,10 +149,10 @@ def test_a_label_matrix_has_the_names():
 def test_a_plan_that_is_none_is_refused_with_what_was_found():
     applier = PandasParallelLFApplier([of_half])
     with pytest.raises(
-        LabelingFunctionError, match="at least 2, found 1; for one process, use PandasLFApplier"
+        LabelingFunctionError, match="at least 2, got 1; for one process, use PandasLFApplier"
     ):
         applier.apply(make_frame(4), 1)
-    with pytest.raises(LabelingFunctionError, match="must be a whole number, at least 2, found '2'"):
+    with pytest.raises(LabelingFunctionError, match="must be a whole number, at least 2, got '2'"):
         applier.apply(make_frame(4), "2")
     with pytest.raises(
         LabelingFunctionError, match=r"scheduler 'dask', expected one of 'processes', 'threads'"

@@ -72,7 +72,7 @@ def test_parameters_that_are_no_fields_are_refused(star):
     scope = {}
     exec(f"def run(self, text, {star}): return {{}}", scope)  # noqa: S102
     kind = type("Star", (Preprocessor,), {"run": scope["run"]})
-    with pytest.raises(LabelingFunctionError, match=rf"mapper 'star'.*found '{star.replace('*', '[*]')}'"):
+    with pytest.raises(LabelingFunctionError, match=rf"mapper 'star'.*got '{star.replace('*', '[*]')}'"):
         kind("star")
 
 

@@ -138,7 +138,7 @@ def test_tensors_of_another_program_are_refused_with_their_path(metadata, tmp_pa
     save_file({"mu": fitted().mu}, path, metadata=metadata)
     with pytest.raises(FileFormatError) as caught:
         LabelModel.from_file(path)
-    assert str(caught.value) == f"{path}: expected a ws_pipeline/LabelModel file, found another program's"
+    assert str(caught.value) == f"{path}: expected a ws_pipeline/LabelModel file, got another program's"
 
 
 def test_another_kind_of_our_files_is_refused_with_both_kinds(tmp_path):
@@ -146,7 +146,7 @@ def test_another_kind_of_our_files_is_refused_with_both_kinds(tmp_path):
     save_file({"mu": fitted().mu}, path, metadata=stamp(FileFormat("ws_pipeline/Other", 1), {}))
     with pytest.raises(FileFormatError) as caught:
         LabelModel.from_file(path)
-    assert str(caught.value) == f"{path}: expected a ws_pipeline/LabelModel file, found ws_pipeline/Other's"
+    assert str(caught.value) == f"{path}: expected a ws_pipeline/LabelModel file, got ws_pipeline/Other's"
 
 
 @pytest.mark.parametrize("version", [0, 2])

@@ -68,10 +68,10 @@ def test_gold_labels_of_every_form_are_taken_everywhere(gold):
         (pd.Series(["cat", "dog"]), "gold labels must be integer labels of shape"),
         (pd.Series([1, "dog", None]), "gold labels must be integer labels of shape"),
         ([[0, 1], [1]], r"gold labels: row 0 has 2 value\(s\), but row 1 has 1 value\(s\)"),
-        ([0, None], r"gold labels must be integer labels of shape .*, found object"),
+        ([0, None], r"gold labels must be integer labels of shape .*, got object"),
         (np.array([0, np.nan]), "non-integer value: nan in row 1"),
         (pd.Series([0.5, None]), "non-integer value: 0.5 in row 0"),
-        (np.zeros((2, 2, 2)), r"found float64 of shape \[2, 2, 2\]"),
+        (np.zeros((2, 2, 2)), r"got float64 of shape \[2, 2, 2\]"),
     ],
 )
 def test_what_is_no_gold_is_refused(gold, message):

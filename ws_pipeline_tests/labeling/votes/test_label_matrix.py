@@ -335,7 +335,7 @@ def test_bad_ids_are_refused(ids, message):
 
 
 def test_a_table_without_ids_is_refused():
-    with pytest.raises(ExampleIdError, match=r"v.parquet: no column 'example_id', found \['a'\]"):
+    with pytest.raises(ExampleIdError, match=r"v.parquet: no column 'example_id', got \['a'\]"):
         LabelMatrix.from_table(pa.table({"a": [0, 1]}), 2, where="v.parquet")
 
 

@@ -124,7 +124,7 @@ def test_text_is_refused_with_what_to_do(kind, texts, found, remedy):
     assert message.startswith(
         f"v.parquet: column 'a' has type {kind}, expected integers (null or -1 = abstain), "
     )
-    assert f"found the text '{found}'; {remedy}" in message
+    assert f"got the text '{found}'; {remedy}" in message
 
 
 def test_columns_of_other_types_are_refused_with_what_to_do():
@@ -252,7 +252,7 @@ def test_an_index_that_is_listed_or_that_no_file_has_is_not_warned_of(tmp_path):
 
 def test_class_names_as_categories_are_refused_with_one_of_them():
     with pytest.raises(
-        LabelMatrixError, match=r"column 'a' has type dictionary.* found the text 'spam'; map class"
+        LabelMatrixError, match=r"column 'a' has type dictionary.* got the text 'spam'; map class"
     ):
         read({"a": pa.array(["spam", None, "ham", "ham"]).dictionary_encode()})
 

@@ -301,7 +301,7 @@ def test_a_table_with_an_entry_that_cannot_be_is_refused(row, column, entry):
 
 def test_a_foreign_table_is_refused():
     with pytest.raises(
-        VoteCountsError, match=r"x.parquet: not a table of vote counts, found columns \['a', 'b'\]"
+        VoteCountsError, match=r"x.parquet: not a table of vote counts, got columns \['a', 'b'\]"
     ):
         VoteCounts.from_table(pa.table({"a": [1], "b": [2]}), where="x.parquet")
 

@@ -1,1 +1,1 @@
-"""What a training writes down while it runs: counters of its progress, JSON lines and TensorBoard."""
+"""The log of a training: counters of its progress, JSON lines and TensorBoard."""

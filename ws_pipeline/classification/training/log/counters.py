@@ -155,7 +155,7 @@ class LogManager:
         return model
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as JSON values."""
+        """State for a checkpoint, as JSON values."""
         return {
             "position": asdict(self.position),
             "evaluated_at": asdict(self._evaluated_at),

@@ -44,7 +44,7 @@ def as_number(value: Any, what: str) -> int | float:
         return int(item)
     if isinstance(item, numbers.Real):
         return float(item)
-    message = f"{what} must be a number, found {value!r} ({type(value).__name__})"
+    message = f"{what} must be a number, got {value!r} ({type(value).__name__})"
     raise InvalidInputError(message)
 
 
@@ -104,7 +104,7 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def _conversion(value: Any) -> Callable[[Any], Any] | None:
-    """What turns a value into a plainer one, None when it is plain already."""
+    """Find the function that turns a value into a plainer one; None when it is plain already."""
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
             return convert

@@ -1,4 +1,4 @@
-"""What a training run writes down: scalars as JSON lines, settings and texts as files.
+"""The log of a training: scalars as JSON lines, settings and texts as files.
 
 Start reading at :class:`LogWriter`.  Every record is a line of its own in ``log.jsonl``, written as it
 comes::
@@ -288,8 +288,8 @@ class LogWriter:
                 record = _parse_record(line)
                 if record is None and line.endswith(b"\n"):
                     message = (
-                        f"{self._lines}, line {number}: expected a record of this log, found {line[:80]!r}; "
-                        "mend or move the file, or choose another run_name"
+                        f"{self._lines}, line {number}: expected a record of this log, got {line[:80]!r}; "
+                        "fix or move the file, or choose another run_name"
                     )
                     raise FileFormatError(message)
                 if record is not None:

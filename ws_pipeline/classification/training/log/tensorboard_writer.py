@@ -52,7 +52,7 @@ class TensorBoardWriter(LogWriter):
         when = as_number(step, f"step of scalar '{name}'")
         if when != when // 1:
             message = (
-                f"step of scalar '{name}' must be a whole number for TensorBoard, found {when}; "
+                f"step of scalar '{name}' must be a whole number for TensorBoard, got {when}; "
                 "count batches or points, or log with LogWriter"
             )
             raise InvalidInputError(message)

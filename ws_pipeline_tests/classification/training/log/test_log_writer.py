@@ -173,9 +173,9 @@ def test_numbers_that_json_does_not_have_are_strings(writer, number, kind):
     ],
 )
 def test_what_is_no_number_is_refused_and_not_written(writer, value, found):
-    with pytest.raises(InvalidInputError, match=f"value of scalar 'loss' must be a number, found .*{found}"):
+    with pytest.raises(InvalidInputError, match=f"value of scalar 'loss' must be a number, got .*{found}"):
         writer.add_scalar("loss", value, 1)
-    with pytest.raises(InvalidInputError, match=f"step of scalar 'loss' must be a number, found .*{found}"):
+    with pytest.raises(InvalidInputError, match=f"step of scalar 'loss' must be a number, got .*{found}"):
         writer.add_scalar("loss", 1, value)
     assert writer.run_log == {}
     assert not Path(writer.log_dir, "log.jsonl").exists()
@@ -361,7 +361,7 @@ def test_a_log_cut_anywhere_loses_the_unfinished_record_only(tmp_path, cut):
 def test_a_file_that_is_no_log_of_ours_is_refused_with_its_line(tmp_path, line):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "log.jsonl").write_bytes(LINES + line + b"\n" + LINES)
-    with pytest.raises(FileFormatError, match=r"log.jsonl, line 5: expected a record of this log, found b'"):
+    with pytest.raises(FileFormatError, match=r"log.jsonl, line 5: expected a record of this log, got b'"):
         LogWriter(log_dir=tmp_path, run_name="r")
 
 

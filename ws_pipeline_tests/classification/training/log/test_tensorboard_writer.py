@@ -94,7 +94,7 @@ def test_texts_and_settings_are_shown(writer):
 
 @pytest.mark.parametrize("step", [0.5, np.float32(1.25), float("nan"), float("inf")])
 def test_a_step_between_whole_numbers_is_refused_and_not_rounded(writer, step):
-    with pytest.raises(InvalidInputError, match=f"'loss' must be a whole number .* found {float(step)};"):
+    with pytest.raises(InvalidInputError, match=f"'loss' must be a whole number .* got {float(step)};"):
         writer.add_scalar("loss", 1.0, step)
     writer.cleanup()
     assert scalars(writer.log_dir) == {}
@@ -102,7 +102,7 @@ def test_a_step_between_whole_numbers_is_refused_and_not_rounded(writer, step):
 
 
 def test_what_is_no_number_is_in_neither_log(writer):
-    with pytest.raises(InvalidInputError, match="value of scalar 'loss' must be a number, found 'low'"):
+    with pytest.raises(InvalidInputError, match="value of scalar 'loss' must be a number, got 'low'"):
         writer.add_scalar("loss", "low", 1)
     writer.cleanup()
     assert scalars(writer.log_dir) == {}

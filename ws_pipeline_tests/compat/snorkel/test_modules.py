@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+PROJECT = Path(__file__).resolve().parents[3]
 INSTALL = "from ws_pipeline.compat.snorkel import install, uninstall; install()\n"
 SCRIPT = """
 import sys

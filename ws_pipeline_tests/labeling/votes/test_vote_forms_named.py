@@ -210,7 +210,7 @@ def test_a_vote_out_of_range_is_named_with_its_lf_and_example():
     [
         (
             ["spam", None],
-            r"L: column 'a' has type .*string, expected integers .* found the text 'spam'; map class",
+            r"L: column 'a' has type .*string, expected integers .* got the text 'spam'; map class",
         ),
         ([1, "spam"], r"L: column 'a' is no column of votes .*; expected integers, and -1, None or NaN"),
         ([[0, 1], [1]], r"L: column 'a' has type list<.*>, expected integers"),
@@ -225,7 +225,7 @@ def test_columns_that_hold_no_votes_are_refused_by_name(make, column, message):
 
 def test_columns_of_different_lengths_are_refused():
     with pytest.raises(
-        LabelMatrixError, match=r"L: all columns must have the same number .* found {'a': 2, 'b': 1}"
+        LabelMatrixError, match=r"L: all columns must have the same number .* got {'a': 2, 'b': 1}"
     ):
         fitted({"a": [0, 1], "b": [0]})
 

@@ -38,7 +38,7 @@ def test_with_tol_a_fit_stops_when_the_loss_has_settled():
 
 
 def test_a_fit_that_runs_out_of_epochs_warns_and_says_what_to_do():
-    with pytest.warns(ConvergenceWarning, match=r"still sinking after 12 epochs .* raise n_epochs or tol"):
+    with pytest.warns(ConvergenceWarning, match=r"still decreasing after 12 epochs .* raise n_epochs or tol"):
         model = fit(votes(), n_epochs=12, tol=1e-9)
     assert model.converged_ is False
 

@@ -537,7 +537,7 @@ def test_a_damaged_checkpoint_is_an_error(training):
     last.write_bytes(last.read_bytes()[:-1])
     with pytest.raises(FileFormatError, match=r"last.safetensors: not a complete") as caught:
         training.start()
-    assert caught.value.__notes__ == ["remove the file to start the training anew"]
+    assert caught.value.__notes__ == ["remove the file to begin the training at its first step"]
 
 
 def test_without_its_best_model_it_starts_anew(training, whole, caplog):

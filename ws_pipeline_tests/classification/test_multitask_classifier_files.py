@@ -62,11 +62,11 @@ def test_damaged_and_foreign_files_leave_the_parameters_alone(tmp_path, make_mod
             model.load(tmp_path / "cut")
     (tmp_path / "foreign").write_bytes(save(model.state_dict()))
     with pytest.raises(
-        FileFormatError, match="foreign: expected a ws_pipeline/MultitaskClassifier file, found another"
+        FileFormatError, match="foreign: expected a ws_pipeline/MultitaskClassifier file, got another"
     ):
         model.load(tmp_path / "foreign")
     dataset.save(tmp_path / "dataset")
-    with pytest.raises(FileFormatError, match="found ws_pipeline/DictDataset"):
+    with pytest.raises(FileFormatError, match="got ws_pipeline/DictDataset"):
         model.load(str(tmp_path / "dataset"))
     assert isinstance(DictDataset.load(tmp_path / "dataset"), DictDataset)
     with pytest.raises(FileNotFoundError):
@@ -84,7 +84,7 @@ def test_another_classifiers_file(tmp_path, make_model):
         model.load(tmp_path / "deep")
     task = Task("lonely", {"trunk": nn.Linear(4, 2)}, [Operation("trunk", [("_input_", "features")])])
     MultitaskClassifier([task], device=-1).save(tmp_path / "lonely")
-    with pytest.raises(FileFormatError, match="expected tasks three, two, found lonely"):
+    with pytest.raises(FileFormatError, match="expected tasks three, two, got lonely"):
         model.load(tmp_path / "lonely")
     assert state(model) == before
 

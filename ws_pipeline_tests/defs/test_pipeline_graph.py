@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import PipelineSpecError
 
 TASKS = ["shape", "parity"]

@@ -17,7 +17,7 @@ from ws_pipeline.classification.data.from_examples import reference_dataset, sof
 from ws_pipeline.defs.automation.dead_runs import PROCESS_TAG
 from ws_pipeline.defs.automation.turns import turn_file
 from ws_pipeline.defs.pipeline import build_definitions
-from ws_pipeline.defs.spec.pipeline_spec import load_spec
+from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.examples import Examples
 from ws_pipeline.storage.file_lock import hold_lock
 

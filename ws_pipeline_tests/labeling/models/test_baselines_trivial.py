@@ -136,7 +136,7 @@ def test_a_voter_comes_back_from_its_file(voter, tmp_path):
 
 def test_a_file_of_another_voter_is_refused(tmp_path):
     RandomVoter().save(tmp_path / "voter")
-    expected = "expected a ws_pipeline/MajorityLabelVoter file, found ws_pipeline/RandomVoter's"
+    expected = "expected a ws_pipeline/MajorityLabelVoter file, got ws_pipeline/RandomVoter's"
     with pytest.raises(FileFormatError, match=expected):
         MajorityLabelVoter().load(tmp_path / "voter")
 

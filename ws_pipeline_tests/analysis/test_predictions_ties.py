@@ -85,5 +85,5 @@ def test_a_cycle_of_three_is_an_exact_tie(scale):
 @pytest.mark.parametrize("keys", [["a"], [["a"], ["b"]], "ab"])
 def test_keys_of_another_shape_are_refused(keys):
     found = str(list(np.shape(keys))).replace("[", r"\[").replace("]", r"\]")
-    with pytest.raises(InvalidInputError, match=rf"keys must have shape \[2\], .* found {found}"):
+    with pytest.raises(InvalidInputError, match=rf"keys must have shape \[2\], .* got {found}"):
         probs_to_preds([[0.5, 0.5], [0.5, 0.5]], keys=keys)
