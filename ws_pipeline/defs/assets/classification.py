@@ -14,8 +14,12 @@ import pyarrow as pa
 from ws_pipeline.defs.assets.alignment import check_labels_and_vote, check_same_examples, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.checks import require_good_labels
-from ws_pipeline.defs.assets.training_metadata import describe_epoch, score_metadata, training_metadata
-from ws_pipeline.defs.assets.warnings_log import warnings_to_log
+from ws_pipeline.defs.assets.metadata import (
+    describe_epoch,
+    score_metadata,
+    training_metadata,
+    warnings_to_log,
+)
 from ws_pipeline.defs.io_managers import SavesItself, TensorSource
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from ws_pipeline.defs.assets.table_metadata import table_metadata
+from ws_pipeline.defs.assets.metadata import table_metadata
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.examples import Examples

@@ -10,8 +10,7 @@ import pyarrow as pa
 from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
-from ws_pipeline.defs.assets.table_metadata import table_metadata
-from ws_pipeline.defs.assets.warnings_log import warnings_to_log
+from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
     check_settings_of_shards,

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
-from ws_pipeline.defs.assets.table_metadata import table_metadata
-from ws_pipeline.defs.assets.warnings_log import warnings_to_log
+from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.run_config import label_model_launch_config

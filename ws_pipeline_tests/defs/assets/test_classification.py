@@ -22,7 +22,7 @@ from ws_pipeline.classification.data.from_examples import references
 from ws_pipeline.classification.end_model import EndModel
 from ws_pipeline.cli import main
 from ws_pipeline.defs.assets import classification
-from ws_pipeline.defs.assets.training_metadata import describe_epoch, history_table, score_metadata, thin
+from ws_pipeline.defs.assets.metadata import describe_epoch, history_table, score_metadata, thin
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import SettingsError

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.cli import main
-from ws_pipeline.defs.assets.table_metadata import table_metadata
+from ws_pipeline.defs.assets.metadata import table_metadata
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import LabelMatrixError, TrainingError

@@ -1,8 +1,10 @@
-"""Metadata of trainings and scores for the UI: numbers to plot over time, tables, a picture."""
+"""Metadata of the assets for the UI: numbers to plot over time, tables, a picture; and warnings of the log."""
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ws_pipeline.analysis.scores_table import GOLD
+from ws_pipeline.errors import WsPipelineWarning
 from ws_pipeline.settings.metric_names import POSITION
 
 if TYPE_CHECKING:
@@ -18,7 +21,55 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DIGITS = 5
+_CELL_DIGITS = 4
 _MAX_ROWS = 200  # of the history's table: each materialization keeps one in the database of runs
+
+
+def table_metadata(table: pa.Table) -> dg.TableMetadataValue:
+    """Every row and column of a small table; lists as text, numbers rounded."""
+    columns = [dg.TableColumn(field.name, _kind_of(field.type)) for field in table.schema]
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in table.to_pylist()
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
+
+
+def _kind_of(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "int"
+    return "float" if pa.types.is_floating(kind) else "string"
+
+
+def _cell(value: Any) -> str | int | float | None:
+    """A value as the UI's tables can hold it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return round(value, _CELL_DIGITS) if isinstance(value, float) else value
+
+
+@contextmanager
+def warnings_to_log(log: dg.DagsterLogManager) -> Iterator[list[str]]:
+    """Log the library's own warnings that are raised in the block; let all others pass.
+
+    Yields
+    ------
+    list of str
+        Filled with what was logged, once the block has ended.
+    """
+    told: list[str] = []
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield told
+    finally:
+        # also when the block raises: what was warned of may be why
+        for warning in caught:
+            if issubclass(warning.category, WsPipelineWarning):
+                told.append(f"{warning.category.__name__}: {warning.message}")
+                log.warning("%s", told[-1])
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def describe_epoch(record: Mapping[str, float]) -> str:
@@ -81,13 +132,13 @@ def history_table(history: Sequence[Mapping[str, float]]) -> dg.TableMetadataVal
     """One row per record, with every column that any record has."""
     names = list(dict.fromkeys(name for record in history for name in record))
     columns = [dg.TableColumn(name, "float") for name in names]
-    rows = [{name: _cell(record.get(name)) for name in names} for record in history]
+    rows = [{name: _number(record.get(name)) for name in names} for record in history]
     return dg.MetadataValue.table(
         [dg.TableRecord(row) for row in rows], schema=dg.TableSchema(columns=columns)
     )
 
 
-def _cell(value: float | None) -> float | None:
+def _number(value: float | None) -> float | None:
     """A number as JSON can hold it."""
     return round(value, _DIGITS) if value is not None and math.isfinite(value) else None
 

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from ws_pipeline.defs.assets.warnings_log import warnings_to_log
+from ws_pipeline.defs.assets.metadata import warnings_to_log
 from ws_pipeline.errors import ConvergenceWarning
 
 
