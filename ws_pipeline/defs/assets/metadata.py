@@ -1,4 +1,4 @@
-"""Metadata of the assets for the UI: numbers to plot over time, tables, a picture; and warnings of the log."""
+"""Metadata of the assets for the UI (numbers over time, tables, a picture), and warnings of the log."""
 
 import base64
 import math
