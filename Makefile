@@ -7,9 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 export WS_PIPELINE_STORAGE ?= $(CURDIR)/storage
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
-# one thread per process, and a process more than there are cores, since some tests wait for servers
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(shell expr $(CORES) + 1) --dist worksteal
+# one process per core, so one thread in each
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 FILES := pyproject.toml constraints.txt
 
 .PHONY: help demo dev test test-fast lint bench clean
