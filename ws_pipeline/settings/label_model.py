@@ -6,7 +6,32 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.optimizer import OptimConfig, count_warmup_steps
+
+
+class LiftDawidSkeneConfig(Settings):
+    """Settings of ``LiftDawidSkene.fit``."""
+
+    gold_weight: float = Field(
+        10.0, ge=0, description="Examples without gold that an example with a gold label counts as."
+    )
+    temperature: bool = Field(
+        default=True,
+        description="Divide log-odds by a temperature that grows with the votes, so that probabilities are "
+        "no surer than they are right.",
+    )
+
+
+class DawidSkeneConfig(LiftDawidSkeneConfig):
+    """Settings of ``DawidSkene.fit``."""
+
+    max_iter: int = Field(100, ge=1, description="Number of rounds of expectation-maximisation, at most.")
+    tol: float = Field(
+        1e-4,
+        ge=0,
+        description="Stop when no entry of a confusion matrix moves by more than this share of the examples.",
+    )
 
 
 class FitConfig(OptimConfig):

@@ -9,13 +9,13 @@ Legend: n examples, m labeling functions (LFs), k classes, g LFs of a group.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.labeling.votes.counting import joint_codes, lf_major_chunks
-from ws_pipeline.labeling.votes.label_matrix import Votes
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes
 from ws_pipeline.labeling.votes.row_spans import map_spans
 from ws_pipeline.labeling.votes.sparse_counting import one_hot_rows, sparse_parts
 
@@ -30,11 +30,30 @@ _SCORES = 2**22  # of a chunk at most
 _MAX_CODES = np.iinfo(np.int16).max
 
 
+class Tempering(NamedTuple):
+    """How sure many votes make: log-odds are divided by a temperature t, at least 1.
+
+    Parameters
+    ----------
+    inflation
+        Variance inflation F of the vote totals, at least 1: t = max(sqrt(number of votes), F).
+    silent
+        ``[k]``: probabilities of examples without any vote.
+    rising
+        Whether there is a temperature; if not, t = 1.
+    """
+
+    inflation: float
+    silent: Floats
+    rising: bool = True
+
+
 def class_probabilities(
     votes: npt.NDArray[Any] | csr_array,
     log_likelihood: Floats,
     class_balance: Floats,
     *,
+    tempering: Tempering | None = None,
     trusted: bool = False,
 ) -> Floats:
     """Compute P(class | votes) of every example.
@@ -48,6 +67,8 @@ def class_probabilities(
         to count; 0 throughout for abstains that are to say nothing.
     class_balance
         ``[k]``, positive.
+    tempering
+        Divide the log-odds by a temperature.  Default: votes count in full.
     trusted
         Whether the votes are known to be in range.
 
@@ -67,7 +88,7 @@ def class_probabilities(
     log_odds = np.log(class_balance[1:]) - np.log(class_balance[0])
     probs = np.empty((votes.shape[0], k))
     if tables_bytes(len(terms), k) > _ALL_TABLES_BYTES:
-        _fill_by_sparse_product(votes, terms, log_odds, probs, trusted=trusted)
+        _fill_by_sparse_product(votes, terms, log_odds, probs, tempering, trusted=trusted)
         return probs
     tables = group_tables(terms)
 
@@ -75,7 +96,9 @@ def class_probabilities(
         row = start
         chunks = lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k, trusted=trusted)
         for chunk, n_rows in chunks:
-            probs[row : row + n_rows] = _chunk_probabilities(chunk, tables, log_odds)[:n_rows]
+            scores = _chunk_scores(chunk, tables, log_odds)
+            n_votes = None if tempering is None else _count_votes(chunk)
+            probs[row : row + n_rows] = _probabilities(scores, n_votes, tempering).T[:n_rows]
             row += n_rows
 
     map_spans(fill_span, votes.shape[0])
@@ -83,7 +106,13 @@ def class_probabilities(
 
 
 def _fill_by_sparse_product(
-    votes: npt.NDArray[Any] | csr_array, terms: Floats, log_odds: Floats, probs: Floats, *, trusted: bool
+    votes: npt.NDArray[Any] | csr_array,
+    terms: Floats,
+    log_odds: Floats,
+    probs: Floats,
+    tempering: Tempering | None,
+    *,
+    trusted: bool,
 ) -> None:
     """Fill P(class | votes) ``[n, k]``, by a product of the votes' one-hot form with what each adds."""
     _, base, n_others = terms.shape
@@ -94,12 +123,12 @@ def _fill_by_sparse_product(
     for rows in sparse_parts(votes, base - 1, max_rows=_SCORES // base, trusted=trusted):
         scores = np.zeros((rows.shape[0], n_others + 1))
         scores[:, 1:] = log_odds + one_hot_rows(rows, base - 1, np.float64) @ added
-        probs[row : row + len(scores)] = _softmax(scores.T).T
+        probs[row : row + len(scores)] = _probabilities(scores.T, np.diff(rows.indptr), tempering).T
         row += len(scores)
 
 
-def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats) -> Floats:
-    """P(class | votes) ``[r, k]`` of a chunk ``[m, r]``, from log-odds ``[k-1]`` against class 0."""
+def _chunk_scores(chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats) -> Floats:
+    """Log-odds ``[k, r]`` of a chunk ``[m, r]`` against class 0, from those of the balance ``[k-1]``."""
     n_others = len(log_odds)
     scores = np.zeros((n_others + 1, chunk.shape[1]))
     scores[1:] = log_odds[:, None]
@@ -108,7 +137,25 @@ def _chunk_probabilities(chunk: Votes, tables: list[tuple[int, int, Floats]], lo
         codes = joint_codes(chunk[first : first + n_lfs], n_others + 1)
         for label in range(n_others):
             scores[label + 1] += np.take(table[label], codes, out=term, mode="clip")
-    return _softmax(scores).T
+    return scores
+
+
+def _count_votes(chunk: Votes) -> npt.NDArray[Any]:
+    """Number of votes of each example of a chunk ``[m, r]``."""
+    counter = np.uint8 if len(chunk) < 2**8 else np.uint32
+    n_votes: npt.NDArray[Any] = (chunk != ABSTAIN).view(np.uint8).sum(axis=0, dtype=counter)
+    return n_votes
+
+
+def _probabilities(scores: Floats, n_votes: npt.NDArray[Any] | None, tempering: Tempering | None) -> Floats:
+    """Probabilities ``[k, r]`` of log-odds, in place; the fewer votes, the lower the temperature."""
+    if tempering is None or n_votes is None:
+        return _softmax(scores)
+    if tempering.rising:
+        scores /= np.maximum(np.sqrt(n_votes, dtype=np.float64), tempering.inflation)
+    probs = _softmax(scores)
+    probs[:, n_votes == 0] = tempering.silent[:, None]
+    return probs
 
 
 def _softmax(scores: Floats) -> Floats:
@@ -125,13 +172,15 @@ def tables_bytes(n_lfs: int, cardinality: int) -> int:
     return int(-(-n_lfs // size) * (cardinality + 1) ** size * (cardinality - 1) * 8)
 
 
-def group_tables(terms: Floats) -> list[tuple[int, int, Floats]]:
+def group_tables(terms: Floats, size: int | None = None) -> list[tuple[int, int, Floats]]:
     """Tables of the summed terms of joint votes.
 
     Parameters
     ----------
     terms
         ``[m, k+1, c]``: what each vote of each LF adds to c scores.
+    size
+        Number of LFs of a group.  Default: so many that a table stays small.
 
     Returns
     -------
@@ -140,7 +189,7 @@ def group_tables(terms: Floats) -> list[tuple[int, int, Floats]]:
         the group is the slowest to change along the codes.
     """
     m, base, n_scores = terms.shape
-    size = group_size(base - 1)
+    size = group_size(base - 1) if size is None else size
     groups = []
     for first in range(0, m, size):
         table = np.zeros((1, n_scores))

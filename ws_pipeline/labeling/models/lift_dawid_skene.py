@@ -1,0 +1,137 @@
+"""The default label model: Dawid-Skene in which a source of one class counts by its lift.
+
+The maths is in :mod:`.lift_em`, the counting in :mod:`ws_pipeline.labeling.votes.vote_patterns`.
+
+Legend: n examples, m labeling functions (LFs), k classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
+from ws_pipeline.labeling.models.gold_votes import read_gold_votes
+from ws_pipeline.labeling.models.lift_em import (
+    GoldVotes,
+    Problem,
+    estimate,
+    find_kinds,
+    match_balance,
+    members_of,
+    vote_moments,
+)
+from ws_pipeline.labeling.models.pattern_passes import passes_over
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.settings.base import parse_settings
+from ws_pipeline.settings.label_model import LiftDawidSkeneConfig
+from ws_pipeline.storage.files import FileFormat
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class LiftDawidSkene(AdditiveLabeler):
+    r"""Additive label model for labeling functions, crowds and mixtures of both; no training, no seed.
+
+    Expectation-maximisation after Dawid and Skene, "Maximum Likelihood Estimation of Observer Error-Rates
+    Using the EM Algorithm", Applied Statistics 28 (1979), from the plain vote on and a few rounds only, with
+    every estimate shrunk towards an assumed accuracy.  What is different:
+
+    - A source that votes one class has no confusion matrix; its vote counts by the lift P(class | vote) /
+      P(class).
+    - The class balance enters with a power below 1, since sources of one class say little of it.
+    - The log-odds are the mean over a few such models.
+    - The posterior has a temperature t = max(sqrt(number of votes), F), F being the variance inflation of the
+      vote totals: correlated sources make it less sure, and change no label.
+
+    Parameters
+    ----------
+    cardinality
+        Number of classes k.
+
+    Attributes
+    ----------
+    weights, intercept, abstain_evidence, class_balance, accuracies, inflation, lf_names
+        See :class:`.AdditiveLabeler`.
+
+    Examples
+    --------
+    >>> votes = [[0, 0, -1], [1, 1, 1], [-1, 1, 1], [0, 0, 0]]
+    >>> LiftDawidSkene(cardinality=2).fit(votes).predict(votes)
+    array([0, 1, 1, 0])
+    """
+
+    file_format = FileFormat("ws_pipeline/LiftDawidSkene", version=1)
+
+    def fit(
+        self,
+        L_train: LabelMatrix | VotePatterns | ArrayLike,
+        gold: ArrayLike | None = None,
+        class_balance: ArrayLike | None = None,
+        *,
+        gold_weight: float = 10.0,
+        temperature: bool = True,
+    ) -> Self:
+        """Estimate the weights of the votes.
+
+        Parameters
+        ----------
+        L_train
+            ``[n, m]`` votes in {-1, 0, .., k-1}, in any form that
+            :mod:`ws_pipeline.labeling.votes.vote_forms` reads, or :class:`.VotePatterns`.
+        gold
+            Gold labels of some of the examples, to anchor the model on: ``[n]``, -1 where unknown, or a dict
+            of them by example id.
+        class_balance
+            P(class) of the examples with votes, k positive numbers that sum to 1; those of a dict or a Series
+            go by class.  Default: estimated.
+        gold_weight
+            Number of examples without gold that an example with a gold label counts as, at least 0.
+        temperature
+            Divide the log-odds by a temperature, see above.
+
+        Returns
+        -------
+        LiftDawidSkene
+            self.
+
+        Raises
+        ------
+        SettingsError
+            A setting is out of range.
+        LabelMatrixError
+            Votes out of range, no vote at all, or gold labels that do not belong to the votes.
+        ClassBalanceError
+            A class balance that is not a positive distribution over the k classes.
+        """
+        settings = {"gold_weight": gold_weight, "temperature": temperature}
+        config = parse_settings(LiftDawidSkeneConfig, settings, where="LiftDawidSkene.fit")
+        votes: Any = L_train
+        anchors = None if gold is None else read_gold_votes(votes, gold, self.cardinality)
+        patterns = patterns_of(votes, self.cardinality)
+        return self.fit_patterns(patterns, config, gold=anchors, class_balance=class_balance)
+
+    def fit_patterns(
+        self,
+        patterns: VotePatterns,
+        config: LiftDawidSkeneConfig,
+        *,
+        gold: GoldVotes | None = None,
+        class_balance: ArrayLike | None = None,
+    ) -> Self:
+        """Estimate the weights from vote patterns, which may be the sum over any number of shards.
+
+        The whole of :meth:`fit` once the votes are counted; the same parameters and errors.
+        """
+        known_balance = given_balance(class_balance, self.cardinality)
+        patterns = patterns_of(patterns, self.cardinality)
+        passes = passes_over(patterns)
+        class_counts = patterns.class_counts
+        kinds = find_kinds(class_counts)
+        anchors = None if gold is None else gold.weighted(config.gold_weight)
+        model = estimate(Problem.of(passes, class_counts, kinds, anchors), members_of(kinds))
+        if known_balance is not None:
+            model = match_balance(passes, model, known_balance)
+        self.has_temperature = config.temperature
+        return self._keep(patterns, model, vote_moments(passes, model))

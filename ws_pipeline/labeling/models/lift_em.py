@@ -1,0 +1,322 @@
+r"""The maths of the label models that see whole rows: expectation-maximisation over vote patterns.
+
+P(class y | votes) = softmax(b_y + sum_j W[j, vote_j, y]) is additive in the votes.  Dawid and Skene (1979)
+read W off a confusion matrix of every source.  A source that votes one class only has none: what its vote
+says is by how much the class is more frequent under it than elsewhere, its *lift*.  So each labeling function
+(LF) is of one of two kinds, see :func:`find_kinds`, and each kind has its own M-step.  All of them shrink:
+the fewer the votes, the closer W is to that of an assumed accuracy, so that no source can turn the classes
+around as a free fit does on sparse votes.
+
+Start reading at :func:`estimate`.
+
+Legend: n examples with votes, m LFs, k classes; ``N[j, s, y]`` is the number of votes of LF j for class s on
+examples of class y.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ws_pipeline.labeling.models.pattern_passes import Expectations, PatternPasses
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+ASSUMED_ODDS = 3.0  # a source is taken to be right 3(k-1) times as often as for any one other class
+
+_SINGLE_SHARE = 0.98  # of a source's votes for one class, from which it is a single-class source
+_FEW_VOTES = 10  # fewer votes do not tell the kind of a source
+_CROWD = 20  # sources from which a matrix of choosers is a crowd
+_BALANCE_PRIOR = 10.0  # examples of a uniform balance
+_LIFT_PRIOR = 50.0  # votes of the assumed lift
+_MEAN_PRIOR = (15.0, 20.0)  # right votes, and votes, of the assumed accuracy of all choosers
+_ACCURACY_PRIOR = 5.0  # votes of the mean accuracy of all choosers
+_CONFUSION_PRIOR = 3.0  # votes of the source's accuracy, for each class
+_PROPENSITY_PRIOR = 200.0  # votes of an even propensity to vote
+_MIN_ABSTAIN = 0.01  # probability of an abstain, at least
+_MATCHING_ROUNDS = 50
+_MATCHED = 1e-4  # difference of shares at which they are the same
+_LEAST_SHARE = 1e-12  # of a class, so that its logarithm is finite
+
+
+class Kinds(NamedTuple):
+    """Kinds of the sources.
+
+    Parameters
+    ----------
+    single
+        ``[m]``: sources that vote one class nearly always; the others are choosers.
+    crowd
+        Whether there are many choosers, of which each sees some of the examples: abstaining says nothing.
+    panel
+        Whether all sources that vote are choosers.
+    """
+
+    single: Mask
+    crowd: bool
+    panel: bool
+
+
+class Member(NamedTuple):
+    """One of the models whose mean is taken.
+
+    Parameters
+    ----------
+    balance_power
+        Power of the class balance in the posterior.
+    n_rounds
+        Number of rounds of expectation and maximisation.
+    abstains
+        Whether abstains of single-class sources are evidence.
+    """
+
+    balance_power: float
+    n_rounds: int
+    abstains: bool = False
+
+
+class GoldVotes(NamedTuple):
+    """Votes on examples with gold labels, counted with their weight.
+
+    Parameters
+    ----------
+    joint
+        ``[m, k, k]``: at ``[j, s, y]`` the weight of the examples of gold class y on which LF j votes s.
+    class_counts
+        ``[k]``: the weight of the examples of each gold class.
+    """
+
+    joint: Floats
+    class_counts: Floats
+
+    @classmethod
+    def none(cls, n_lfs: int, cardinality: int) -> GoldVotes:
+        """No gold labels."""
+        return cls(np.zeros((n_lfs, cardinality, cardinality)), np.zeros(cardinality))
+
+    def weighted(self, weight: float) -> GoldVotes:
+        """The same with another weight of every example."""
+        return GoldVotes(weight * self.joint, weight * self.class_counts)
+
+
+class Additive(NamedTuple):
+    """An additive model of the classes.
+
+    Parameters
+    ----------
+    intercept
+        ``[k]``: log-odds of an example of which all LFs abstain.
+    weights
+        ``[m, k, k]``: what a vote of LF j for class s adds to the log-odds of class y, at ``[j, s, y]``.
+    abstain_evidence
+        ``[m, k]``: the part of ``intercept`` that the abstain of each LF stands for; a vote takes it back.
+    class_balance
+        ``[k]``: share of each class among the examples.
+    """
+
+    intercept: Floats
+    weights: Floats
+    abstain_evidence: Floats
+    class_balance: Floats
+
+
+def find_kinds(class_counts: npt.NDArray[np.int64]) -> Kinds:
+    """Tell single-class sources from choosers, and crowds from labeling functions.
+
+    Parameters
+    ----------
+    class_counts
+        ``[m, k]``: how often each LF votes each class.
+    """
+    totals = class_counts.sum(axis=1)
+    voting, known = totals > 0, totals >= _FEW_VOTES
+    single = class_counts.max(axis=1) >= _SINGLE_SHARE * totals
+    chosen = totals[known & ~single].sum()
+    single = np.where(known, single, chosen < totals[known].sum() / 2)
+    chosen = totals[~single].sum()
+    crowd = bool(np.count_nonzero(voting) >= _CROWD and chosen >= totals.sum() / 2)
+    if crowd:
+        single = np.zeros(len(totals), dtype=np.bool_)
+    return Kinds(single, crowd, panel=not (single & voting).any())
+
+
+def members_of(kinds: Kinds) -> list[Member]:
+    """Members whose mean is taken, by the kinds of the sources.
+
+    Single-class sources say little of the class balance, which a free fit pushes to one class; a low power
+    holds it back.  A panel of choosers tells it well.
+    """
+    if kinds.panel:
+        return [Member(0.75, 5), Member(1.0, 5)]
+    if kinds.crowd:
+        return [Member(0.75, 5)]
+    return [Member(0.5, 5), Member(0.0, 5), Member(0.5, 1, abstains=True)]
+
+
+class Problem(NamedTuple):
+    """All that the rounds of one fit share.
+
+    Parameters
+    ----------
+    passes
+        Passes over the patterns with votes.
+    kinds
+        Kinds of the sources.
+    gold
+        Votes on examples with gold labels.
+    symbol_counts
+        ``[m, k]``: how often each LF votes each class, examples with gold counted once more by their weight.
+    n
+        Number of examples with votes, those with gold counted once more by their weight.
+    """
+
+    passes: PatternPasses
+    kinds: Kinds
+    gold: GoldVotes
+    symbol_counts: Floats
+    n: float
+
+    @classmethod
+    def of(
+        cls,
+        passes: PatternPasses,
+        class_counts: npt.NDArray[np.int64],
+        kinds: Kinds,
+        gold: GoldVotes | None = None,
+    ) -> Problem:
+        """Put the parts together; ``class_counts`` are those without gold."""
+        gold = GoldVotes.none(*class_counts.shape) if gold is None else gold
+        symbol_counts = class_counts + gold.joint.sum(axis=2)
+        return cls(passes, kinds, gold, symbol_counts, float(passes.counts.sum() + gold.class_counts.sum()))
+
+
+def start(n_lfs: int, cardinality: int) -> tuple[Floats, Floats]:
+    """Intercept ``[k]`` and weights ``[m, k, k]`` of the plain vote: the more votes, the more probable."""
+    weights = np.log(ASSUMED_ODDS * (cardinality - 1)) * np.eye(cardinality)
+    return np.zeros(cardinality), np.tile(weights, (n_lfs, 1, 1))
+
+
+def estimate(problem: Problem, members: list[Member]) -> Additive:
+    """Fit every member from the plain vote on, and take the mean of their log-odds."""
+    fitted = [_fit_member(problem, member) for member in members]
+    return Additive(*(np.mean(part, axis=0) for part in zip(*fitted, strict=True)))
+
+
+def _fit_member(problem: Problem, member: Member) -> Additive:
+    m, k = problem.symbol_counts.shape
+    intercept, weights = start(m, k)
+    for _ in range(member.n_rounds):
+        expected = problem.passes.expect(intercept, weights)
+        model = maximise(problem, expected, member)
+        intercept, weights = model.intercept, model.weights
+    return model
+
+
+def maximise(problem: Problem, expected: Expectations, member: Member) -> Additive:
+    """Estimate the model from the examples that were shared out to the classes, and from gold labels."""
+    joint = expected.joint + problem.gold.joint
+    class_totals = expected.class_totals + problem.gold.class_counts
+    balance = (class_totals + _BALANCE_PRIOR / len(class_totals)) / (problem.n + _BALANCE_PRIOR)
+    single = problem.kinds.single
+    lifts = _lifts(joint, problem.symbol_counts, balance)
+    weights = np.where(
+        single[:, None, None],
+        np.log(lifts / balance),
+        _chooser_weights(joint, balance, ~single, propensity=not problem.kinds.crowd),
+    )
+    is_cast = problem.symbol_counts > 0
+    weights[~is_cast] = 0
+    evidence = np.zeros((len(weights), len(balance)))
+    if member.abstains:
+        evidence[single] = _abstain_evidence(lifts, problem.symbol_counts, balance, problem.n)[single]
+        weights -= np.where(is_cast[:, :, None], evidence[:, None], 0)
+    intercept = member.balance_power * np.log(balance) + evidence.sum(axis=0)
+    return Additive(intercept, weights, evidence, balance)
+
+
+def _lifts(joint: Floats, symbol_counts: Floats, balance: Floats) -> Floats:
+    """P(class y | vote s of LF j) ``[m, k, k]``, shrunk to the assumed one."""
+    k = len(balance)
+    assumed = np.where(np.eye(k, dtype=np.bool_), ASSUMED_ODDS * (k - 1) * balance, balance)
+    assumed /= assumed.sum(axis=1, keepdims=True)
+    lifts: Floats = (joint + _LIFT_PRIOR * assumed) / (symbol_counts[:, :, None] + _LIFT_PRIOR)
+    return lifts
+
+
+def _chooser_weights(joint: Floats, balance: Floats, choosers: Mask, *, propensity: bool) -> Floats:
+    """Log of P(vote s | class y), with ``propensity`` of P(vote s and any vote | class y), ``[m, k, k]``."""
+    k = len(balance)
+    by_class, totals = joint.sum(axis=1), joint.sum(axis=(1, 2))
+    right = np.trace(joint, axis1=1, axis2=2)
+    mean = (right[choosers].sum() + _MEAN_PRIOR[0]) / (totals[choosers].sum() + _MEAN_PRIOR[1])
+    accuracies = ((right + _ACCURACY_PRIOR * mean) / (totals + _ACCURACY_PRIOR))[:, None, None]
+    assumed = np.where(np.eye(k, dtype=np.bool_), accuracies, (1 - accuracies) / (k - 1))
+    weights = np.log((joint + _CONFUSION_PRIOR * assumed) / (by_class + _CONFUSION_PRIOR)[:, None])
+    if propensity:
+        shares = (by_class + _PROPENSITY_PRIOR * balance) / (totals + _PROPENSITY_PRIOR)[:, None]
+        weights = weights + np.log(shares / balance)[:, None]
+    return np.asarray(weights)
+
+
+def _abstain_evidence(lifts: Floats, symbol_counts: Floats, balance: Floats, n: float) -> Floats:
+    """Log of P(LF j abstains | class y) over P(LF j abstains), ``[m, k]``."""
+    votes_by_class = (lifts * symbol_counts[:, :, None]).sum(axis=1)
+    given_class = np.clip(1 - votes_by_class / (n * balance + 1), _MIN_ABSTAIN, 1)
+    anyhow = np.clip(1 - symbol_counts.sum(axis=1) / (n + 1), _MIN_ABSTAIN, 1)
+    evidence: Floats = np.log(given_class) - np.log(anyhow)[:, None]
+    return evidence
+
+
+def match_balance(passes: PatternPasses, model: Additive, class_balance: Floats) -> Additive:
+    """Shift the intercept until the classes have a known share of the examples with votes.
+
+    The weights of the votes stay as they are.  A balance that is held fixed in the rounds instead turns the
+    classes around: lifts are relative to the balance that the votes themselves imply.
+    """
+    intercept = model.intercept
+    n = passes.counts.sum()
+    for _ in range(_MATCHING_ROUNDS):
+        shares = passes.expect(intercept, model.weights).class_totals / n
+        steps = np.log(class_balance) - np.log(np.maximum(shares, _LEAST_SHARE))
+        intercept = intercept + steps
+        if np.abs(shares - class_balance).max() < _MATCHED:
+            break
+    return model._replace(intercept=intercept - intercept.max(), class_balance=class_balance)
+
+
+class VoteMoments(NamedTuple):
+    """Votes by class, and how much more they vary than those of independent sources would.
+
+    Parameters
+    ----------
+    joint
+        ``[m, k, k]``: at ``[j, s, y]`` the examples of class y, by the model, on which LF j votes s.
+    inflation
+        Variance of the vote totals given the class, over that of independent sources; at least 1.  m sources
+        that are right and wrong together are worth m / inflation independent ones.
+    """
+
+    joint: Floats
+    inflation: float
+
+
+def vote_moments(passes: PatternPasses, model: Additive) -> VoteMoments:
+    """Compare the votes with those of sources that are independent given the model's classes."""
+    k = len(model.intercept)
+    joint, class_totals = passes.expect(model.intercept, model.weights)
+    sums, squares = np.zeros((k, k)), np.zeros((k, k))  # of the totals of votes s, by class
+    posteriors = passes.posteriors(model.intercept, model.weights)
+    for (block, tallies), (_, probs) in zip(passes.tallies(), posteriors, strict=True):
+        masses = probs * passes.counts[block]
+        sums += tallies @ masses.T
+        squares += tallies**2 @ masses.T
+    sizes = np.where(class_totals > 0, class_totals, 1.0)
+    of_totals = squares / sizes - (sums / sizes) ** 2
+    rates = joint / sizes
+    independent = (rates * (1 - rates)).sum(axis=0)
+    weighting = (sums.sum(axis=1) / sums.sum())[:, None] * class_totals
+    together, alone = float((weighting * of_totals).sum()), float((weighting * independent).sum())
+    return VoteMoments(joint, max(1.0, together / alone) if alone > 0 else 1.0)
