@@ -172,7 +172,7 @@ def words_of(chunk: Votes, cardinality: int) -> Words:
         word = np.zeros(chunk.shape[1], dtype=np.uint64)
         for votes in chunk[place * size : (place + 1) * size]:
             word *= base
-            word += (votes + votes.dtype.type(1)).astype(np.uint64)
+            word += (votes.astype(np.int64) + 1).view(np.uint64)
         words[:, place] = word
     return words
 
@@ -185,7 +185,7 @@ def votes_of(words: Words, n_lfs: int, cardinality: int) -> Votes:
         rest = words[:, place].copy()
         for lf in reversed(range(place * size, min((place + 1) * size, n_lfs))):
             shorter = rest // base
-            votes[lf] = (rest - shorter * base).astype(votes.dtype) - votes.dtype.type(1)
+            votes[lf] = (rest - shorter * base).view(np.int64) - 1
             rest = shorter
     transposed: Votes = votes.T
     return transposed
