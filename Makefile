@@ -43,6 +43,7 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_model.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_quality.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/trainer.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sensors.py
 	$(BIN)/python benchmarks/pipeline.py

@@ -1,7 +1,7 @@
 """From data points to votes, and from votes to probabilistic labels.
 
 The folders are in the order of the data: ``functions`` makes votes of data points, ``votes`` holds and counts
-them, ``models`` makes P(class) of them.  Start reading at :class:`LabelMatrix` and :class:`LabelModel`;
+them, ``models`` makes P(class) of them.  Start reading at :class:`LabelMatrix` and :class:`LiftDawidSkene`;
 :class:`VoteComparison` says whether a model's labels are as good as the plain vote.  Torch is imported only
 when a model is fitted.
 """
@@ -14,18 +14,25 @@ from ws_pipeline.labeling.functions.labeling_function import LabelingFunction, l
 from ws_pipeline.labeling.functions.mapping import LambdaMapper, Mapper, lambda_mapper
 from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
 from ws_pipeline.labeling.functions.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
+from ws_pipeline.labeling.models.auto import AutoLabelModel, Candidate
 from ws_pipeline.labeling.models.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
+from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.label_model import LabelModel
+from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import LFAnalysis
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.settings.label_model import FitConfig
 
 __all__ = [
     "ApplierMetadata",
+    "AutoLabelModel",
+    "Candidate",
+    "DawidSkene",
     "FitConfig",
     "LFAnalysis",
     "LFApplier",
@@ -34,6 +41,7 @@ __all__ = [
     "LabelingFunction",
     "LambdaMapper",
     "LambdaPreprocessor",
+    "LiftDawidSkene",
     "MajorityClassVoter",
     "MajorityLabelVoter",
     "Mapper",
@@ -46,6 +54,7 @@ __all__ = [
     "SpacyPreprocessor",
     "VoteComparison",
     "VoteCounts",
+    "VotePatterns",
     "compare_with_vote",
     "filter_unlabeled_dataframe",
     "generate_simple_label_matrix",

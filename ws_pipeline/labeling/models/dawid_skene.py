@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ws_pipeline.errors import ConvergenceWarning
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
-from ws_pipeline.labeling.models.gold_votes import read_gold_votes
+from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.labeler import State
 from ws_pipeline.labeling.models.lift_em import (
     Additive,
@@ -117,7 +117,9 @@ class DawidSkene(AdditiveLabeler):
         settings = {"max_iter": max_iter, "tol": tol, "gold_weight": gold_weight, "temperature": temperature}
         config = parse_settings(DawidSkeneConfig, settings, where="DawidSkene.fit")
         votes: Any = L_train
-        anchors = None if gold is None else read_gold_votes(votes, gold, self.cardinality)
+        anchors = (
+            None if gold is None else GoldRows.read(votes, gold, self.cardinality).count(self.cardinality)
+        )
         patterns = patterns_of(votes, self.cardinality)
         return self.fit_patterns(patterns, config, gold=anchors, class_balance=class_balance)
 

@@ -5,45 +5,97 @@ Legend: n examples, g of them with a gold label and a vote, m labeling functions
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.models.lift_em import GoldVotes
 from ws_pipeline.labeling.votes.gold_counts import check_gold, count_joint
-from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes, check_range
 from ws_pipeline.labeling.votes.vote_forms import covered_rows, dense_votes, read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
+Mask = npt.NDArray[np.bool_]
 
-def read_gold_votes(votes: Any, gold: Any, cardinality: int) -> GoldVotes:
-    """Count the votes on examples with gold labels.
+
+@dataclass(frozen=True, eq=False)
+class GoldRows:
+    """Examples with a gold label and a vote.
 
     Parameters
     ----------
     votes
-        ``[n, m]`` votes in any form.
-    gold
-        ``[n]`` gold labels, -1 where unknown, or a dict of them by example id.
-    cardinality
-        Number of classes k.
-
-    Raises
-    ------
-    LabelMatrixError
-        Votes are patterns, whose examples are not known; not one gold label per row; or one that is no class.
+        ``[g, m]``, each row with a vote.
+    labels
+        ``[g]`` in 0..k-1.
     """
-    if isinstance(votes, VotePatterns):
-        message = "gold labels belong to examples, which vote patterns do not know; pass votes, or GoldVotes"
-        raise LabelMatrixError(message)
-    form = read_votes(votes, cardinality)
-    labels = check_gold(gold, form.votes.shape[0], form.example_ids)
-    known = np.flatnonzero((labels != ABSTAIN) & covered_rows(form))
-    return count_gold_votes(dense_votes(form._replace(votes=form.votes[known])), labels[known], cardinality)
 
+    votes: Votes
+    labels: npt.NDArray[np.int64]
 
-def count_gold_votes(votes: Any, gold: Any, cardinality: int) -> GoldVotes:
-    """Count votes ``[g, m]`` together with the gold labels ``[g]`` of the same examples."""
-    joint, class_counts = count_joint(votes, gold, cardinality)
-    return GoldVotes(joint[:, 1:].astype(np.float64), class_counts.astype(np.float64))
+    @classmethod
+    def read(cls, votes: Any, gold: Any, cardinality: int) -> GoldRows:
+        """Find the examples with a gold label and a vote.
+
+        Parameters
+        ----------
+        votes
+            ``[n, m]`` votes in any form.
+        gold
+            ``[n]`` gold labels, -1 where unknown, or a dict of them by example id.
+        cardinality
+            Number of classes k.
+
+        Raises
+        ------
+        LabelMatrixError
+            Votes are patterns, whose examples are not known; not one gold label per row; or one that is no
+            class.
+        """
+        if isinstance(votes, VotePatterns):
+            message = (
+                "gold labels belong to examples, which vote patterns do not know; pass votes, or GoldVotes"
+            )
+            raise LabelMatrixError(message)
+        form = read_votes(votes, cardinality)
+        labels = check_gold(gold, form.votes.shape[0], form.example_ids)
+        if labels.max(initial=ABSTAIN) >= cardinality:
+            message = (
+                f"k={cardinality}, but there is a gold label {labels.max()} in row {int(labels.argmax())}; "
+                "classes are 0..k-1"
+            )
+            raise LabelMatrixError(message)
+        known = np.flatnonzero((labels != ABSTAIN) & covered_rows(form))
+        rows: Any = dense_votes(form._replace(votes=form.votes[known]))
+        if not form.is_checked_for(cardinality):
+            check_range(rows, cardinality)
+        return cls(rows, labels[known])
+
+    @classmethod
+    def none(cls, n_lfs: int) -> GoldRows:
+        """No gold labels."""
+        return cls(np.empty((0, n_lfs), dtype=np.int8), np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Mask) -> GoldRows:
+        """The rows of a mask ``[g]``."""
+        return GoldRows(self.votes[rows], self.labels[rows])
+
+    def count(self, cardinality: int) -> GoldVotes:
+        """Count the votes together with the gold labels."""
+        joint, class_counts = count_joint(self.votes, self.labels, cardinality)
+        return GoldVotes(joint[:, 1:].astype(np.float64), class_counts.astype(np.float64))
+
+    def folds(self, n_folds: int) -> Iterator[Mask]:
+        """Masks ``[g]`` of disjoint parts that make up all rows; each class is dealt out evenly, in order."""
+        order = np.argsort(self.labels, kind="stable")
+        fold_of = np.empty(len(self.labels), dtype=np.intp)
+        fold_of[order] = np.arange(len(order)) % n_folds
+        for fold in range(n_folds):
+            yield fold_of == fold

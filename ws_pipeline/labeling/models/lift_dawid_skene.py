@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
-from ws_pipeline.labeling.models.gold_votes import read_gold_votes
+from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.lift_em import (
     GoldVotes,
     Problem,
@@ -108,7 +108,9 @@ class LiftDawidSkene(AdditiveLabeler):
         settings = {"gold_weight": gold_weight, "temperature": temperature}
         config = parse_settings(LiftDawidSkeneConfig, settings, where="LiftDawidSkene.fit")
         votes: Any = L_train
-        anchors = None if gold is None else read_gold_votes(votes, gold, self.cardinality)
+        anchors = (
+            None if gold is None else GoldRows.read(votes, gold, self.cardinality).count(self.cardinality)
+        )
         patterns = patterns_of(votes, self.cardinality)
         return self.fit_patterns(patterns, config, gold=anchors, class_balance=class_balance)
 

@@ -109,7 +109,8 @@ def compare_with_vote(
     """
     _check(probs, vote_probs, gold, covered)
     known = (gold >= 0) & covered
-    hits, vote_hits = _hits(probs[known], gold[known]), _hits(vote_probs[known], gold[known])
+    hits, _ = hits_and_best(probs[known], gold[known])
+    vote_hits, _ = hits_and_best(vote_probs[known], gold[known])
     n_won, n_lost = int((hits > vote_hits).sum()), int((hits < vote_hits).sum())
     agree = probs.argmax(axis=1) == vote_probs.argmax(axis=1)
     return VoteComparison(
@@ -137,11 +138,14 @@ def _check(probs: Floats, vote_probs: Floats, gold: npt.NDArray[Any], covered: n
         raise LabelMatrixError(message)
 
 
-def _hits(probs: Floats, gold: npt.NDArray[Any]) -> Floats:
-    """Chance of being right on each row ``[n]``, ties broken evenly."""
-    best = np.isclose(probs, probs.max(axis=1, keepdims=True), rtol=0, atol=_SAME)
-    hits: Floats = best[np.arange(len(best)), gold] / best.sum(axis=1)
-    return hits
+def hits_and_best(probs: Floats, gold: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Chance of being right on each row ``[n]``, and shares of its most probable classes ``[n, k]``.
+
+    Ties are broken evenly.
+    """
+    is_best = np.isclose(probs, probs.max(axis=1, keepdims=True), rtol=0, atol=_SAME)
+    best: Floats = is_best / is_best.sum(axis=1, keepdims=True)
+    return best[np.arange(len(best)), gold], best
 
 
 def _mean(values: npt.NDArray[Any]) -> float:

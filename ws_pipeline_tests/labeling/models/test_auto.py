@@ -1,0 +1,205 @@
+"""AutoLabelModel: which model it takes, why, and that its labels are not worse than the vote."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ws_pipeline.errors import LabelMatrixError, NotFittedError, SettingsError
+from ws_pipeline.labeling import AutoLabelModel, LiftDawidSkene, MajorityLabelVoter, synthetic_label_matrix
+from ws_pipeline.labeling.models import auto
+from ws_pipeline_tests.labeling.models.naive_lift import naive_lift_dawid_skene
+from ws_pipeline_tests.real_data import load_real, needs_real_data
+
+KINDS = ["lift_dawid_skene", "dawid_skene", "matrix_completion", "majority"]
+
+
+def votes_and_gold(n=800, k=2, seed=0, accuracies=(0.6, 0.7, 0.75, 0.8, 0.9)):
+    matrix, gold = synthetic_label_matrix(accuracies, 0.7, k, n, seed=seed)
+    return np.array(matrix.votes), gold
+
+
+def misleading_votes():
+    """Votes that a label model turns around: the many agree with each other, the gold with the few."""
+    rng = np.random.default_rng(0)
+    gold = rng.integers(2, size=1000)
+    votes = np.column_stack([np.where(rng.random(1000) < 0.9, gold, 1 - gold) for _ in range(5)])
+    return votes, gold
+
+
+def with_known(gold, n_known):
+    return np.where(np.arange(len(gold)) < n_known, gold, -1)
+
+
+def by_kind(model):
+    return {candidate.kind: candidate for candidate in model.comparison_}
+
+
+def test_without_gold_it_is_the_preferred_model():
+    votes, _ = votes_and_gold()
+    model = AutoLabelModel(2).fit(votes)
+    expected = LiftDawidSkene(2).fit(votes).predict_proba(votes)
+    np.testing.assert_array_equal(model.predict_proba(votes), expected)
+    assert (model.kind_, model.reason_) == ("lift_dawid_skene", "there are no gold labels to choose by")
+    assert [candidate.kind for candidate in model.comparison_] == KINDS
+    for candidate in model.comparison_:
+        assert candidate.n_gold == 0
+        assert math.isnan(candidate.accuracy)
+    assert by_kind(model)["majority"].agreement == 1
+
+
+def test_what_contradicts_the_vote_is_counted():
+    votes, _ = votes_and_gold()
+    votes[0] = -1
+    covered = votes[(votes >= 0).any(axis=1)]
+    model = AutoLabelModel(2).fit(votes)
+    labels = LiftDawidSkene(2).fit(votes).predict_proba(covered)
+    tallies = np.stack([(covered == label).sum(axis=1) for label in range(2)], axis=1)
+    chosen = labels.argmax(axis=1)
+    agrees = tallies[np.arange(len(chosen)), chosen] == tallies.max(axis=1)
+    found = by_kind(model)["lift_dawid_skene"]
+    assert found.agreement == pytest.approx(np.mean(agrees))
+    unanimous = (tallies > 0).sum(axis=1) == 1
+    assert found.unanimous_contradicted == np.count_nonzero(unanimous & ~agrees)
+    assert found.mean_confidence == pytest.approx(labels.max(axis=1).mean())
+
+
+def test_sparse_patterns_are_counted_as_dense_ones():
+    votes, gold = votes_and_gold()
+    wide = np.hstack([votes, np.full((len(votes), 300), -1)])
+    narrow, other = (
+        by_kind(AutoLabelModel(2, KINDS[:1]).fit(table, gold))["lift_dawid_skene"] for table in (votes, wide)
+    )
+    assert other.unanimous_contradicted == narrow.unanimous_contradicted
+    assert other.agreement == pytest.approx(narrow.agreement)
+
+
+def test_no_example_judges_a_model_that_was_anchored_on_it():
+    votes, gold = votes_and_gold(n=60)
+    known = with_known(gold, 20)
+    model = AutoLabelModel(2, ["lift_dawid_skene"]).fit(votes, known)
+    rows = np.flatnonzero((known >= 0) & (votes >= 0).any(axis=1))
+    order = rows[np.argsort(known[rows], kind="stable")]
+    hits = []
+    for fold in range(5):
+        judged = order[fold::5]
+        anchors = known.copy()
+        anchors[judged] = -1
+        intercept, weights, _ = naive_lift_dawid_skene(votes, 2, gold=anchors)
+        for row in judged:
+            voted = np.flatnonzero(votes[row] >= 0)
+            scores = intercept + weights[voted, votes[row, voted]].sum(axis=0)
+            hits.append(scores.argmax() == gold[row])
+    found = by_kind(model)["lift_dawid_skene"]
+    assert found.n_gold == len(rows)
+    assert found.accuracy == pytest.approx(np.mean(hits))
+
+
+def test_gold_labels_anchor_what_is_chosen():
+    votes, gold = votes_and_gold()
+    known = with_known(gold, 200)
+    model = AutoLabelModel(2).fit(votes, known)
+    expected = LiftDawidSkene(2).fit(votes, known).predict_proba(votes)
+    np.testing.assert_array_equal(model.predict_proba(votes), expected)
+    assert "no other candidate is better beyond chance on" in model.reason_
+
+
+def turned_around(_, L):
+    votes = np.asarray(getattr(L, "votes", L))
+    return 1 - MajorityLabelVoter(2).predict_proba(votes)
+
+
+def test_a_model_that_is_worse_than_the_vote_is_not_published(monkeypatch):
+    votes, gold = misleading_votes()
+    monkeypatch.setattr(LiftDawidSkene, "predict_proba", turned_around)
+    model = AutoLabelModel(2, ["lift_dawid_skene"]).fit(votes, with_known(gold, 100))
+    assert model.kind_ == "majority"
+    assert "lift_dawid_skene is worse than the plain vote on examples with gold labels: " in model.reason_
+    np.testing.assert_array_equal(model.predict_proba(votes), MajorityLabelVoter(2).predict_proba(votes))
+    assert by_kind(model)["lift_dawid_skene"].n_lost > 80
+
+
+def test_another_model_is_taken_only_if_it_is_better_beyond_chance(monkeypatch):
+    votes, gold = misleading_votes()
+    monkeypatch.setattr(LiftDawidSkene, "predict_proba", turned_around)
+    model = AutoLabelModel(2).fit(votes, with_known(gold, 100))
+    assert model.kind_ in {"dawid_skene", "matrix_completion"}
+    assert "on which lift_dawid_skene is wrong" in model.reason_
+    few = AutoLabelModel(2).fit(votes, with_known(gold, 4))
+    assert few.kind_ == "lift_dawid_skene"  # four examples may be chance
+
+
+def test_a_candidate_that_cannot_be_fitted_is_named_and_left_out():
+    votes, gold = votes_and_gold(accuracies=(0.8, 0.9))
+    model = AutoLabelModel(2, ["matrix_completion", "lift_dawid_skene"]).fit(votes, gold)
+    assert model.kind_ == "lift_dawid_skene"
+    assert "at least 3 labeling functions, got 2" in by_kind(model)["matrix_completion"].note
+    alone = AutoLabelModel(2, ["matrix_completion"]).fit(votes, gold)
+    assert (alone.kind_, alone.reason_) == ("majority", "no candidate could be fitted")
+
+
+def test_labels_that_are_not_finite_are_not_published(monkeypatch):
+    votes, gold = votes_and_gold()
+    monkeypatch.setattr(LiftDawidSkene, "predict_proba", lambda _, L: np.full((len(L), 2), np.nan))
+    model = AutoLabelModel(2, ["lift_dawid_skene"]).fit(votes, gold)
+    assert model.kind_ == "majority"
+    assert "not finite" in by_kind(model)["lift_dawid_skene"].note
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 3, 50])
+def test_a_file_keeps_all_of_it(n_known, tmp_path):
+    votes, gold = votes_and_gold()
+    model = AutoLabelModel(2).fit(votes, with_known(gold, n_known))
+    model.save(tmp_path / "model")
+    other = AutoLabelModel.from_file(tmp_path / "model")
+    np.testing.assert_array_equal(other.predict_proba(votes), model.predict_proba(votes))
+    assert (other.kind_, other.reason_, other.candidates) == (model.kind_, model.reason_, model.candidates)
+    assert repr(other.comparison_) == repr(model.comparison_)
+    other.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+
+def test_the_same_votes_give_the_same_bytes(tmp_path):
+    votes, gold = votes_and_gold()
+    for name in ("one", "other"):
+        AutoLabelModel(2).fit(votes, with_known(gold, 100)).save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_known_balance_reaches_every_model():
+    votes, gold = votes_and_gold()
+    model = AutoLabelModel(2, ["lift_dawid_skene"]).fit(votes, gold, class_balance=[0.45, 0.55])
+    assert model.chosen_.class_balance.tolist() == [0.45, 0.55]
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(SettingsError, match=r"candidates must be some of majority, .*, got \['best'\]"):
+        AutoLabelModel(2, ["best"])
+    with pytest.raises(SettingsError, match=r"got \[\]"):
+        AutoLabelModel(2, [])
+    with pytest.raises(NotFittedError, match="this AutoLabelModel is not fitted yet"):
+        AutoLabelModel(2).predict_proba([[0, 1]])
+    with pytest.raises(LabelMatrixError, match="no votes at all"):
+        AutoLabelModel(2).fit([[-1, -1]])
+    with pytest.raises(LabelMatrixError, match="there are 1 gold labels for 2 examples"):
+        AutoLabelModel(2).fit([[0, 1], [1, 1]], [0])
+    with pytest.raises(LabelMatrixError, match="a gold label 2 in row 0"):
+        AutoLabelModel(2).fit([[0, 1], [1, 1]], [2, 0])
+
+
+@needs_real_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["youtube", "trec", "census", "crowd_rte"])
+@pytest.mark.parametrize("n_known", [0, 50, 500])
+def test_on_real_votes_nothing_is_refused_or_worse_than_the_vote(name, n_known):
+    data = load_real(name).covered("train")
+    rng = np.random.default_rng(0)
+    gold = np.full(len(data.gold), -1)
+    known = rng.choice(len(gold), min(n_known, len(gold) // 2), replace=False)
+    gold[known] = data.gold[known]
+    model = AutoLabelModel(data.cardinality).fit(data.votes, gold)
+    assert model.kind_ in auto.CANDIDATES
+    unseen = np.where(gold < 0, data.gold, -1)
+    assert model.compare_with_vote(data.votes, unseen).verdict != "worse"
