@@ -196,6 +196,10 @@ class ParquetIOManager(dg.ConfigurableIOManagerFactory[ParquetFiles]):
 #: Formats that the model IO manager can load, and what loads them.
 LOADERS = {
     "ws_pipeline/LabelModel": "ws_pipeline.labeling.models.label_model:LabelModel.from_file",
+    "ws_pipeline/AutoLabelModel": "ws_pipeline.labeling.models.auto:AutoLabelModel.from_file",
+    "ws_pipeline/DawidSkene": "ws_pipeline.labeling.models.dawid_skene:DawidSkene.from_file",
+    "ws_pipeline/LiftDawidSkene": "ws_pipeline.labeling.models.lift_dawid_skene:LiftDawidSkene.from_file",
+    "ws_pipeline/MajorityLabelVoter": "ws_pipeline.labeling.models.baselines:MajorityLabelVoter.from_file",
     "ws_pipeline/DictDataset": "ws_pipeline.classification.data.dict_dataset:DictDataset.load",
     "ws_pipeline/EndModel": "ws_pipeline.classification.end_model:EndModel.load",
 }

@@ -80,18 +80,28 @@ def _is_of_wrong_type(problem_type: str) -> bool:
 def _describe(
     problem: Any, settings_type: type[BaseModel], words: Mapping[tuple[str | int, ...], str]
 ) -> str:
-    location = [str(part) for part in problem["loc"]]
-    path = ".".join(location)
+    location, parent = _follow(settings_type, problem["loc"])
+    path = ".".join(map(str, location))
     if problem["type"] == "extra_forbidden":
-        known = _known_fields(settings_type, location[:-1])
-        return f"unknown key '{path}', {nearest(location[-1], known)}"
+        return f"unknown key '{path}', {nearest(str(location[-1]), sorted(_fields_of(parent)))}"
+    if problem["type"] == "union_tag_invalid":
+        expected = problem["ctx"]["expected_tags"].replace("'", "")
+        return f"{path}.kind: expected one of {expected}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "literal_error":
-        kind = location[-1].replace("_", " ")
+        kind = str(location[-1]).replace("_", " ")
         return f"Unrecognized {kind} option '{problem['input']}', expected {problem['ctx']['expected']}"
+    return _describe_value(problem, location, words)
+
+
+def _describe_value(
+    problem: Any, location: list[str | int], words: Mapping[tuple[str | int, ...], str]
+) -> str:
+    """Say what is wrong with the value of a key that is known."""
+    path = ".".join(map(str, location))
     if problem["type"] == "missing":
         return f"missing key '{path}'"
     # of a union, pydantic puts the name of the type between the keys
-    keys = tuple(part for part in problem["loc"] if "[" not in str(part))
+    keys = tuple(part for part in location if "[" not in str(part))
     if problem["type"] == "string_type" and keys in words:
         return f"{'.'.join(map(str, keys))}: expected a text, {words[keys]}; put it in quotes"
     if problem["type"] == "value_error":  # a rule of this project, which tells what it got
@@ -100,14 +110,38 @@ def _describe(
     return f"{path}: {problem['msg']}, got {problem['input']!r}"
 
 
-def _known_fields(settings_type: type[BaseModel], parents: list[str]) -> list[str]:
-    """Field names allowed at ``parents``, found by walking the annotations down."""
+def _follow(settings_type: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[str | int], Any]:
+    """Follow the location of a problem down the annotations.
+
+    Returns
+    -------
+    (list, object)
+        The keys that a person wrote: between them pydantic names the kind that it chose of several settings.
+        And the annotation of what holds the last of them.
+    """
     annotation: Any = settings_type
-    for part in parents:
-        fields = getattr(annotation, "model_fields", None)
-        annotation = fields[part].annotation if fields and part in fields else _value_type(annotation)
+    parent, keys = annotation, []
+    for part in loc:
+        kinds = _kinds_of(annotation)
+        if part in kinds:
+            annotation = kinds[str(part)]
+            continue
+        parent = annotation
+        keys.append(part)
+        fields = _fields_of(annotation)
+        annotation = fields[str(part)].annotation if str(part) in fields else _value_type(annotation)
         annotation = _without_none(annotation)
-    return sorted(getattr(annotation, "model_fields", {}))
+    return keys, parent
+
+
+def _fields_of(annotation: Any) -> Mapping[str, Any]:
+    return getattr(annotation, "model_fields", {})
+
+
+def _kinds_of(annotation: Any) -> dict[str, Any]:
+    """Settings by their kind, of a union of settings that differ by the key ``kind``."""
+    members = [getattr(member, "__origin__", member) for member in getattr(annotation, "__args__", ())]
+    return {member.model_fields["kind"].default: member for member in members if "kind" in _fields_of(member)}
 
 
 def _without_none(annotation: Any) -> Any:

@@ -1,10 +1,14 @@
-"""Settings of the label model."""
+"""Settings of the label models: those of each fit, and those by which a pipeline chooses one.
+
+Start reading at :data:`LabelModelConfig`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.optimizer import OptimConfig, count_warmup_steps
@@ -72,3 +76,64 @@ class FitConfig(OptimConfig):
     def _check_warm_up(self) -> Self:
         count_warmup_steps(self, n_steps=self.n_epochs)
         return self
+
+
+class _OfTask(Settings):
+    """What every label model of a pipeline's task may be told besides the settings of its fit."""
+
+    use_train_gold: bool = Field(
+        default=False,
+        description="Use the gold labels of the train split as those of the valid split are used: to anchor "
+        "the label model, and to compare it with the plain vote. Those of the test split never are.",
+    )
+
+
+class AutoLabelModelConfig(_OfTask):
+    """Take lift_dawid_skene, unless gold labels show that another model, or the plain vote, is better."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class MajorityVoteConfig(_OfTask):
+    """Publish the plain vote."""
+
+    kind: Literal["majority"] = "majority"
+
+
+class MatrixCompletionConfig(FitConfig, _OfTask):
+    """Fit ``LabelModel``, which learns from pairs of votes by matrix completion."""
+
+    kind: Literal["matrix_completion"] = "matrix_completion"
+
+
+class DawidSkeneTaskConfig(DawidSkeneConfig, _OfTask):
+    """Fit ``DawidSkene``, the classic model of crowds."""
+
+    kind: Literal["dawid_skene"] = "dawid_skene"
+
+
+class LiftDawidSkeneTaskConfig(LiftDawidSkeneConfig, _OfTask):
+    """Fit ``LiftDawidSkene``, without a choice."""
+
+    kind: Literal["lift_dawid_skene"] = "lift_dawid_skene"
+
+
+def _kind_of(value: Any) -> str | None:
+    """Kind of label model that settings are for; without one, they are those of matrix completion."""
+    if not isinstance(value, Mapping):
+        return getattr(value, "kind", None)
+    return str(value.get("kind", "matrix_completion"))
+
+
+LabelModelConfig = Annotated[
+    Annotated[AutoLabelModelConfig, Tag("auto")]
+    | Annotated[MajorityVoteConfig, Tag("majority")]
+    | Annotated[MatrixCompletionConfig, Tag("matrix_completion")]
+    | Annotated[DawidSkeneTaskConfig, Tag("dawid_skene")]
+    | Annotated[LiftDawidSkeneTaskConfig, Tag("lift_dawid_skene")],
+    Discriminator(_kind_of),
+]
+"""Settings of a task's label model; ``kind`` tells which.
+
+Settings without a kind are those of matrix completion.
+"""

@@ -6,6 +6,7 @@ examples.  A blocking check compares its labels with the plain vote before anyth
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -16,16 +17,24 @@ from ws_pipeline.defs.assets.alignment import check_votes_fit
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.spec.launch_checks import LaunchConfig
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.run_config import label_model_launch_config
 from ws_pipeline.errors import LabelMatrixError, WsPipelineError
-from ws_pipeline.example_index import ExampleIndex
+from ws_pipeline.example_index import UNKNOWN, ExampleIndex
+from ws_pipeline.labeling.models.additive import AdditiveLabeler
+from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
+from ws_pipeline.labeling.models.gold_votes import GoldRows
+from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
 from ws_pipeline.labeling.models.label_model import LabelModel
+from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.settings.label_model import MatrixCompletionConfig
 
 
 def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
@@ -77,8 +86,17 @@ def _majority_vote(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
 
 
 def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    settings = of_task.spec.tasks[task].label_model
+    run_config = label_model_launch_config(settings, asset=of_task.name("label_model"))
+    if isinstance(settings, MatrixCompletionConfig):
+        return _label_model_of_counts(of_task, task, run_config)
+    return _label_model_of_votes(of_task, task, run_config)
+
+
+def _label_model_of_counts(
+    of_task: AssetMaker, task: str, run_config: LaunchConfig[Any]
+) -> dg.AssetsDefinition:
     task_spec = of_task.spec.tasks[task]
-    run_config = label_model_launch_config(task_spec.label_model, asset=of_task.name("label_model"))
 
     @of_task.asset("torch", version="2", after_shards=True, config_schema=run_config.schema)
     def label_model(
@@ -103,6 +121,91 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     return label_model
 
 
+def _label_model_of_votes(
+    of_task: AssetMaker, task: str, run_config: LaunchConfig[Any]
+) -> dg.AssetsDefinition:
+    task_spec = of_task.spec.tasks[task]
+
+    @of_task.asset("torch", version="1", after_shards=True, config_schema=run_config.schema)
+    def label_model(
+        context: dg.AssetExecutionContext,
+        label_matrix: dict[str, LabelMatrix],
+        examples: dict[str, ExampleIndex],
+        device: ComputeDevice,
+    ) -> dg.MaterializeResult[BaseLabeler]:
+        """Label model of the kind that the pipeline.yaml names; "auto" chooses one by the gold labels."""
+        chosen, settings = device.resolve(), run_config.settings(context)
+        check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
+        with warnings_to_log(context.log) as told, _naming_the_task(task):
+            votes = _training_votes(label_matrix)
+            rows = _gold_rows(label_matrix, examples, task, use_train=settings.use_train_gold)
+            balance = task_spec.class_balance
+            if settings.kind == "auto":
+                auto = AutoLabelModel(task_spec.cardinality, device=chosen)
+                model: BaseLabeler = auto.fit_votes(votes, rows, class_balance=balance)
+            else:
+                gold = rows.count(task_spec.cardinality)
+                model = fit_label_model(settings.kind, votes, settings, gold=gold, class_balance=balance)
+        return dg.MaterializeResult(
+            value=model,
+            metadata={
+                "device": chosen,
+                "n_shards": len(label_matrix),
+                "n_gold": len(rows),
+                **_choice_metadata(model, settings.kind, votes.patterns),
+                "warnings": told,
+            },
+        )
+
+    return label_model
+
+
+def _training_votes(label_matrix: Mapping[str, LabelMatrix]) -> TrainingVotes:
+    patterns = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
+    return TrainingVotes(
+        VotePatterns.total(patterns),
+        lambda: VoteCounts.total(
+            {shard: VoteCounts.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
+        ),
+    )
+
+
+def _gold_rows(
+    label_matrix: Mapping[str, LabelMatrix],
+    examples: Mapping[str, ExampleIndex],
+    task: str,
+    *,
+    use_train: bool,
+) -> GoldRows:
+    """Votes and gold labels of the valid split, and of the train split if that is wanted; never of test."""
+    splits = ["valid", "train"] if use_train else ["valid"]
+    gold = [
+        np.where(np.isin(examples[shard].splits, splits), examples[shard].gold[task], UNKNOWN)
+        for shard in label_matrix
+    ]
+    matrix = LabelMatrix.concatenate(label_matrix)
+    return GoldRows.read(matrix, np.concatenate(gold), matrix.cardinality)
+
+
+def _choice_metadata(model: BaseLabeler, kind: str, patterns: VotePatterns) -> dict[str, Any]:
+    """Metadata of a label model that was fitted on vote patterns: which it is, and why."""
+    metadata: dict[str, Any] = {
+        "kind": kind,
+        "n_examples": patterns.n_examples,
+        "n_covered": patterns.covered().n_examples,
+        "n_patterns": patterns.n_patterns,
+    }
+    if isinstance(model, AutoLabelModel):
+        metadata |= {"kind": model.kind_, "reason": model.reason_}
+        metadata["candidates"] = table_metadata(pa.Table.from_pylist([asdict(c) for c in model.comparison_]))
+        model = model.chosen_
+    if isinstance(model, AdditiveLabeler):
+        metadata["variance_inflation"] = model.inflation
+    if isinstance(model, AdditiveLabeler | LabelModel):
+        metadata["weights"] = _weights_table(model)
+    return metadata
+
+
 @contextmanager
 def _naming_the_task(task: str) -> Iterator[None]:
     """Say of which task an error is, and what a pipeline can do about votes that teach nothing."""
@@ -116,10 +219,6 @@ def _naming_the_task(task: str) -> Iterator[None]:
 
 def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:
     """Metadata of a fit: the weights, and the number of votes behind them."""
-    weights = [
-        dg.TableRecord({"lf": name, "weight": round(float(weight), 4)})
-        for name, weight in zip(model.lf_names, model.get_weights(), strict=True)
-    ]
     # without a step there is no loss: the votes tell nothing that could be learned
     loss = {"loss": model.history_[-1].loss} if model.history_ else {}
     return {
@@ -127,15 +226,22 @@ def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:
         "n_covered": counts.n_covered,
         "n_epochs": model.n_epochs_,
         **loss,
-        "weights": dg.MetadataValue.table(weights),
+        "weights": _weights_table(model),
         "silent_lfs": list(counts.silent_lfs),
     }
+
+
+def _weights_table(model: LabelModel | AdditiveLabeler) -> dg.TableMetadataValue:
+    """How often each LF is right when it votes, as the model sees it."""
+    weights = zip(model.lf_names, model.get_weights(), strict=True)
+    records = [dg.TableRecord({"lf": name, "weight": round(float(weight), 4)}) for name, weight in weights]
+    return dg.MetadataValue.table(records)
 
 
 def _probabilistic_labels(of_task: AssetMaker) -> dg.AssetsDefinition:
     @of_task.asset("parquet", version="2")
     def probabilistic_labels(
-        label_model: LabelModel, label_matrix: dict[str, LabelMatrix]
+        label_model: BaseLabeler, label_matrix: dict[str, LabelMatrix]
     ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """P(class) of every example, from its votes and the label model."""
         labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))

@@ -83,7 +83,9 @@ class LaunchConfig(Generic[S]):
     @property
     def schema(self) -> dg.Field:
         """Value for ``config_schema`` of the asset."""
-        shape = CheckedShape(self.face.to_fields_dict(), self.parse, self.known_as)
+        # of a class without fields, Dagster reads an attribute that pydantic has given up
+        fields = self.face.to_fields_dict() if self.face.model_fields else {}
+        shape = CheckedShape(fields, self.parse, self.known_as)
         return dg.Field(shape, description=self.face.__doc__)
 
     def settings(self, context: dg.AssetExecutionContext) -> S:

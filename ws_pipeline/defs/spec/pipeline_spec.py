@@ -33,7 +33,7 @@ from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
-from ws_pipeline.settings.label_model import FitConfig
+from ws_pipeline.settings.label_model import LabelModelConfig, MatrixCompletionConfig
 
 Listing = Mapping[str, Mapping[str, str]]
 """Folder to the names of its files, and these to what changes when a file does."""
@@ -62,7 +62,9 @@ class TaskSpec(Settings):
     lf_columns: list[str] | None = Field(
         None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
     )
-    label_model: FitConfig = Field(FitConfig(), description="Settings of the label model.")
+    label_model: LabelModelConfig = Field(
+        MatrixCompletionConfig(), description="Which label model, and its settings; see its key kind."
+    )
 
     @field_validator("lf_columns")
     @classmethod

@@ -15,7 +15,9 @@ from ws_pipeline.defs.spec.launch_checks import LaunchConfig, Values, known_as, 
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.settings.base import parse_settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
-from ws_pipeline.settings.label_model import FitConfig
+from ws_pipeline.settings.label_model import FitConfig, LabelModelConfig
+
+_FIXED = ("kind", "use_train_gold")  # settings of the file that no run config changes
 
 
 class LabelModelRunConfig(dg.Config, FitConfig):
@@ -27,6 +29,10 @@ class LabelModelRunConfig(dg.Config, FitConfig):
     )
 
 
+class LabelModelKindRunConfig(dg.Config):
+    """Settings of the label model's fit."""
+
+
 class EndModelRunConfig(dg.Config):
     """Settings of the end model's training."""
 
@@ -34,7 +40,7 @@ class EndModelRunConfig(dg.Config):
 C = TypeVar("C", bound=dg.Config)
 
 
-def label_model_launch_config(settings: FitConfig, *, asset: str) -> LaunchConfig[FitConfig]:
+def label_model_launch_config(settings: LabelModelConfig, *, asset: str) -> LaunchConfig[Any]:
     """Run config of a label model, checked at the launch.
 
     Parameters
@@ -46,10 +52,13 @@ def label_model_launch_config(settings: FitConfig, *, asset: str) -> LaunchConfi
     """
     where = f"run config of asset '{asset}'"
 
-    def parse(values: Values) -> FitConfig:
-        return parse_settings(FitConfig, _one_or_all(values), where=where)
+    def parse(values: Values) -> LabelModelConfig:
+        # what a run config cannot change stays as the file says
+        given = {**_fixed(settings), **_one_or_all(values)}
+        parsed: LabelModelConfig = parse_settings(type(settings), given, where=where)
+        return parsed
 
-    return LaunchConfig(label_model_run_config(settings), parse, known_as(asset))
+    return LaunchConfig(label_model_run_config(settings), parse, known_as(asset, _fixed(settings)))
 
 
 def end_model_launch_config(
@@ -80,10 +89,14 @@ def end_model_launch_config(
     return LaunchConfig(end_model_run_config(settings), parse, rules)
 
 
-def label_model_run_config(settings: FitConfig) -> type[LabelModelRunConfig]:
-    """Run config class whose defaults are ``settings``."""
+def label_model_run_config(settings: LabelModelConfig) -> type[dg.Config]:
+    """Run config class whose defaults are ``settings``; the kind of label model is not among them."""
+    if not isinstance(settings, FitConfig):
+        shown = {name: value for name, value in dict(settings).items() if name not in _FIXED}
+        return with_defaults(LabelModelKindRunConfig, shown, known=_fields(type(settings)))
     precisions = settings.prec_init if isinstance(settings.prec_init, list) else [settings.prec_init]
-    return with_defaults(LabelModelRunConfig, dict(settings) | {"prec_init": precisions})
+    shown = {name: value for name, value in dict(settings).items() if name not in _FIXED}
+    return with_defaults(LabelModelRunConfig, shown | {"prec_init": precisions})
 
 
 def end_model_run_config(settings: EndModelConfig) -> type[EndModelRunConfig]:
@@ -121,7 +134,13 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return dict(model.model_fields)
 
 
+def _fixed(settings: LabelModelConfig) -> dict[str, Any]:
+    return {name: value for name, value in dict(settings).items() if name in _FIXED}
+
+
 def _one_or_all(values: Values) -> dict[str, Any]:
     """Values of the fit, with a precision that is given for all LFs as a number."""
+    if "prec_init" not in values:
+        return dict(values)
     precisions = values["prec_init"]
     return {**values, "prec_init": precisions[0] if len(precisions) == 1 else precisions}

@@ -186,13 +186,35 @@ class AutoLabelModel(BaseLabeler):
         patterns = patterns_of(votes, k)
         rows = GoldRows.none(patterns.n_lfs) if gold is None else GoldRows.read(votes, gold, k)
         training = TrainingVotes(patterns, lambda: VoteCounts.from_votes(votes, k))
+        return self.fit_votes(training, rows, class_balance=balance)
+
+    def fit_votes(
+        self, training: TrainingVotes, rows: GoldRows, *, class_balance: ArrayLike | None = None
+    ) -> Self:
+        """Fit the candidates on counted votes, which may be of any number of shards, and keep one.
+
+        The whole of :meth:`fit` once the votes are counted; the same errors and warnings.
+
+        Parameters
+        ----------
+        training
+            Votes of the examples; those without votes are left out.
+        rows
+            Examples with a gold label and a vote, which are among them.
+        class_balance
+            See :meth:`fit`.
+        """
+        k = self.cardinality
+        balance = given_balance(class_balance, k)
+        patterns = patterns_of(training.patterns, k)
+        training = TrainingVotes(patterns, training.count_pairs)
         tried = [_try(kind, training, rows, balance, self.device) for kind in self.candidates]
         vote = _vote(training, rows)
         fitted = [trial for trial in tried if trial.model is not None]
         chosen, reason = _choose(fitted, rows) if fitted else (vote, "no candidate could be fitted")
         chosen, reason = _unless_worse(chosen, reason, rows)
         for warning in chosen.warned:
-            warnings.warn(warning, stacklevel=2)
+            warnings.warn(warning, stacklevel=3)
         assert chosen.model is not None
         self.chosen_, self.kind_, self.reason_ = chosen.model, chosen.report.kind, reason
         self.comparison_ = tuple(trial.report for trial in [*tried, vote])
