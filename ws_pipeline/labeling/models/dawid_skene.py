@@ -142,7 +142,8 @@ class DawidSkene(AdditiveLabeler):
             message = f"the confusion matrices still moved after {self.n_iter_} rounds; raise max_iter or tol"
             warnings.warn(ConvergenceWarning(message), stacklevel=3)
         if known_balance is not None:
-            model = match_balance(passes, model, known_balance)
+            voted = patterns.class_counts.sum(axis=0) > 0
+            model = match_balance(passes, model, known_balance, voted=voted)
         self.has_temperature = config.temperature
         return self._keep(patterns, model, vote_moments(passes, model))
 

@@ -134,6 +134,6 @@ class LiftDawidSkene(AdditiveLabeler):
         anchors = None if gold is None else gold.weighted(config.gold_weight)
         model = estimate(Problem.of(passes, class_counts, kinds, anchors), members_of(kinds))
         if known_balance is not None:
-            model = match_balance(passes, model, known_balance)
+            model = match_balance(passes, model, known_balance, voted=class_counts.sum(axis=0) > 0)
         self.has_temperature = config.temperature
         return self._keep(patterns, model, vote_moments(passes, model))

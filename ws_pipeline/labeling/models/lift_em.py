@@ -270,19 +270,22 @@ def _abstain_evidence(lifts: Floats, symbol_counts: Floats, balance: Floats, n: 
     return evidence
 
 
-def match_balance(passes: PatternPasses, model: Additive, class_balance: Floats) -> Additive:
+def match_balance(passes: PatternPasses, model: Additive, class_balance: Floats, *, voted: Mask) -> Additive:
     """Shift the intercept until the classes have a known share of the examples with votes.
 
     The weights of the votes stay as they are.  A balance that is held fixed in the rounds instead turns the
-    classes around: lifts are relative to the balance that the votes themselves imply.
+    classes around: lifts are relative to the balance that the votes themselves imply.  Classes that no LF
+    votes for are left as they are, ``voted`` ``[k]`` says which: no intercept makes examples of them without
+    overruling all votes.
     """
     intercept = model.intercept
     n = passes.counts.sum()
     for _ in range(_MATCHING_ROUNDS):
         shares = passes.expect(intercept, model.weights).class_totals / n
-        steps = np.log(class_balance) - np.log(np.maximum(shares, _LEAST_SHARE))
+        wanted = np.where(voted, class_balance * shares[voted].sum() / class_balance[voted].sum(), shares)
+        steps = np.log(np.maximum(wanted, _LEAST_SHARE)) - np.log(np.maximum(shares, _LEAST_SHARE))
         intercept = intercept + steps
-        if np.abs(shares - class_balance).max() < _MATCHED:
+        if np.abs(shares - wanted).max() < _MATCHED:
             break
     return model._replace(intercept=intercept - intercept.max(), class_balance=class_balance)
 

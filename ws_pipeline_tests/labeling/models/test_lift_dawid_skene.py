@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from ws_pipeline.errors import ClassBalanceError, LabelMatrixError, NotFittedError, SettingsError
 from ws_pipeline.labeling import LabelMatrix, MajorityLabelVoter, synthetic_label_matrix
+from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline_tests.labeling.models.naive_lift import naive_lift_dawid_skene
@@ -272,6 +273,15 @@ def test_a_known_balance_is_met_and_helps():
     assert known.predict_proba(votes).mean(axis=0) == pytest.approx([0.9, 0.1], abs=2e-3)
     assert known.class_balance.tolist() == [0.9, 0.1]
     assert accuracy(known, votes, gold)[0] > accuracy(LiftDawidSkene(2).fit(votes), votes, gold)[0]
+
+
+@pytest.mark.parametrize("label_model", [LiftDawidSkene, DawidSkene])
+def test_a_known_balance_makes_no_labels_of_a_class_that_nobody_votes_for(label_model):
+    votes, _ = panel_votes(2000, k=2)
+    model = label_model(3).fit(votes, class_balance=[0.2, 0.3, 0.5])
+    probs = model.predict_proba(votes[(votes >= 0).any(axis=1)])
+    assert (probs.argmax(axis=1) < 2).all()
+    assert model.class_balance.tolist() == [0.2, 0.3, 0.5]
 
 
 # Input
