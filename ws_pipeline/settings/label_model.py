@@ -6,7 +6,7 @@ Start reading at :data:`LabelModelConfig`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -78,8 +78,8 @@ class FitConfig(OptimConfig):
         return self
 
 
-class _OfTask(Settings):
-    """What every label model of a pipeline's task may be told besides the settings of its fit."""
+class _Anchored(Settings):
+    """What a label model of a pipeline's task that uses gold labels may be told besides."""
 
     use_train_gold: bool = Field(
         default=False,
@@ -88,31 +88,32 @@ class _OfTask(Settings):
     )
 
 
-class AutoLabelModelConfig(_OfTask):
+class AutoLabelModelConfig(_Anchored):
     """Take lift_dawid_skene, unless gold labels show that another model, or the plain vote, is better."""
 
     kind: Literal["auto"] = "auto"
 
 
-class MajorityVoteConfig(_OfTask):
-    """Publish the plain vote."""
+class MajorityVoteConfig(Settings):
+    """Publish the plain vote, which uses no gold labels."""
 
+    use_train_gold: ClassVar[bool] = False
     kind: Literal["majority"] = "majority"
 
 
-class MatrixCompletionConfig(FitConfig, _OfTask):
+class MatrixCompletionConfig(FitConfig):
     """Fit ``LabelModel``, which learns from pairs of votes by matrix completion."""
 
     kind: Literal["matrix_completion"] = "matrix_completion"
 
 
-class DawidSkeneTaskConfig(DawidSkeneConfig, _OfTask):
+class DawidSkeneTaskConfig(DawidSkeneConfig, _Anchored):
     """Fit ``DawidSkene``, the classic model of crowds."""
 
     kind: Literal["dawid_skene"] = "dawid_skene"
 
 
-class LiftDawidSkeneTaskConfig(LiftDawidSkeneConfig, _OfTask):
+class LiftDawidSkeneTaskConfig(LiftDawidSkeneConfig, _Anchored):
     """Fit ``LiftDawidSkene``, without a choice."""
 
     kind: Literal["lift_dawid_skene"] = "lift_dawid_skene"

@@ -179,12 +179,12 @@ def _gold_rows(
 ) -> GoldRows:
     """Votes and gold labels of the valid split, and of the train split if that is wanted; never of test."""
     splits = ["valid", "train"] if use_train else ["valid"]
-    gold = [
-        np.where(np.isin(examples[shard].splits, splits), examples[shard].gold[task], UNKNOWN)
-        for shard in label_matrix
-    ]
-    matrix = LabelMatrix.concatenate(label_matrix)
-    return GoldRows.read(matrix, np.concatenate(gold), matrix.cardinality)
+    parts = []
+    for shard, matrix in label_matrix.items():
+        usable = np.isin(examples[shard].splits.astype(str), splits)
+        gold = np.where(usable, examples[shard].gold[task], UNKNOWN)
+        parts.append(GoldRows.read(matrix, gold, matrix.cardinality))
+    return GoldRows.concatenate(parts)
 
 
 def _choice_metadata(model: BaseLabeler, kind: str, patterns: VotePatterns) -> dict[str, Any]:

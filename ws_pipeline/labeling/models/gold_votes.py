@@ -5,7 +5,7 @@ Legend: n examples, g of them with a gold label and a vote, m labeling functions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,12 @@ class GoldRows:
     def none(cls, n_lfs: int) -> GoldRows:
         """No gold labels."""
         return cls(np.empty((0, n_lfs), dtype=np.int8), np.empty(0, dtype=np.int64))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[GoldRows]) -> GoldRows:
+        """Stack the rows of at least one part, of the same LFs, one after the other."""
+        votes: Any = np.concatenate([part.votes for part in parts])
+        return cls(votes, np.concatenate([part.labels for part in parts]))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -173,6 +173,10 @@ def test_the_launchpad_tunes_the_kind_of_the_file(pipeline_folder, storage):
             "'tasks.parity.label_model.max_itr', did you mean 'max_iter'",
         ),
         ({"kind": "dawid_skene", "max_iter": 0}, "tasks.parity.label_model.max_iter: .* got 0"),
+        (
+            {"kind": "majority", "use_train_gold": True},
+            "unknown key 'tasks.parity.label_model.use_train_gold'",
+        ),
         ({"n_epochs": 0}, "tasks.parity.label_model.n_epochs: .* got 0"),
     ],
 )
