@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
+from upath import UPath
 
 from ws_pipeline.analysis.scores_table import GOLD
 from ws_pipeline.defs.automation.command_log import command_logger
@@ -25,7 +26,8 @@ from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
-from ws_pipeline.storage.files import read_parquet
+from ws_pipeline.labeling.models.probabilistic_labels import why_replaced
+from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
 _INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
@@ -137,12 +139,24 @@ def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
         counts = {row["task"]: row["n_examples"] for row in rows}
         title = "test examples with votes" if dataset == "covered" else "all test examples"
         lines += _score_lines(title, rows, counts)
+    lines += _replaced_lines(spec, storage)
     if any(row["reference"] != GOLD for row in table if row["split"] == "test"):
         lines += ["", "* no gold label in the test split: agreement with the label model, not accuracy"]
     lines += ["", "seconds per asset:"]
     lines += [f"  {name:<32} {value:6.2f}" for name, value in seconds.items()]
     lines += ["", f"results:  {storage}"]
     return "\n".join(lines)
+
+
+def _replaced_lines(spec: PipelineSpec, storage: str) -> list[str]:
+    """Which tasks' labels are those of the plain vote, and why."""
+    lines = []
+    for task in spec.tasks:
+        path = "/".join(spec.key(task, "probabilistic_labels").path)
+        reason = why_replaced(ParquetSource(UPath(f"{storage}/{path}.parquet")).schema)
+        if reason:
+            lines += ["", f"{task}: the plain vote is published in place of the label model: {reason}"]
+    return lines
 
 
 def _score_lines(title: str, rows: list[dict[str, object]], counts: dict[str, int]) -> list[str]:

@@ -41,6 +41,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
     ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
     ├── SilentLFWarning                     a labeling function that never votes
+    ├── NoGoldWarning                       what gold labels were to decide is estimated, there are none
     ├── GoldVotesWarning                    a labeling function that equals the gold labels
     ├── EvidenceWarning                     the votes do not tell how accurate labeling functions are
     │   ├── OneClassVotesWarning            ... all of them are for one class
@@ -259,6 +260,10 @@ class LeftOutColumnWarning(WsPipelineWarning):
 
 class SilentLFWarning(WsPipelineWarning):
     """A labeling function votes on no example at all."""
+
+
+class NoGoldWarning(WsPipelineWarning):
+    """What gold labels were to decide is estimated, since there are none."""
 
 
 class GoldVotesWarning(WsPipelineWarning):

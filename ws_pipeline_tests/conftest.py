@@ -54,6 +54,13 @@ class PipelineFolder:
             kept = kept.append_column(name, pa.array(columns[name]))
         pq.write_table(kept, file)
 
+    def set_label_model(self, **settings) -> None:
+        """Give every task these settings of its label model."""
+        spec = yaml.safe_load(self.spec_path.read_text())
+        for task in spec["tasks"].values():
+            task["label_model"] = settings
+        self.spec_path.write_text(yaml.safe_dump(spec))
+
     def add_shard(self, shard: str, *, first_id: int) -> None:
         write_shard(self, shard, first_id=first_id)
 

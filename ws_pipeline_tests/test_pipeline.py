@@ -17,11 +17,21 @@ from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import DeviceError, ExampleIdError, ExamplesError, FileFormatError, LabelMatrixError
 from ws_pipeline.examples import Examples
-from ws_pipeline.labeling import LabelMatrix, LabelModel, MajorityLabelVoter
+from ws_pipeline.labeling import (
+    AutoLabelModel,
+    LabelMatrix,
+    LabelModel,
+    MajorityLabelVoter,
+    ProbabilisticLabels,
+)
 from ws_pipeline.storage import files
 
 SHARDS = ["part-0", "part-1", "part-2"]
 TASKS = ["shape", "parity"]
+TABLES = [
+    *("lf_summary", "majority_vote", "label_model_comparison", "probabilistic_labels"),
+    *("least_sure", "label_next"),
+]
 
 
 @pytest.fixture
@@ -73,7 +83,7 @@ def test_every_asset_is_kept_and_no_file_is_a_pickle_or_a_leftover(pipeline_fold
             for name in ("label_matrix", "vote_counts")
             for s in SHARDS
         ),
-        *(f"{t}/{n}.parquet" for t in TASKS for n in ("lf_summary", "majority_vote", "probabilistic_labels")),
+        *(f"{task}/{name}.parquet" for task in TASKS for name in TABLES),
         *(f"{task}/label_model.safetensors" for task in TASKS),
         *(f"{split}_dataset.safetensors" for split in ("train", "valid", "test")),
         "multitask_classifier.safetensors",
@@ -93,9 +103,11 @@ def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage, tmp_
         matrix = LabelMatrix.concatenate(
             {s: LabelMatrix.from_parquet(pipeline_folder.votes_file(task, s), k) for s in SHARDS}
         )
-        model = LabelModel(k, verbose=False).fit(matrix, progress_bar=False)
-        stored = LabelModel.from_file(storage / task / "label_model.safetensors")
-        assert np.array_equal(model.mu, stored.mu)
+        gold = np.where(examples.in_split("valid"), examples.gold[task], -1)
+        model = AutoLabelModel(k).fit(matrix, gold)
+        model.save(storage / "again.safetensors")
+        stored = (storage / task / "label_model.safetensors").read_bytes()
+        assert (storage / "again.safetensors").read_bytes() == stored
         probs[task], covered[task] = model.predict_proba(matrix), matrix.covered
         votes[task] = MajorityLabelVoter(k).predict_proba(matrix)
         table = pq.read_table(storage / task / "probabilistic_labels.parquet")
@@ -193,6 +205,7 @@ def metadata_records(result, node, name):
 
 
 def test_run_config_reaches_the_models(pipeline_folder, storage, instance):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     definitions = build(pipeline_folder, storage)
     ingest(definitions, instance, *SHARDS)
     config = {
@@ -342,6 +355,7 @@ def test_examples_without_a_vote_row_are_counted_and_predicted(pipeline_folder, 
 
 
 def test_a_silent_lf_is_named_in_the_metadata(pipeline_folder, storage, instance):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     for shard in SHARDS:
         pipeline_folder.edit(
             pipeline_folder.votes_file("shape", shard), lambda columns: columns.update(lf_4=[None] * 120)
@@ -353,18 +367,74 @@ def test_a_silent_lf_is_named_in_the_metadata(pipeline_folder, storage, instance
     assert metadata["silent_lfs"].value == ["lf_4"]
 
 
-def test_labels_worse_than_the_vote_stop_before_training(pipeline_folder, storage, instance, monkeypatch):
+def always_the_first_class(model, L):
+    return np.eye(model.cardinality)[np.zeros(len(L), dtype=int)]
+
+
+def checks_of(result, name):
+    """The evaluations of a check, by task."""
+    found = [check for check in result.get_asset_check_evaluations() if check.check_name == name]
+    return {check.asset_key.path[0]: check for check in found}
+
+
+def test_a_label_model_that_is_worse_than_the_vote_is_replaced_and_everyone_is_told(
+    pipeline_folder, storage, capsys, monkeypatch
+):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr(LabelModel, "predict_proba", always_the_first_class)
+    pipeline_folder.set_label_model(n_epochs=20)  # an old pipeline.yaml, of matrix completion
+    assert main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    replaced = "the plain vote is published in place of the label model: matrix_completion is worse than"
+    for task in TASKS:
+        assert f"{task}: {replaced} the plain vote on examples with gold labels: " in said.out
+        assert f"{task}/probabilistic_labels, not_worse_than_vote: {replaced}" in said.err
+        labels, vote = (
+            ProbabilisticLabels.from_table(pq.read_table(storage / task / f"{name}.parquet"))
+            for name in ("probabilistic_labels", "majority_vote")
+        )
+        assert np.array_equal(labels.probs, vote.probs)
+        assert labels.replaced.startswith("matrix_completion is worse than the plain vote")
+        assert vote.replaced == ""
+    assert (storage / "multitask_classifier.safetensors").exists()
+
+
+def test_labels_that_are_older_than_the_gold_stop_before_training(
+    pipeline_folder, storage, instance, monkeypatch
+):
     definitions = build(pipeline_folder, storage)
     ingest(definitions, instance, *SHARDS)
-    monkeypatch.setattr(
-        LabelModel, "predict_proba", lambda self, L: np.eye(self.cardinality)[np.zeros(len(L), dtype=int)]
-    )
+    monkeypatch.setattr(AutoLabelModel, "predict_proba", always_the_first_class)
     result = retrain(definitions, instance, raise_on_error=False)
     assert not result.success
-    check = next(c for c in result.get_asset_check_evaluations() if c.asset_key.path[0] == "shape")
-    assert not check.passed
-    assert check.severity == dg.AssetCheckSeverity.ERROR
+    check = checks_of(result, "not_worse_than_vote")["shape"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "the labels are older than the gold labels: materialize label_model" in check.description
     assert not (storage / "multitask_classifier.safetensors").exists()
+
+
+def test_labels_of_one_class_against_the_gold_stop_before_training(pipeline_folder, storage, instance):
+    def say_one(columns):
+        columns |= {
+            name: [None if vote is None else 1 for vote in votes]
+            for name, votes in columns.items()
+            if name != "example_id"
+        }
+
+    pipeline_folder.set_label_model(kind="majority")
+    for shard in SHARDS:
+        pipeline_folder.edit(pipeline_folder.votes_file("shape", shard), say_one)
+    definitions = build(pipeline_folder, storage)
+    ingest(definitions, instance, *SHARDS)
+    result = retrain(definitions, instance, raise_on_error=False)
+    assert not result.success
+    assert not (storage / "multitask_classifier.safetensors").exists()
+    found = checks_of(result, "usable")
+    assert found["parity"].passed
+    assert found["shape"].severity == dg.AssetCheckSeverity.ERROR
+    assert "all labels are square, but " in found["shape"].description
+    assert "; add LFs that vote for round, star, or give class_balance" in found["shape"].description
+    assert pq.read_table(storage / "shape/probabilistic_labels.parquet").num_rows == 360  # they are published
 
 
 def test_a_pipeline_without_an_end_model_ends_at_scored_labels(pipeline_folder, storage):
@@ -413,14 +483,12 @@ def test_the_command_line_says_what_is_wrong(pipeline_folder, storage, capsys, m
 
 def test_the_command_line_says_why_it_stopped_at_the_labels(pipeline_folder, storage, capsys, monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setattr(
-        LabelModel, "predict_proba", lambda self, L: np.eye(self.cardinality)[np.zeros(len(L), dtype=int)]
-    )
+    monkeypatch.setattr(AutoLabelModel, "predict_proba", always_the_first_class)
     assert main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"]) == 1
     said = capsys.readouterr().err
     assert "retrain stopped: " in said
     assert "shape/probabilistic_labels, not_worse_than_vote: accuracy on 75 valid examples" in said
-    assert "look for weak LFs in lf_summary" in said
+    assert "materialize label_model and its labels again" in said
 
 
 def test_the_command_line_names_the_error_that_stopped_it_not_a_check_that_only_warned(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from ws_pipeline.defs.assets.checks import build_vote_check
+from ws_pipeline.defs.assets.checks import build_usable_check, build_vote_check
 from ws_pipeline.defs.assets.classification import build_classification_assets, build_scores_asset
 from ws_pipeline.defs.assets.ingest import build_ingest_assets, build_shards_asset
+from ws_pipeline.defs.assets.label_reports import build_label_reports
 from ws_pipeline.defs.assets.labeling import build_labeling_assets
 from ws_pipeline.defs.automation.jobs import build_ingest_job, build_retrain_job, build_schedule
 from ws_pipeline.defs.automation.sensors import build_new_shards_sensor, build_shard_registry
@@ -25,7 +26,7 @@ def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
     """Assets, checks, jobs, schedule and sensors of one pipeline, without resources."""
     assets = [*build_ingest_assets(spec), build_shards_asset(spec)]
     for task in spec.tasks:
-        assets += build_labeling_assets(spec, task)
+        assets += [*build_labeling_assets(spec, task), *build_label_reports(spec, task)]
     if spec.model:
         assets += build_classification_assets(spec)
     assets.append(build_scores_asset(spec))
@@ -33,7 +34,9 @@ def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
     retrain = build_retrain_job(spec, [asset.key for asset in assets])
     return dg.Definitions(
         assets=assets,
-        asset_checks=[build_vote_check(spec, task) for task in spec.tasks],
+        asset_checks=[
+            build(spec, task) for task in spec.tasks for build in (build_vote_check, build_usable_check)
+        ],
         jobs=[ingest, retrain],
         schedules=[build_schedule(spec, retrain)],
         sensors=[build_shard_registry(spec), build_new_shards_sensor(spec, ingest, retrain)],

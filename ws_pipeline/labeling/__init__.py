@@ -14,8 +14,9 @@ from ws_pipeline.labeling.functions.labeling_function import LabelingFunction, l
 from ws_pipeline.labeling.functions.mapping import LambdaMapper, Mapper, lambda_mapper
 from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
 from ws_pipeline.labeling.functions.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
-from ws_pipeline.labeling.models.auto import AutoLabelModel, Candidate
+from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
+from ws_pipeline.labeling.models.candidates import Candidate
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene

@@ -8,14 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.optimizer import OptimConfig, count_warmup_steps
 
 
-class LiftDawidSkeneConfig(Settings):
-    """Settings of ``LiftDawidSkene.fit``."""
+def _check_accuracies(found: dict[str, float]) -> dict[str, float]:
+    """Refuse accuracies that no source can have for sure."""
+    for name, accuracy in found.items():
+        if not 0 < accuracy < 1:
+            message = f"the accuracy of '{name}' must be above 0 and below 1, got {accuracy}"
+            raise ValueError(message)
+    return found
+
+
+KnownAccuracy = Annotated[
+    dict[str, float],
+    AfterValidator(_check_accuracies),
+    Field(
+        description="Name of an LF to the share of its votes that are right, above 0 and below 1, where that "
+        "is known; those of the others are estimated."
+    ),
+]
+
+
+class AnchoredConfig(Settings):
+    """What the fits of label models that gold labels can anchor have in common."""
 
     gold_weight: float = Field(
         10.0, ge=0, description="Examples without gold that an example with a gold label counts as."
@@ -27,7 +46,13 @@ class LiftDawidSkeneConfig(Settings):
     )
 
 
-class DawidSkeneConfig(LiftDawidSkeneConfig):
+class LiftDawidSkeneConfig(AnchoredConfig):
+    """Settings of ``LiftDawidSkene.fit``."""
+
+    known_accuracy: KnownAccuracy = Field(default_factory=dict)
+
+
+class DawidSkeneConfig(AnchoredConfig):
     """Settings of ``DawidSkene.fit``."""
 
     max_iter: int = Field(100, ge=1, description="Number of rounds of expectation-maximisation, at most.")
@@ -92,6 +117,7 @@ class AutoLabelModelConfig(_Anchored):
     """Take lift_dawid_skene, unless gold labels show that another model, or the plain vote, is better."""
 
     kind: Literal["auto"] = "auto"
+    known_accuracy: KnownAccuracy = Field(default_factory=dict)
 
 
 class MajorityVoteConfig(Settings):
@@ -104,6 +130,7 @@ class MajorityVoteConfig(Settings):
 class MatrixCompletionConfig(FitConfig):
     """Fit ``LabelModel``, which learns from pairs of votes by matrix completion."""
 
+    use_train_gold: ClassVar[bool] = False
     kind: Literal["matrix_completion"] = "matrix_completion"
 
 
@@ -120,10 +147,11 @@ class LiftDawidSkeneTaskConfig(LiftDawidSkeneConfig, _Anchored):
 
 
 def _kind_of(value: Any) -> str | None:
-    """Kind of label model that settings are for; without one, they are those of matrix completion."""
+    """Kind of label model that settings are for; without one, those of a fit are of matrix completion."""
     if not isinstance(value, Mapping):
         return getattr(value, "kind", None)
-    return str(value.get("kind", "matrix_completion"))
+    of_auto = value.keys() <= AutoLabelModelConfig.model_fields.keys()
+    return str(value.get("kind", "auto" if of_auto else "matrix_completion"))
 
 
 LabelModelConfig = Annotated[
@@ -136,5 +164,6 @@ LabelModelConfig = Annotated[
 ]
 """Settings of a task's label model; ``kind`` tells which.
 
-Settings without a kind are those of matrix completion.
+Settings without a kind are those of matrix completion, which once was the only one; without any settings, the
+kind is auto.
 """

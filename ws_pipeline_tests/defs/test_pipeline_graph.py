@@ -25,8 +25,11 @@ OF_TASK = {
     "vote_counts": (["label_matrix"], "parquet", "1"),
     "lf_summary": (["examples", "label_matrix", "shards", "vote_counts"], "parquet", "1"),
     "majority_vote": (["label_matrix", "shards"], "parquet", "2"),
-    "label_model": (["shards", "vote_counts"], "torch", "2"),
-    "probabilistic_labels": (["label_matrix", "label_model"], "parquet", "2"),
+    "label_model": (["examples", "label_matrix", "shards", "vote_counts"], "torch", "3"),
+    "label_model_comparison": (["label_model"], "parquet", "1"),
+    "probabilistic_labels": (["label_matrix", "label_model"], "parquet", "3"),
+    "least_sure": (["label_matrix", "label_model", "probabilistic_labels"], "parquet", "1"),
+    "label_next": (["examples", "label_matrix", "predictions", "probabilistic_labels"], "parquet", "1"),
 }
 
 
@@ -95,6 +98,8 @@ def test_without_an_end_model_the_graph_ends_with_the_scores_of_the_labels(pipel
     whole = expected()
     whole["scores"]["reads"].remove("predictions")
     whole["scores"]["group"] = "toy"
+    for task in TASKS:
+        whole[f"{task}/label_next"]["reads"].remove("predictions")
     assert graph == {key: value for key, value in whole.items() if key not in gone}
 
 
@@ -131,7 +136,9 @@ def test_a_task_shares_its_name_with_an_asset_of_the_pipeline(pipeline_folder):
     spec["tasks"] = {"scores": spec["tasks"]["shape"], "label_model": spec["tasks"]["parity"]}
     graph = found(build(load_spec(edited(pipeline_folder, tasks=spec["tasks"]))))
     assert graph["scores/majority_vote"]["group"] == "toy_scores"
-    assert graph["label_model/label_model"]["reads"] == ["label_model/vote_counts", "shards"]
+    assert graph["label_model/label_model"]["reads"] == [
+        *("examples", "label_model/label_matrix", "label_model/vote_counts", "shards"),
+    ]
     assert {"scores", "label_model/label_model", "scores/label_model"} < graph.keys()
 
 

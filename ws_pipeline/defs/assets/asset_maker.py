@@ -19,7 +19,10 @@ TASK_ASSETS = (
     "lf_summary",
     "majority_vote",
     "label_model",
+    "label_model_comparison",
     "probabilistic_labels",
+    "least_sure",
+    "label_next",
 )
 """Assets that every task has, in the order of the data's way."""
 

@@ -63,7 +63,8 @@ def _train_dataset(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
             require_good_labels(spec, task, labels=labels[task], vote=votes[task], examples=examples)
         dataset = soft_dataset(
             Examples.concatenate(examples),
-            **_probs_and_covered(labels),
+            probs={task: found.probs for task, found in labels.items()},
+            covered={task: found.labelled for task, found in labels.items()},
             split="train",
             filter_uncovered=spec.filter_uncovered,
             fields=spec.fields,

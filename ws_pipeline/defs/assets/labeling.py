@@ -1,40 +1,42 @@
-"""From all vote counts to probabilistic labels, for each task.
+"""From all votes to probabilistic labels, for each task.
 
-The label model is fitted on the sum of the shards' counts, so it costs nothing in the number of
-examples.  A blocking check compares its labels with the plain vote before anything is trained on them.
+The label model is fitted on the distinct votes of all shards, and compared with the plain vote where gold
+labels are known: if it is worse beyond chance, the plain vote takes its place.  What people look at besides
+is in :mod:`.label_reports`.
 """
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
+from ws_pipeline.defs.assets.label_metadata import label_model_metadata, labels_metadata, why_replaced
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.resources import ComputeDevice
-from ws_pipeline.defs.spec.launch_checks import LaunchConfig
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.run_config import label_model_launch_config
-from ws_pipeline.errors import LabelMatrixError, WsPipelineError
+from ws_pipeline.defs.spec.task_spec import TaskSpec
+from ws_pipeline.errors import LabelMatrixError, NoGoldWarning, WsPipelineError
 from ws_pipeline.example_index import UNKNOWN, ExampleIndex
-from ws_pipeline.labeling.models.additive import AdditiveLabeler
 from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.models.gold_votes import GoldRows
-from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
-from ws_pipeline.labeling.models.label_model import LabelModel
+from ws_pipeline.labeling.models.kinds import TrainingVotes
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import lf_summary as summarise_lfs
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
-from ws_pipeline.settings.label_model import MatrixCompletionConfig
+from ws_pipeline.settings.base import Settings
+from ws_pipeline.settings.label_model import LabelModelConfig, LiftDawidSkeneConfig
 
 
 def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
@@ -44,7 +46,7 @@ def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefini
         _lf_summary(of_task, task),
         _majority_vote(of_task, task),
         _label_model(of_task, task),
-        _probabilistic_labels(of_task),
+        _probabilistic_labels(of_task, task),
     ]
 
 
@@ -86,73 +88,38 @@ def _majority_vote(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
 
 
 def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
-    settings = of_task.spec.tasks[task].label_model
-    run_config = label_model_launch_config(settings, asset=of_task.name("label_model"))
-    if isinstance(settings, MatrixCompletionConfig):
-        return _label_model_of_counts(of_task, task, run_config)
-    return _label_model_of_votes(of_task, task, run_config)
-
-
-def _label_model_of_counts(
-    of_task: AssetMaker, task: str, run_config: LaunchConfig[Any]
-) -> dg.AssetsDefinition:
     task_spec = of_task.spec.tasks[task]
+    run_config = label_model_launch_config(task_spec.label_model, asset=of_task.name("label_model"))
 
-    @of_task.asset("torch", version="2", after_shards=True, config_schema=run_config.schema)
-    def label_model(
-        context: dg.AssetExecutionContext, vote_counts: dict[str, VoteCounts], device: ComputeDevice
-    ) -> dg.MaterializeResult[LabelModel]:
-        """Label model: what each labeling function's vote says about the class, learned without gold."""
-        chosen, settings = device.resolve(), run_config.settings(context)
-        with warnings_to_log(context.log) as told, _naming_the_task(task):
-            counts = VoteCounts.total(vote_counts)
-            model = LabelModel(task_spec.cardinality, verbose=False, device=chosen)
-            model.fit_counts(counts, settings, class_balance=task_spec.class_balance)
-        return dg.MaterializeResult(
-            value=model,
-            metadata={
-                "device": chosen,
-                "n_shards": len(vote_counts),
-                **_fit_metadata(model, counts),
-                "warnings": told,
-            },
-        )
-
-    return label_model
-
-
-def _label_model_of_votes(
-    of_task: AssetMaker, task: str, run_config: LaunchConfig[Any]
-) -> dg.AssetsDefinition:
-    task_spec = of_task.spec.tasks[task]
-
-    @of_task.asset("torch", version="1", after_shards=True, config_schema=run_config.schema)
+    @of_task.asset("torch", version="3", after_shards=True, config_schema=run_config.schema)
     def label_model(
         context: dg.AssetExecutionContext,
+        vote_counts: dict[str, VoteCounts],
         label_matrix: dict[str, LabelMatrix],
         examples: dict[str, ExampleIndex],
         device: ComputeDevice,
-    ) -> dg.MaterializeResult[BaseLabeler]:
-        """Label model of the kind that the pipeline.yaml names; "auto" chooses one by the gold labels."""
+    ) -> dg.MaterializeResult[AutoLabelModel]:
+        """Label model of the kind that the pipeline.yaml names, or the plain vote where that is better.
+
+        Gold labels of the valid split anchor it, if it can be anchored, and compare it with the plain vote;
+        no example judges a model that was anchored on it.
+        """
         chosen, settings = device.resolve(), run_config.settings(context)
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         with warnings_to_log(context.log) as told, _naming_the_task(task):
-            votes = _training_votes(label_matrix)
-            rows = _gold_rows(label_matrix, examples, task, use_train=settings.use_train_gold)
-            balance = task_spec.class_balance
-            if settings.kind == "auto":
-                auto = AutoLabelModel(task_spec.cardinality, device=chosen)
-                model: BaseLabeler = auto.fit_votes(votes, rows, class_balance=balance)
-            else:
-                gold = rows.count(task_spec.cardinality)
-                model = fit_label_model(settings.kind, votes, settings, gold=gold, class_balance=balance)
+            votes = _training_votes(label_matrix, vote_counts)
+            rows = _gold_rows(label_matrix, examples, task, splits=task_spec.gold_splits)
+            model = auto_label_model(task_spec.cardinality, settings, device=chosen)
+            model.fit_votes(votes, rows, class_balance=_class_balance(task_spec, rows))
+        if model.kind_ == "majority" and settings.kind != "majority":
+            context.log.warning("the plain vote takes the place of the label model: %s", model.reason_)
         return dg.MaterializeResult(
             value=model,
             metadata={
                 "device": chosen,
                 "n_shards": len(label_matrix),
                 "n_gold": len(rows),
-                **_choice_metadata(model, settings.kind, votes.patterns),
+                **label_model_metadata(model, votes, classes=task_spec.classes),
                 "warnings": told,
             },
         )
@@ -160,14 +127,38 @@ def _label_model_of_votes(
     return label_model
 
 
-def _training_votes(label_matrix: Mapping[str, LabelMatrix]) -> TrainingVotes:
+def auto_label_model(cardinality: int, settings: LabelModelConfig, *, device: str) -> AutoLabelModel:
+    """The label model that settings of a task ask for, not fitted; one kind is a choice without others."""
+    if settings.kind == "auto":
+        lift = LiftDawidSkeneConfig(known_accuracy=settings.known_accuracy)
+        return AutoLabelModel(cardinality, settings={"lift_dawid_skene": lift}, device=device)
+    of_kind: dict[str, Settings] = {settings.kind: settings}
+    return AutoLabelModel(cardinality, [settings.kind], settings=of_kind, calibrated=False, device=device)
+
+
+def _class_balance(task_spec: TaskSpec, rows: GoldRows) -> npt.ArrayLike | None:
+    """The class balance that the label model is told: given, counted in the gold labels, or none."""
+    given = task_spec.class_balance
+    if not isinstance(given, str):
+        return given
+    if not len(rows):
+        message = (
+            "class_balance is from_gold, but no example with votes has a gold label in the splits "
+            f"{', '.join(task_spec.gold_splits)}; it is estimated"
+        )
+        warnings.warn(NoGoldWarning(message), stacklevel=2)
+        return None
+    counts = (
+        np.bincount(rows.labels, minlength=task_spec.cardinality) + 1.0
+    )  # one more, so that all are positive
+    return np.asarray(counts / counts.sum())
+
+
+def _training_votes(
+    label_matrix: Mapping[str, LabelMatrix], vote_counts: Mapping[str, VoteCounts]
+) -> TrainingVotes:
     patterns = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
-    return TrainingVotes(
-        VotePatterns.total(patterns),
-        lambda: VoteCounts.total(
-            {shard: VoteCounts.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
-        ),
-    )
+    return TrainingVotes(VotePatterns.total(patterns), lambda: VoteCounts.total(vote_counts))
 
 
 def _gold_rows(
@@ -175,35 +166,15 @@ def _gold_rows(
     examples: Mapping[str, ExampleIndex],
     task: str,
     *,
-    use_train: bool,
+    splits: Sequence[str],
 ) -> GoldRows:
-    """Votes and gold labels of the valid split, and of the train split if that is wanted; never of test."""
-    splits = ["valid", "train"] if use_train else ["valid"]
+    """Votes and gold labels of the examples of some splits that have both."""
     parts = []
     for shard, matrix in label_matrix.items():
         usable = np.isin(examples[shard].splits.astype(str), splits)
         gold = np.where(usable, examples[shard].gold[task], UNKNOWN)
         parts.append(GoldRows.read(matrix, gold, matrix.cardinality))
     return GoldRows.concatenate(parts)
-
-
-def _choice_metadata(model: BaseLabeler, kind: str, patterns: VotePatterns) -> dict[str, Any]:
-    """Metadata of a label model that was fitted on vote patterns: which it is, and why."""
-    metadata: dict[str, Any] = {
-        "kind": kind,
-        "n_examples": patterns.n_examples,
-        "n_covered": patterns.covered().n_examples,
-        "n_patterns": patterns.n_patterns,
-    }
-    if isinstance(model, AutoLabelModel):
-        metadata |= {"kind": model.kind_, "reason": model.reason_}
-        metadata["candidates"] = table_metadata(pa.Table.from_pylist([asdict(c) for c in model.comparison_]))
-        model = model.chosen_
-    if isinstance(model, AdditiveLabeler):
-        metadata["variance_inflation"] = model.inflation
-    if isinstance(model, AdditiveLabeler | LabelModel):
-        metadata["weights"] = _weights_table(model)
-    return metadata
 
 
 @contextmanager
@@ -217,40 +188,19 @@ def _naming_the_task(task: str) -> Iterator[None]:
         raise
 
 
-def _fit_metadata(model: LabelModel, counts: VoteCounts) -> Mapping[str, Any]:
-    """Metadata of a fit: the weights, and the number of votes behind them."""
-    # without a step there is no loss: the votes tell nothing that could be learned
-    loss = {"loss": model.history_[-1].loss} if model.history_ else {}
-    return {
-        "n_examples": counts.n_examples,
-        "n_covered": counts.n_covered,
-        "n_epochs": model.n_epochs_,
-        **loss,
-        "weights": _weights_table(model),
-        "silent_lfs": list(counts.silent_lfs),
-    }
+def _probabilistic_labels(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    task_spec = of_task.spec.tasks[task]
 
-
-def _weights_table(model: LabelModel | AdditiveLabeler) -> dg.TableMetadataValue:
-    """How often each LF is right when it votes, as the model sees it."""
-    weights = zip(model.lf_names, model.get_weights(), strict=True)
-    records = [dg.TableRecord({"lf": name, "weight": round(float(weight), 4)}) for name, weight in weights]
-    return dg.MetadataValue.table(records)
-
-
-def _probabilistic_labels(of_task: AssetMaker) -> dg.AssetsDefinition:
-    @of_task.asset("parquet", version="2")
+    @of_task.asset("parquet", version="3")
     def probabilistic_labels(
         label_model: BaseLabeler, label_matrix: dict[str, LabelMatrix]
     ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """P(class) of every example, from its votes and the label model."""
         labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))
-        confidence = labels.probs[labels.covered].max(axis=1)
-        metadata = {
-            "n_covered": int(labels.covered.sum()),
-            "n_without_votes": int((~labels.covered).sum()),
-            "mean_confidence": float(confidence.mean()),
-        }
-        return dg.MaterializeResult(value=labels, metadata=metadata)
+        labels = labels.for_training(
+            min_confidence=task_spec.min_confidence, no_votes=task_spec.class_without_votes
+        )
+        labels = replace(labels, replaced=why_replaced(label_model))
+        return dg.MaterializeResult(value=labels, metadata=labels_metadata(labels, task_spec.classes))
 
     return probabilistic_labels

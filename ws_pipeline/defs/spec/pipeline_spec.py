@@ -27,13 +27,12 @@ from ws_pipeline.defs.spec.data_folder import (
     visible_files,
     why_no_shard,
 )
+from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
-from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
-from ws_pipeline.settings.label_model import LabelModelConfig, MatrixCompletionConfig
 
 Listing = Mapping[str, Mapping[str, str]]
 """Folder to the names of its files, and these to what changes when a file does."""
@@ -49,56 +48,6 @@ def _check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
-Columns = Annotated[list[str], Field(min_length=1)]
-
-
-class TaskSpec(Settings):
-    """One task: its classes, and how its label model is fitted."""
-
-    classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
-    class_balance: list[float] | None = Field(
-        None, description="P(class), k positive numbers that sum to 1; default uniform."
-    )
-    lf_columns: list[str] | None = Field(
-        None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
-    )
-    label_model: LabelModelConfig = Field(
-        MatrixCompletionConfig(), description="Which label model, and its settings; see its key kind."
-    )
-
-    @field_validator("lf_columns")
-    @classmethod
-    def _check_lf_columns(cls, columns: list[str] | None) -> list[str] | None:
-        """Refuse columns from which no label model can be learned."""
-        if columns is None:
-            return None
-        repeated = sorted({name for name in columns if columns.count(name) > 1})
-        if repeated:
-            message = f"the columns must be different, repeated: {repeated}"
-            raise ValueError(message)
-        if ID_COLUMN in columns:
-            message = f"column '{ID_COLUMN}' holds the ids, it is no LF; leave it out"
-            raise ValueError(message)
-        if len(columns) < MIN_LFS:
-            message = f"at least {MIN_LFS} LFs are needed, got {columns}"
-            raise ValueError(message)
-        return columns
-
-    @property
-    def cardinality(self) -> int:
-        """Number of classes k."""
-        return len(self.classes)
-
-    @model_validator(mode="after")
-    def _check(self) -> "TaskSpec":
-        if len(set(self.classes)) < len(self.classes):
-            message = f"class names must be unique, got {self.classes}"
-            raise ValueError(message)
-        if self.class_balance is not None:
-            from ws_pipeline.labeling.models.class_balance import validate_class_balance
-
-            validate_class_balance(self.class_balance, self.cardinality)
-        return self
 
 
 class AutomationSpec(Settings):
@@ -233,6 +182,18 @@ class PipelineSpec(Settings):
         if model is not None and tasks is not None:
             check_trainer(trainer, {name: task.cardinality for name, task in tasks.items()}, model)
         return trainer
+
+    @model_validator(mode="after")
+    def _check_left_out(self) -> "PipelineSpec":
+        """Refuse to leave examples out and to keep all of them."""
+        picky = [name for name, task in self.tasks.items() if task.min_confidence]
+        if picky and not self.filter_uncovered:
+            message = (
+                f"tasks.{picky[0]}.min_confidence leaves examples out of the training, but filter_uncovered "
+                "is false, which keeps all; give one of them"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def where(self) -> str:

@@ -17,7 +17,7 @@ from ws_pipeline.settings.base import parse_settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 from ws_pipeline.settings.label_model import FitConfig, LabelModelConfig
 
-_FIXED = ("kind", "use_train_gold")  # settings of the file that no run config changes
+_FIXED = ("kind", "use_train_gold", "known_accuracy")  # settings of the file that no run config changes
 
 
 class LabelModelRunConfig(dg.Config, FitConfig):

@@ -5,7 +5,6 @@ Legend: n examples, m labeling functions (LFs), k classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from ws_pipeline.errors import LabelMatrixError, NotFittedError
 from ws_pipeline.labeling.models.class_balance import validate_class_balance
+from ws_pipeline.labeling.models.explanation import Explanation, take_apart
 from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
 from ws_pipeline.labeling.models.lift_em import Additive, VoteMoments
 from ws_pipeline.labeling.models.posterior import Tempering, class_probabilities
@@ -22,30 +22,6 @@ from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """Log-odds of r examples, taken apart.
-
-    Parameters
-    ----------
-    lf_names
-        Names of the m labeling functions.
-    prior
-        ``[r, k]``: what every example starts with.
-    contributions
-        ``[r, m, k]``: what each LF adds, be it by a vote or by an abstain.
-    """
-
-    lf_names: tuple[str, ...]
-    prior: Floats
-    contributions: Floats
-
-    @property
-    def logits(self) -> Floats:
-        """``[r, k]``: the sum of all parts; its softmax is P(class)."""
-        return np.asarray(self.prior + self.contributions.sum(axis=1))
 
 
 class AdditiveLabeler(BaseLabeler):
@@ -116,18 +92,18 @@ class AdditiveLabeler(BaseLabeler):
             For an example without votes, the prior is all of it.
         """
         form = self._aligned(L)
-        votes = np.asarray(dense_votes(form)).astype(np.intp)
-        is_vote = votes != ABSTAIN
-        lfs = np.arange(len(self.lf_names))
-        added = self.weights[lfs, np.where(is_vote, votes, 0)]
-        parts = np.where(is_vote[:, :, None], added, 0) + self.abstain_evidence
-        prior = np.tile(self.intercept - self.abstain_evidence.sum(axis=0), (len(votes), 1))
-        n_votes = is_vote.sum(axis=1)
-        temperatures = self.temperatures(n_votes)[:, None]
-        prior, parts = prior / temperatures, parts / temperatures[:, :, None]
+        found = take_apart(
+            form,
+            self.lf_names,
+            prior=self.intercept - self.abstain_evidence.sum(axis=0),
+            weights=self.weights,
+            abstains=self.abstain_evidence,
+        )
+        n_votes = (np.asarray(dense_votes(form)) != ABSTAIN).sum(axis=1)
+        found = found.scaled(1 / self.temperatures(n_votes))
         silent = n_votes == 0
-        prior[silent], parts[silent] = np.log(self.class_balance), 0
-        return Explanation(self.lf_names, prior, parts)
+        found.prior[silent], found.contributions[silent] = np.log(self.class_balance), 0
+        return found
 
     def temperatures(self, n_votes: npt.NDArray[Any]) -> Floats:
         """What the log-odds of examples are divided by, ``[n]``, from their numbers of votes ``[n]``."""

@@ -21,6 +21,7 @@ from ws_pipeline.errors import (
     CatchAllLFWarning,
     CopiedLFsWarning,
     FewVotersWarning,
+    LabelMatrixError,
     NoAgreementWarning,
     NoOverlapWarning,
     OneClassVotesWarning,
@@ -331,3 +332,23 @@ def _names(counts: VoteCounts, lfs: npt.NDArray[np.intp]) -> str:
     shown = [f"'{counts.lf_names[lf]}'" for lf in lfs[:_NAMES]]
     more = f" and {len(lfs) - _NAMES} more" if len(lfs) > _NAMES else ""
     return ", ".join(shown) + more
+
+
+def check_learnable(counts: VoteCounts, cardinality: int) -> None:
+    """Refuse counts that the method cannot learn from."""
+    if counts.cardinality != cardinality:
+        message = f"L_train has cardinality {counts.cardinality}, cardinality={cardinality} passed in."
+        raise LabelMatrixError(message)
+    if counts.n_lfs < MIN_LFS:
+        message = (
+            f"L_train should have at least {MIN_LFS} labeling functions, got {counts.n_lfs} "
+            f"({', '.join(counts.lf_names)}); with fewer, accuracies cannot be told from the overlaps: use "
+            "MajorityLabelVoter"
+        )
+        raise LabelMatrixError(message)
+    if counts.n_covered == 0:
+        message = (
+            f"L_train has no votes at all: its {counts.n_lfs} LFs vote on none of the {counts.n_examples} "
+            "examples, nothing can be learned"
+        )
+        raise LabelMatrixError(message)

@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from ws_pipeline.arrays import in_order
 from ws_pipeline.compat.nested_settings import flat_lr_scheduler_settings, flat_optimizer_settings
-from ws_pipeline.errors import LabelMatrixError, NotFittedError, SettingsError
+from ws_pipeline.errors import NotFittedError, SettingsError
 from ws_pipeline.labeling.models.class_balance import class_balance_from_gold, validate_class_balance
 from ws_pipeline.labeling.models.estimation import estimate_mu, right_shares
-from ws_pipeline.labeling.models.evidence import MIN_LFS, find_evidence
+from ws_pipeline.labeling.models.evidence import check_learnable, find_evidence
+from ws_pipeline.labeling.models.explanation import Explanation, take_apart
 from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
 from ws_pipeline.labeling.models.matrix_completion import EpochRecord, default_mu_eps
 from ws_pipeline.labeling.models.posterior import class_probabilities
@@ -235,7 +236,7 @@ class LabelModel(BaseLabeler):
 
         The whole of :meth:`fit` once the votes are counted; the same parameters and errors.
         """
-        _check_counts(counts, self.cardinality)
+        check_learnable(counts, self.cardinality)
         _check_precisions(config, counts.n_lfs)
         balance = (
             np.full(self.cardinality, 1 / self.cardinality)
@@ -299,6 +300,19 @@ class LabelModel(BaseLabeler):
         trusted = form.is_checked_for(k)
         return class_probabilities(form.votes, log_likelihood, self.class_balance, trusted=trusted)
 
+    def explain(self, L: LabelMatrix | ArrayLike) -> Explanation:
+        """Take the log-odds of examples apart: what the class balance and each vote adds.
+
+        Parameters
+        ----------
+        L
+            ``[r, m]`` votes, in any form that :meth:`predict_proba` takes; r*m*k numbers are made of them.
+        """
+        self._check_fitted()
+        form = align_lfs(read_votes(L, self.cardinality), self.lf_names)
+        weights = np.log(self.mu).reshape(-1, self.cardinality, self.cardinality)
+        return take_apart(form, self.lf_names, prior=np.log(self.class_balance), weights=weights)
+
     def get_conditional_probs(self) -> Floats:
         """Return P(vote | class) of every LF.
 
@@ -361,26 +375,6 @@ def _count(L_train: Any, cardinality: int) -> VoteCounts:
     if isinstance(L_train, LabelMatrix):
         return VoteCounts.from_label_matrix(L_train)
     return VoteCounts.from_votes(L_train, cardinality)
-
-
-def _check_counts(counts: VoteCounts, cardinality: int) -> None:
-    """Refuse counts that the method cannot learn from."""
-    if counts.cardinality != cardinality:
-        message = f"L_train has cardinality {counts.cardinality}, cardinality={cardinality} passed in."
-        raise LabelMatrixError(message)
-    if counts.n_lfs < MIN_LFS:
-        message = (
-            f"L_train should have at least {MIN_LFS} labeling functions, got {counts.n_lfs} "
-            f"({', '.join(counts.lf_names)}); with fewer, accuracies cannot be told from the overlaps: use "
-            "MajorityLabelVoter"
-        )
-        raise LabelMatrixError(message)
-    if counts.n_covered == 0:
-        message = (
-            f"L_train has no votes at all: its {counts.n_lfs} LFs vote on none of the {counts.n_examples} "
-            "examples, nothing can be learned"
-        )
-        raise LabelMatrixError(message)
 
 
 def _check_precisions(config: FitConfig, n_lfs: int) -> None:

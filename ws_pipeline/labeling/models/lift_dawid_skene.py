@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
+from ws_pipeline.errors import SettingsError
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.lift_em import (
+    Floats,
     GoldVotes,
     Problem,
     estimate,
@@ -28,6 +32,8 @@ from ws_pipeline.settings.label_model import LiftDawidSkeneConfig
 from ws_pipeline.storage.files import FileFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
 
@@ -72,6 +78,7 @@ class LiftDawidSkene(AdditiveLabeler):
         *,
         gold_weight: float = 10.0,
         temperature: bool = True,
+        known_accuracy: Mapping[str, float] | None = None,
     ) -> Self:
         """Estimate the weights of the votes.
 
@@ -90,6 +97,9 @@ class LiftDawidSkene(AdditiveLabeler):
             Number of examples without gold that an example with a gold label counts as, at least 0.
         temperature
             Divide the log-odds by a temperature, see above.
+        known_accuracy
+            Name of an LF to the share of its votes that are right, where that is known: its votes then weigh
+            as that says, and not as is estimated.
 
         Returns
         -------
@@ -99,13 +109,17 @@ class LiftDawidSkene(AdditiveLabeler):
         Raises
         ------
         SettingsError
-            A setting is out of range.
+            A setting is out of range, or an accuracy is known of an LF that is not there.
         LabelMatrixError
             Votes out of range, no vote at all, or gold labels that do not belong to the votes.
         ClassBalanceError
             A class balance that is not a positive distribution over the k classes.
         """
-        settings = {"gold_weight": gold_weight, "temperature": temperature}
+        settings = {
+            "gold_weight": gold_weight,
+            "temperature": temperature,
+            "known_accuracy": dict(known_accuracy or {}),
+        }
         config = parse_settings(LiftDawidSkeneConfig, settings, where="LiftDawidSkene.fit")
         votes: Any = L_train
         anchors = (
@@ -132,8 +146,24 @@ class LiftDawidSkene(AdditiveLabeler):
         class_counts = patterns.class_counts
         kinds = find_kinds(class_counts)
         anchors = None if gold is None else gold.weighted(config.gold_weight)
-        model = estimate(Problem.of(passes, class_counts, kinds, anchors), members_of(kinds))
+        known = _in_order(config.known_accuracy, patterns.lf_names)
+        model = estimate(Problem.of(passes, class_counts, kinds, anchors, known=known), members_of(kinds))
         if known_balance is not None:
             model = match_balance(passes, model, known_balance, voted=class_counts.sum(axis=0) > 0)
         self.has_temperature = config.temperature
         return self._keep(patterns, model, vote_moments(passes, model))
+
+
+def _in_order(known_accuracy: Mapping[str, float], lf_names: tuple[str, ...]) -> Floats:
+    """Known accuracies ``[m]`` in the order of the LFs, NaN where not known.
+
+    Raises
+    ------
+    SettingsError
+        There is no LF of that name.
+    """
+    unknown = [name for name in known_accuracy if name not in lf_names]
+    if unknown:
+        message = f"known_accuracy: there is no LF '{unknown[0]}'; the LFs are {', '.join(lf_names)}"
+        raise SettingsError(message)
+    return np.array([known_accuracy.get(name, np.nan) for name in lf_names])

@@ -171,6 +171,8 @@ class Problem(NamedTuple):
         ``[m, k]``: how often each LF votes each class, examples with gold counted once more by their weight.
     n
         Number of examples with votes, those with gold counted once more by their weight.
+    known
+        ``[m]``: share of each LF's votes that are right, where that is known; NaN where it is estimated.
     """
 
     passes: PatternPasses
@@ -178,6 +180,7 @@ class Problem(NamedTuple):
     gold: GoldVotes
     symbol_counts: Floats
     n: float
+    known: Floats
 
     @classmethod
     def of(
@@ -186,11 +189,15 @@ class Problem(NamedTuple):
         class_counts: npt.NDArray[np.int64],
         kinds: Kinds,
         gold: GoldVotes | None = None,
+        *,
+        known: Floats | None = None,
     ) -> Problem:
         """Put the parts together; ``class_counts`` are those without gold."""
         gold = GoldVotes.none(*class_counts.shape) if gold is None else gold
         symbol_counts = class_counts + gold.joint.sum(axis=2)
-        return cls(passes, kinds, gold, symbol_counts, float(passes.counts.sum() + gold.class_counts.sum()))
+        n = float(passes.counts.sum() + gold.class_counts.sum())
+        none_known = np.full(len(class_counts), np.nan)
+        return cls(passes, kinds, gold, symbol_counts, n, none_known if known is None else known)
 
 
 def start(n_lfs: int, cardinality: int) -> tuple[Floats, Floats]:
@@ -221,12 +228,11 @@ def maximise(problem: Problem, expected: Expectations, member: Member) -> Additi
     class_totals = expected.class_totals + problem.gold.class_counts
     balance = (class_totals + _BALANCE_PRIOR / len(class_totals)) / (problem.n + _BALANCE_PRIOR)
     single = problem.kinds.single
-    lifts = _lifts(joint, problem.symbol_counts, balance)
-    weights = np.where(
-        single[:, None, None],
-        np.log(lifts / balance),
-        _chooser_weights(joint, balance, ~single, propensity=not problem.kinds.crowd),
-    )
+    lifts = _lifts(joint, problem.symbol_counts, balance, problem.known)
+    confusions = _confusions(joint, ~single, problem.known)
+    if not problem.kinds.crowd:
+        confusions = confusions * _propensities(joint, balance)[:, None]
+    weights = np.log(np.where(single[:, None, None], lifts / balance, confusions))
     is_cast = problem.symbol_counts > 0
     weights[~is_cast] = 0
     evidence = np.zeros((len(weights), len(balance)))
@@ -237,28 +243,37 @@ def maximise(problem: Problem, expected: Expectations, member: Member) -> Additi
     return Additive(intercept, weights, evidence, balance)
 
 
-def _lifts(joint: Floats, symbol_counts: Floats, balance: Floats) -> Floats:
-    """P(class y | vote s of LF j) ``[m, k, k]``, shrunk to the assumed one."""
+def _lifts(joint: Floats, symbol_counts: Floats, balance: Floats, known: Floats) -> Floats:
+    """P(class y | vote s of LF j) ``[m, k, k]``, shrunk to the assumed one, or as it is known."""
     k = len(balance)
     assumed = np.where(np.eye(k, dtype=np.bool_), ASSUMED_ODDS * (k - 1) * balance, balance)
     assumed /= assumed.sum(axis=1, keepdims=True)
     lifts: Floats = (joint + _LIFT_PRIOR * assumed) / (symbol_counts[:, :, None] + _LIFT_PRIOR)
+    is_known = ~np.isnan(known)
+    wrong = (1 - known[is_known])[:, None, None] * balance / (1 - balance)[:, None]
+    lifts[is_known] = np.where(np.eye(k, dtype=np.bool_), known[is_known, None, None], wrong)
     return lifts
 
 
-def _chooser_weights(joint: Floats, balance: Floats, choosers: Mask, *, propensity: bool) -> Floats:
-    """Log of P(vote s | class y), with ``propensity`` of P(vote s and any vote | class y), ``[m, k, k]``."""
-    k = len(balance)
+def _confusions(joint: Floats, choosers: Mask, known: Floats) -> Floats:
+    """P(vote s | class y) of the votes that are cast ``[m, k, k]``, shrunk to an even one, or as known."""
+    k = joint.shape[2]
     by_class, totals = joint.sum(axis=1), joint.sum(axis=(1, 2))
     right = np.trace(joint, axis1=1, axis2=2)
     mean = (right[choosers].sum() + _MEAN_PRIOR[0]) / (totals[choosers].sum() + _MEAN_PRIOR[1])
-    accuracies = ((right + _ACCURACY_PRIOR * mean) / (totals + _ACCURACY_PRIOR))[:, None, None]
+    accuracies = (right + _ACCURACY_PRIOR * mean) / (totals + _ACCURACY_PRIOR)
+    is_known = ~np.isnan(known)
+    accuracies = np.where(is_known, known, accuracies)[:, None, None]
     assumed = np.where(np.eye(k, dtype=np.bool_), accuracies, (1 - accuracies) / (k - 1))
-    weights = np.log((joint + _CONFUSION_PRIOR * assumed) / (by_class + _CONFUSION_PRIOR)[:, None])
-    if propensity:
-        shares = (by_class + _PROPENSITY_PRIOR * balance) / (totals + _PROPENSITY_PRIOR)[:, None]
-        weights = weights + np.log(shares / balance)[:, None]
-    return np.asarray(weights)
+    shrunk = (joint + _CONFUSION_PRIOR * assumed) / (by_class + _CONFUSION_PRIOR)[:, None]
+    return np.where(is_known[:, None, None], assumed, shrunk)
+
+
+def _propensities(joint: Floats, balance: Floats) -> Floats:
+    """P(any vote | class y) over P(any vote) ``[m, k]``, shrunk to 1."""
+    by_class, totals = joint.sum(axis=1), joint.sum(axis=(1, 2))
+    shares = (by_class + _PROPENSITY_PRIOR * balance) / (totals + _PROPENSITY_PRIOR)[:, None]
+    return np.asarray(shares / balance)
 
 
 def _abstain_evidence(lifts: Floats, symbol_counts: Floats, balance: Floats, n: float) -> Floats:

@@ -63,6 +63,16 @@ def distinct_words(
     return _merge(total, held)
 
 
+def number_rows(votes: Votes, cardinality: int) -> npt.NDArray[np.intp]:
+    """Numbers ``[n]`` of validated votes ``[n, m]``, from 0 on; rows have the same if they are equal."""
+    chunks = [
+        words_of(chunk, cardinality)[:n] for chunk, n in lf_major_chunks(votes, cardinality, trusted=True)
+    ]
+    words = np.concatenate([np.empty((0, n_words(votes.shape[1], cardinality)), dtype=np.uint64), *chunks])
+    rows = np.ascontiguousarray(words).view(np.dtype((np.void, 8 * words.shape[1])))[:, 0]
+    return np.asarray(np.unique(rows if words.shape[1] > 1 else words[:, 0], return_inverse=True)[1])
+
+
 def _merge(total: tuple[Words, Counts], held: list[Words]) -> tuple[Words, Counts]:
     """Distinct words so far, with those of further rows."""
     words = np.concatenate([total[0], *held])

@@ -2,10 +2,11 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ws_pipeline.defs.assets.checks import check_result
+from ws_pipeline.defs.assets.checks import check_result, find_fault
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.labeling import LabelModel, VoteComparison
+from ws_pipeline.defs.spec.task_spec import TaskSpec
+from ws_pipeline.labeling import AutoLabelModel, ProbabilisticLabels, VoteComparison
 
 SHARDS = ["part-0", "part-1", "part-2"]
 
@@ -37,8 +38,58 @@ def test_labels_worse_than_the_vote_beyond_chance_are_an_error():
     assert result.metadata["n_lost"].value == 20
     assert result.metadata["p_value"].value == 2.0**-20
     assert result.description.endswith(
-        "; look for weak LFs in lf_summary, or give class_balance in the pipeline.yaml"
+        "; the labels are older than the gold labels: materialize label_model and its labels again"
     )
+
+
+def test_labels_below_the_vote_by_chance_say_where_to_look():
+    result = check_result(comparison(n_lost=1, accuracy=0.45, p_value=0.5), splits=["valid", "train"])
+    assert result.description == (
+        "accuracy on 20 valid and train examples with gold: label model 0.450, plain vote 0.500; look for "
+        "weak LFs in lf_summary, or give class_balance in the pipeline.yaml"
+    )
+
+
+def test_the_plain_vote_in_place_of_a_label_model_warns_with_the_reason():
+    result = check_result(comparison(), replaced="it lost")
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert result.description == (
+        "the plain vote is published in place of the label model: it lost; look for weak LFs in lf_summary"
+    )
+
+
+def labels_of(probs, covered=None, **fields):
+    probs = np.asarray(probs, dtype=float)
+    covered = np.ones(len(probs), dtype=bool) if covered is None else np.asarray(covered)
+    return ProbabilisticLabels(np.arange(len(probs)), probs, covered, **fields)
+
+
+SURE_OF_HAM = labels_of(np.tile([0.9, 0.1], (40, 1)))
+SPEC = TaskSpec(classes=["ham", "spam"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "gold", "said"),
+    [
+        (
+            SURE_OF_HAM,
+            [0] * 38 + [1] * 2,
+            "all labels are ham, but 2 of 40 examples with gold labels are not",
+        ),
+        (SURE_OF_HAM, [0] * 39 + [1], ""),  # rare
+        (SURE_OF_HAM, [1] * 19 + [-1] * 21, ""),  # few gold labels
+        (SURE_OF_HAM, [1] * 20 + [-1] * 20, "; add LFs that vote for spam, or give class_balance"),
+        (labels_of([[0.9, 0.1]] * 39 + [[0.2, 0.8]]), [1] * 40, ""),
+        (labels_of([[0.5, 0.5]] * 40), [1] * 40, "every label is a tie"),
+        (labels_of([[0.5, 0.5], [np.nan, np.nan]]), [1, 1], "the probabilities of example 1 are not finite"),
+        (SURE_OF_HAM.for_training(min_confidence=0.95), [0] * 40, "no example has a label with a confidence"),
+        (labels_of([[0.9, 0.1]] * 40, [False] * 40), [1] * 40, "no example has a label with a confidence"),
+    ],
+)
+def test_labels_that_nothing_can_be_learned_from_have_a_fault(labels, gold, said):
+    found = find_fault(SPEC, labels, np.array(gold))
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_without_any_gold_to_compare_with_the_check_warns_and_says_what_to_do():
@@ -69,7 +120,7 @@ def bad_labels(pipeline_folder, storage, monkeypatch):
             definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key=shard)
         retrain = definitions.resolve_job_def("retrain")
         retrain.execute_in_process(instance=instance)
-        monkeypatch.setattr(LabelModel, "predict_proba", only_class_zero)
+        monkeypatch.setattr(AutoLabelModel, "predict_proba", only_class_zero)
         assert not retrain.execute_in_process(instance=instance, raise_on_error=False).success
 
         def run(*assets):
@@ -100,7 +151,7 @@ def test_bad_labels_are_not_trained_on_whatever_is_selected(bad_labels, storage,
     data = failed[0].step_failure_data.user_failure_data
     said = "parity/probabilistic_labels, compared with parity/majority_vote: accuracy on 75 valid examples"
     assert data.description.startswith(said)
-    assert "look for weak LFs in lf_summary" in data.description
+    assert "materialize label_model and its labels again" in data.description
     assert data.metadata["n_lost"].value > data.metadata["n_won"].value
     assert not result.get_asset_check_evaluations()
     assert [file.read_bytes() for file in results] == before

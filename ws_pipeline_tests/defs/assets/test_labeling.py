@@ -52,14 +52,6 @@ def keep_two(columns):
         del columns[name]
 
 
-def say_one(columns):
-    columns |= {
-        name: [None if vote is None else 1 for vote in votes]
-        for name, votes in columns.items()
-        if name != "example_id"
-    }
-
-
 def say_once(columns):
     names = [name for name in columns if name != "example_id"]
     for row in range(120):
@@ -74,7 +66,6 @@ def copy_the_first(columns):
 @pytest.mark.parametrize(
     ("change", "kind", "said"),
     [
-        (say_one, "OneClassVotesWarning", "votes are for class 1: nobody ever disagrees"),
         (say_once, "NoOverlapWarning", "no example has votes of two LFs"),
         (copy_the_first, "CopiedLFsWarning", "'lf_5' cast the same votes on every example"),
     ],
@@ -82,6 +73,7 @@ def copy_the_first(columns):
 def test_votes_that_tell_nothing_of_the_lfs_are_published_as_the_plain_vote_and_the_cause_is_shown(
     pipeline_folder, storage, change, kind, said
 ):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     edit_votes(pipeline_folder, change)
     result, told = run_and_read_log(pipeline_folder, storage)
     metadata = result.asset_materializations_for_node("parity__label_model")[0].metadata
@@ -100,6 +92,7 @@ def test_votes_that_tell_nothing_of_the_lfs_are_published_as_the_plain_vote_and_
 
 
 def test_a_fit_without_a_fault_has_no_warnings(pipeline_folder, storage):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     result = run_all(pipeline_folder, storage)
     metadata = result.asset_materializations_for_node("parity__label_model")[0].metadata
     assert metadata["warnings"].data == []
@@ -116,6 +109,7 @@ def test_a_fit_without_a_fault_has_no_warnings(pipeline_folder, storage):
 def test_a_task_that_cannot_be_learned_is_named_with_what_a_pipeline_can_do(
     pipeline_folder, storage, change, said, capsys
 ):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     edit_votes(pipeline_folder, change)
     with pytest.raises(LabelMatrixError, match=said) as refused:
         run_all(pipeline_folder, storage)
@@ -134,6 +128,7 @@ def test_a_fit_that_fails_names_its_task(pipeline_folder, storage, monkeypatch):
             raise TrainingError(message)
         return fit_counts(self, *_, **__)
 
+    pipeline_folder.set_label_model(kind="matrix_completion")
     fit_counts = LabelModel.fit_counts
     monkeypatch.setattr(LabelModel, "fit_counts", diverge)
     with pytest.raises(TrainingError) as failed:

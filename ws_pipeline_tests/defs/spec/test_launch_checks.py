@@ -34,6 +34,7 @@ def instance():
 
 @pytest.fixture
 def definitions(pipeline_folder, storage):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     return build_definitions([load_spec(pipeline_folder.spec_path)], storage=str(storage), device="cpu")
 
 
@@ -178,6 +179,7 @@ def test_what_is_in_a_part_of_the_pipeline_is_refused_there_too(definitions, ins
 def test_every_task_and_every_pipeline_is_refused_by_its_own_name_and_rules(
     pipeline_folder, storage, instance
 ):
+    pipeline_folder.set_label_model(kind="matrix_completion")
     spec = load_spec(pipeline_folder.spec_path)
     binary = spec.tasks["parity"]
     other = spec.model_copy(update={"name": "other", "prefix": "b", "tasks": {"shape": binary}})

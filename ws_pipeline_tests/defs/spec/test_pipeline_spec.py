@@ -12,7 +12,8 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec, TaskSpec, skipped_files
+from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec, skipped_files
+from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.settings.end_model import HeadConfig, ModelConfig
 from ws_pipeline.storage.files import read_parquet, write_parquet
@@ -375,8 +376,7 @@ def test_every_key_is_documented(settings):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (["a", "b"], "tasks.spam.lf_columns: at least 3 LFs are needed, got ['a', 'b']"),
-        ([], "tasks.spam.lf_columns: at least 3 LFs are needed, got []"),
+        ([], "tasks.spam.lf_columns: List should have at least 1 item"),
         (
             ["a", "b", "a", "c"],
             "tasks.spam.lf_columns: the columns must be different, repeated: ['a']",
@@ -390,3 +390,46 @@ def test_every_key_is_documented(settings):
 def test_lf_columns_from_which_nothing_can_be_learned_are_refused(tmp_path, columns, message):
     tasks = {"spam": {"classes": ["ham", "spam"], "lf_columns": columns}}
     assert message in refusal(tmp_path, {"tasks": tasks})
+
+
+def test_two_lfs_are_enough_but_for_matrix_completion(tmp_path):
+    spam = {"classes": ["ham", "spam"], "lf_columns": ["a", "b"]}
+    assert load_spec(write(tmp_path, {"tasks": {"spam": spam}})).tasks["spam"].lf_columns == ["a", "b"]
+    spam["label_model"] = {"kind": "matrix_completion"}
+    said = (
+        "tasks.spam: lf_columns: matrix_completion needs at least 3 LFs, got ['a', 'b']; list more, or take"
+    )
+    assert said in refusal(tmp_path, {"tasks": {"spam": spam}})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"no_votes": "eggs"},
+            "no_votes: expected 'abstain' or one of the classes ['ham', 'spam'], got 'eggs'",
+        ),
+        (
+            {"min_confidence": 1.5},
+            "tasks.spam.min_confidence: Input should be less than or equal to 1, got 1.5",
+        ),
+        (
+            {"class_balance": "gold"},
+            "tasks.spam.class_balance: expected a list of numbers, one per class, or 'from_gold', got 'gold'",
+        ),
+        ({"class_balance": [0.5, 0.6]}, "tasks.spam: class_balance must sum to 1"),
+        ({"max_drift": -1}, "tasks.spam.max_drift: Input should be greater than or equal to 0, got -1"),
+        (
+            {"label_model": {"kind": "auto", "known_accuracy": {"a": 1}}},
+            "tasks.spam.label_model.known_accuracy: the accuracy of 'a' must be above 0 and below 1, got 1.0",
+        ),
+    ],
+)
+def test_wrong_keys_of_a_task_are_refused(tmp_path, values, message):
+    assert message in refusal(tmp_path, {"tasks": {"spam": {"classes": ["ham", "spam"], **values}}})
+
+
+def test_to_keep_all_examples_and_to_leave_some_out_is_refused(tmp_path):
+    tasks = {"spam": {"classes": ["ham", "spam"], "min_confidence": 0.7}}
+    said = "tasks.spam.min_confidence leaves examples out of the training, but filter_uncovered is false"
+    assert said in refusal(tmp_path, {"tasks": tasks, "filter_uncovered": False})

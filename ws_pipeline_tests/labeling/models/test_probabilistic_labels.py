@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,7 @@ def assert_same(left, right):
     assert left.example_ids.dtype == right.example_ids.dtype
     assert left.probs.tolist() == right.probs.tolist()
     assert left.covered.tolist() == right.covered.tolist()
+    assert left.labelled.tolist() == right.labelled.tolist()
 
 
 def test_votes_become_labels_with_the_ids_of_the_examples():
@@ -66,7 +69,36 @@ def test_the_table_has_one_column_per_class():
         "p_1": [0, 0.5, 0.5, 1],
         "prediction": [0, -1, -1, 1],
         "covered": [True, False, True, True],
+        "labelled": [True, False, True, True],
     }
+
+
+def test_unsure_labels_may_be_left_out_of_the_training():
+    labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(2), MATRIX).for_training(min_confidence=0.6)
+    assert labels.labelled.tolist() == [True, False, False, True]
+    assert labels.covered.tolist() == [True, False, True, True]
+    assert labels.predictions.tolist() == [0, -1, -1, 1]
+
+
+def test_examples_without_votes_may_have_a_class():
+    labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(2), MATRIX).for_training(no_votes=1)
+    assert labels.probs.tolist() == [[1, 0], [0, 1], [0.5, 0.5], [0, 1]]
+    assert labels.labelled.tolist() == [True, True, True, True]
+    assert labels.covered.tolist() == [True, False, True, True]
+    assert labels.predictions.tolist() == [0, 1, -1, 1]
+
+
+def test_a_table_of_an_older_version_is_trained_on_where_there_are_votes():
+    table = ProbabilisticLabels.from_votes(MajorityLabelVoter(2), MATRIX).to_table()
+    older = ProbabilisticLabels.from_table(table.drop_columns("labelled"))
+    assert older.labelled.tolist() == older.covered.tolist()
+
+
+def test_the_table_says_why_the_labels_are_those_of_the_plain_vote():
+    labels = ProbabilisticLabels.from_votes(MajorityLabelVoter(2), MATRIX)
+    assert ProbabilisticLabels.from_table(labels.to_table()).replaced == ""
+    replaced = replace(labels, replaced="it lost")
+    assert ProbabilisticLabels.from_table(replaced.to_table()).replaced == "it lost"
 
 
 @FIXED

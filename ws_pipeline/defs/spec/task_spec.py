@@ -1,0 +1,117 @@
+"""What a pipeline.yaml says of one task: its classes, its votes and its labels."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from ws_pipeline.example_ids import ID_COLUMN
+from ws_pipeline.labeling.models.evidence import MIN_LFS
+from ws_pipeline.settings.base import Settings
+from ws_pipeline.settings.label_model import AutoLabelModelConfig, LabelModelConfig, MatrixCompletionConfig
+
+ABSTAINS = "abstain"  # of the key no_votes
+FROM_GOLD = "from_gold"  # of the key class_balance
+Columns = Annotated[list[str], Field(min_length=1)]
+
+
+class TaskSpec(Settings):
+    """One task: its classes, and how its label model is fitted."""
+
+    classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
+    class_balance: list[float] | str | None = Field(
+        None,
+        description="P(class) of the examples with votes, k positive numbers that sum to 1, or 'from_gold': "
+        "that of the gold labels that the label model may use. Default: estimated, by matrix_completion "
+        "taken as uniform.",
+    )
+    lf_columns: Columns | None = Field(
+        None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
+    )
+    label_model: LabelModelConfig = Field(
+        AutoLabelModelConfig(), description="Which label model, and its settings; see its key kind."
+    )
+    min_confidence: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Examples whose most probable class has a probability below are not trained on.",
+    )
+    no_votes: str = Field(
+        ABSTAINS,
+        description="Class of the examples without any vote, which are then trained on; 'abstain': none.",
+    )
+    min_coverage: float = Field(
+        0.1, ge=0, le=1, description="Share of the examples with a vote, below which a check warns."
+    )
+    max_drift: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Change of coverage, of conflicts or of the share of a class from one materialization to "
+        "the next, above which a check warns.",
+    )
+
+    @field_validator("lf_columns")
+    @classmethod
+    def _check_lf_columns(cls, columns: list[str] | None) -> list[str] | None:
+        """Refuse columns that are no LFs."""
+        if columns is None:
+            return None
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            message = f"the columns must be different, repeated: {repeated}"
+            raise ValueError(message)
+        if ID_COLUMN in columns:
+            message = f"column '{ID_COLUMN}' holds the ids, it is no LF; leave it out"
+            raise ValueError(message)
+        return columns
+
+    @field_validator("class_balance")
+    @classmethod
+    def _check_class_balance(cls, found: list[float] | str | None) -> list[float] | str | None:
+        if isinstance(found, str) and found != FROM_GOLD:
+            message = f"expected a list of numbers, one per class, or '{FROM_GOLD}', got '{found}'"
+            raise ValueError(message)
+        return found
+
+    @property
+    def cardinality(self) -> int:
+        """Number of classes k."""
+        return len(self.classes)
+
+    @property
+    def class_without_votes(self) -> int | None:
+        """Number of the class that examples without votes have; None: they have none."""
+        return None if self.no_votes == ABSTAINS else self.classes.index(self.no_votes)
+
+    @property
+    def gold_splits(self) -> list[str]:
+        """Splits whose gold labels the label model is anchored on and compared with the vote; never test."""
+        return ["valid", "train"] if self.label_model.use_train_gold else ["valid"]
+
+    @model_validator(mode="after")
+    def _check(self) -> "TaskSpec":
+        if len(set(self.classes)) < len(self.classes):
+            message = f"class names must be unique, got {self.classes}"
+            raise ValueError(message)
+        if isinstance(self.class_balance, list):
+            from ws_pipeline.labeling.models.class_balance import validate_class_balance
+
+            validate_class_balance(self.class_balance, self.cardinality)
+        if self.no_votes != ABSTAINS and self.no_votes not in self.classes:
+            message = (
+                f"no_votes: expected 'abstain' or one of the classes {self.classes}, got '{self.no_votes}'"
+            )
+            raise ValueError(message)
+        if isinstance(self.label_model, MatrixCompletionConfig) and self.lf_columns is not None:
+            _check_enough_lfs(self.lf_columns)
+        return self
+
+
+def _check_enough_lfs(columns: list[str]) -> None:
+    if len(columns) < MIN_LFS:
+        message = (
+            f"lf_columns: matrix_completion needs at least {MIN_LFS} LFs, got {columns}; list more, or take "
+            "another kind of label_model"
+        )
+        raise ValueError(message)
