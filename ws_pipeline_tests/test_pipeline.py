@@ -29,8 +29,8 @@ from ws_pipeline.storage import files
 SHARDS = ["part-0", "part-1", "part-2"]
 TASKS = ["shape", "parity"]
 TABLES = [
-    *("lf_summary", "majority_vote", "label_model_comparison", "probabilistic_labels"),
-    *("least_sure", "label_next"),
+    *("lf_summary", "majority_vote", "label_model_comparison", "lf_families"),
+    *("probabilistic_labels", "least_sure", "label_next"),
 ]
 
 

@@ -11,6 +11,7 @@ from ws_pipeline.defs.assets.classification import build_classification_assets, 
 from ws_pipeline.defs.assets.ingest import build_ingest_assets, build_shards_asset
 from ws_pipeline.defs.assets.label_reports import build_label_reports
 from ws_pipeline.defs.assets.labeling import build_labeling_assets
+from ws_pipeline.defs.assets.warning_checks import build_warning_checks
 from ws_pipeline.defs.automation.jobs import build_ingest_job, build_retrain_job, build_schedule
 from ws_pipeline.defs.automation.sensors import build_new_shards_sensor, build_shard_registry
 from ws_pipeline.defs.automation.turns import build_executor, turn_file
@@ -34,13 +35,17 @@ def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
     retrain = build_retrain_job(spec, [asset.key for asset in assets])
     return dg.Definitions(
         assets=assets,
-        asset_checks=[
-            build(spec, task) for task in spec.tasks for build in (build_vote_check, build_usable_check)
-        ],
+        asset_checks=[check for task in spec.tasks for check in _checks(spec, task)],
         jobs=[ingest, retrain],
         schedules=[build_schedule(spec, retrain)],
         sensors=[build_shard_registry(spec), build_new_shards_sensor(spec, ingest, retrain)],
     )
+
+
+def _checks(spec: PipelineSpec, task: str) -> list[dg.AssetChecksDefinition]:
+    """Checks of one task: those that block, then those that warn."""
+    blocking = [build_vote_check(spec, task), build_usable_check(spec, task)]
+    return [*blocking, *build_warning_checks(spec, task)]
 
 
 def build_resources(

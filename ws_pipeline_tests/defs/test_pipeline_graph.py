@@ -27,6 +27,7 @@ OF_TASK = {
     "majority_vote": (["label_matrix", "shards"], "parquet", "2"),
     "label_model": (["examples", "label_matrix", "shards", "vote_counts"], "torch", "3"),
     "label_model_comparison": (["label_model"], "parquet", "1"),
+    "lf_families": (["label_matrix", "label_model"], "parquet", "1"),
     "probabilistic_labels": (["label_matrix", "label_model"], "parquet", "3"),
     "least_sure": (["label_matrix", "label_model", "probabilistic_labels"], "parquet", "1"),
     "label_next": (["examples", "label_matrix", "predictions", "probabilistic_labels"], "parquet", "1"),

@@ -20,6 +20,7 @@ TASK_ASSETS = (
     "majority_vote",
     "label_model",
     "label_model_comparison",
+    "lf_families",
     "probabilistic_labels",
     "least_sure",
     "label_next",

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.defs.assets.metadata import table_metadata
@@ -16,8 +17,10 @@ from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.reasons import contradicted_votes
+from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 COVERAGE = "coverage"
+CONFLICTS = "conflicts"
 CLASS_SHARE = "share_"
 """Metadata of the labels that are compared from one materialization to the next; a class follows the last."""
 
@@ -82,9 +85,7 @@ def why_replaced(model: BaseLabeler) -> str:
 
 def labels_metadata(labels: ProbabilisticLabels, classes: Sequence[str]) -> dict[str, Any]:
     """Metadata of probabilistic labels: how many there are, how sure, and the share of each class."""
-    covered, predictions = labels.covered, labels.predictions
-    found = np.bincount(predictions[predictions >= 0], minlength=len(classes))
-    shares = found / max(1, found.sum())
+    covered, shares = labels.covered, class_shares(labels)
     return {
         "n_covered": int(covered.sum()),
         "n_without_votes": int((~covered).sum()),
@@ -94,6 +95,19 @@ def labels_metadata(labels: ProbabilisticLabels, classes: Sequence[str]) -> dict
         **{f"{CLASS_SHARE}{name}": float(share) for name, share in zip(classes, shares, strict=True)},
         **({"replaced_by_vote": labels.replaced} if labels.replaced else {}),
     }
+
+
+def class_shares(labels: ProbabilisticLabels) -> npt.NDArray[np.float64]:
+    """Share of each class among the labels ``[k]``, ties and examples without a label left out."""
+    predictions = labels.predictions
+    found = np.bincount(predictions[predictions >= 0], minlength=labels.probs.shape[1])
+    return np.asarray(found / max(1, found.sum()))
+
+
+def vote_metadata(counts: VoteCounts) -> dict[str, float]:
+    """Share of the examples with a vote, and of those with votes for different classes."""
+    n = max(1, counts.n_examples)
+    return {COVERAGE: counts.n_covered / n, CONFLICTS: counts.rows.n_conflicting / n}
 
 
 def _report(model: AutoLabelModel) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ws_pipeline.defs.assets.alignment import check_same_examples
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
@@ -14,11 +15,13 @@ from ws_pipeline.errors import FileFormatError
 from ws_pipeline.example_ids import ids_from_table
 from ws_pipeline.example_index import UNKNOWN, ExampleIndex
 from ws_pipeline.labeling.models.auto import AutoLabelModel
+from ws_pipeline.labeling.models.family_report import find_families
 from ws_pipeline.labeling.models.label_next import label_next as choose_next
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.reasons import least_sure as find_least_sure
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 _SHOWN = 12  # rows of a table in the UI
 _SHOWN_COLUMNS = ("example_id", "label", "runner_up", "confidence", "votes")
@@ -27,7 +30,12 @@ _SHOWN_COLUMNS = ("example_id", "label", "runner_up", "confidence", "votes")
 def build_label_reports(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
     """Assets about one task's labels, on which nothing else depends."""
     of_task = AssetMaker(spec, task)
-    return [_label_model_comparison(of_task), _least_sure(of_task, task), _label_next(of_task, task)]
+    return [
+        _label_model_comparison(of_task),
+        _lf_families(of_task),
+        _least_sure(of_task, task),
+        _label_next(of_task, task),
+    ]
 
 
 def _label_model_comparison(of_task: AssetMaker) -> dg.AssetsDefinition:
@@ -46,6 +54,35 @@ def _label_model_comparison(of_task: AssetMaker) -> dg.AssetsDefinition:
         )
 
     return label_model_comparison
+
+
+def _lf_families(of_task: AssetMaker) -> dg.AssetsDefinition:
+    @of_task.asset("parquet", version="1")
+    def lf_families(
+        label_model: BaseLabeler, label_matrix: dict[str, LabelMatrix]
+    ) -> dg.MaterializeResult[pa.Table]:
+        """LFs that say the same for other reasons than the class, and the few that carry the panel."""
+        shards = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
+        families = find_families(label_model, VotePatterns.total(shards))
+        in_families = families.table.filter(pc.is_valid(families.table["family"]))
+        n_families = len(pc.unique(in_families["family"]))
+        carriers = families.carriers
+        more = f" and {len(carriers) - _SHOWN} more" if len(carriers) > _SHOWN else ""
+        return dg.MaterializeResult(
+            value=families.table,
+            metadata={
+                "n_families": n_families,
+                "effective_number": families.effective_number,
+                "summary": (
+                    f"{families.n_voting} LFs that vote are worth {families.effective_number:.1f} "
+                    f"independent ones; {len(carriers)} carry the panel: "
+                    f"{', '.join(carriers[:_SHOWN])}{more}"
+                ),
+                "families": table_metadata(in_families.sort_by("family").slice(0, _SHOWN)),
+            },
+        )
+
+    return lf_families
 
 
 def _least_sure(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:

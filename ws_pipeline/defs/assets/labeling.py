@@ -17,7 +17,12 @@ import pyarrow as pa
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
-from ws_pipeline.defs.assets.label_metadata import label_model_metadata, labels_metadata, why_replaced
+from ws_pipeline.defs.assets.label_metadata import (
+    label_model_metadata,
+    labels_metadata,
+    vote_metadata,
+    why_replaced,
+)
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -66,8 +71,9 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
         with warnings_to_log(context.log):
             matrix = LabelMatrix.concatenate(label_matrix)
-            table = summarise_lfs(VoteCounts.total(vote_counts), matrix=matrix, gold=gold)
-        metadata = {"n_lfs": table.num_rows, "summary": table_metadata(table)}
+            counts = VoteCounts.total(vote_counts)
+            table = summarise_lfs(counts, matrix=matrix, gold=gold)
+        metadata = {"n_lfs": table.num_rows, **vote_metadata(counts), "summary": table_metadata(table)}
         return dg.MaterializeResult(value=table, metadata=metadata)
 
     return lf_summary

@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ws_pipeline.errors import SettingsError
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
+from ws_pipeline.labeling.models.families import discounts
 from ws_pipeline.labeling.models.gold_votes import GoldRows
+from ws_pipeline.labeling.models.labeler import State
 from ws_pipeline.labeling.models.lift_em import (
     Floats,
     GoldVotes,
@@ -48,6 +51,7 @@ class LiftDawidSkene(AdditiveLabeler):
       P(class).
     - The class balance enters with a power below 1, since sources of one class say little of it.
     - The log-odds are the mean over a few such models.
+    - Near copies that together hold much of the votes count about as one; see :mod:`.families`.
     - The posterior has a temperature t = max(sqrt(number of votes), F), F being the variance inflation of the
       vote totals: correlated sources make it less sure, and change no label.
 
@@ -60,6 +64,8 @@ class LiftDawidSkene(AdditiveLabeler):
     ----------
     weights, intercept, abstain_evidence, class_balance, accuracies, inflation, lf_names
         See :class:`.AdditiveLabeler`.
+    discounts : numpy.ndarray
+        ``[m]``: what the votes of each LF count, below 1 for near copies; ``weights`` have it in them.
 
     Examples
     --------
@@ -68,7 +74,9 @@ class LiftDawidSkene(AdditiveLabeler):
     array([0, 1, 1, 0])
     """
 
-    file_format = FileFormat("ws_pipeline/LiftDawidSkene", version=1)
+    file_format = FileFormat("ws_pipeline/LiftDawidSkene", version=2)
+
+    discounts: Floats
 
     def fit(
         self,
@@ -147,11 +155,21 @@ class LiftDawidSkene(AdditiveLabeler):
         kinds = find_kinds(class_counts)
         anchors = None if gold is None else gold.weighted(config.gold_weight)
         known = _in_order(config.known_accuracy, patterns.lf_names)
-        model = estimate(Problem.of(passes, class_counts, kinds, anchors, known=known), members_of(kinds))
+        self.discounts = discounts(patterns, class_counts)
+        problem = Problem.of(passes, class_counts, kinds, anchors, known=known, discounts=self.discounts)
+        model = estimate(problem, members_of(kinds))
         if known_balance is not None:
             model = match_balance(passes, model, known_balance, voted=class_counts.sum(axis=0) > 0)
         self.has_temperature = config.temperature
         return self._keep(patterns, model, vote_moments(passes, model))
+
+    def _state(self) -> State:
+        header, arrays = super()._state()
+        return header, {**arrays, "discounts": self.discounts}
+
+    def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        super()._set_state(header, arrays)
+        self.discounts = arrays["discounts"]
 
 
 def _in_order(known_accuracy: Mapping[str, float], lf_names: tuple[str, ...]) -> Floats:

@@ -173,6 +173,8 @@ class Problem(NamedTuple):
         Number of examples with votes, those with gold counted once more by their weight.
     known
         ``[m]``: share of each LF's votes that are right, where that is known; NaN where it is estimated.
+    discounts
+        ``[m]``: what the votes of each LF count, in (0, 1]; see :mod:`.families`.
     """
 
     passes: PatternPasses
@@ -181,6 +183,7 @@ class Problem(NamedTuple):
     symbol_counts: Floats
     n: float
     known: Floats
+    discounts: Floats
 
     @classmethod
     def of(
@@ -191,13 +194,16 @@ class Problem(NamedTuple):
         gold: GoldVotes | None = None,
         *,
         known: Floats | None = None,
+        discounts: Floats | None = None,
     ) -> Problem:
         """Put the parts together; ``class_counts`` are those without gold."""
         gold = GoldVotes.none(*class_counts.shape) if gold is None else gold
         symbol_counts = class_counts + gold.joint.sum(axis=2)
         n = float(passes.counts.sum() + gold.class_counts.sum())
-        none_known = np.full(len(class_counts), np.nan)
-        return cls(passes, kinds, gold, symbol_counts, n, none_known if known is None else known)
+        m = len(class_counts)
+        known = np.full(m, np.nan) if known is None else known
+        discounts = np.ones(m) if discounts is None else discounts
+        return cls(passes, kinds, gold, symbol_counts, n, known, discounts)
 
 
 def start(n_lfs: int, cardinality: int) -> tuple[Floats, Floats]:
@@ -215,6 +221,7 @@ def estimate(problem: Problem, members: list[Member]) -> Additive:
 def _fit_member(problem: Problem, member: Member) -> Additive:
     m, k = problem.symbol_counts.shape
     intercept, weights = start(m, k)
+    weights = weights * problem.discounts[:, None, None]
     for _ in range(member.n_rounds):
         expected = problem.passes.expect(intercept, weights)
         model = maximise(problem, expected, member)
@@ -239,6 +246,8 @@ def maximise(problem: Problem, expected: Expectations, member: Member) -> Additi
     if member.abstains:
         evidence[single] = _abstain_evidence(lifts, problem.symbol_counts, balance, problem.n)[single]
         weights -= np.where(is_cast[:, :, None], evidence[:, None], 0)
+    weights *= problem.discounts[:, None, None]
+    evidence *= problem.discounts[:, None]
     intercept = member.balance_power * np.log(balance) + evidence.sum(axis=0)
     return Additive(intercept, weights, evidence, balance)
 
@@ -331,10 +340,26 @@ def vote_moments(passes: PatternPasses, model: Additive) -> VoteMoments:
         masses = probs * passes.counts[block]
         sums += tallies @ masses.T
         squares += tallies**2 @ masses.T
+    return VoteMoments(joint, variance_inflation(joint, class_totals, sums, squares))
+
+
+def variance_inflation(joint: Floats, class_totals: Floats, sums: Floats, squares: Floats) -> float:
+    """Variance of the vote totals given the class, over that of independent sources; at least 1.
+
+    Parameters
+    ----------
+    joint
+        ``[m, k, k]``: see :class:`VoteMoments`.
+    class_totals
+        ``[k]``: examples of each class.
+    sums, squares
+        ``[k, k]``: sum over the examples of class y of their votes for class s, and of its square, at
+        ``[s, y]``.
+    """
     sizes = np.where(class_totals > 0, class_totals, 1.0)
     of_totals = squares / sizes - (sums / sizes) ** 2
     rates = joint / sizes
     independent = (rates * (1 - rates)).sum(axis=0)
     weighting = (sums.sum(axis=1) / sums.sum())[:, None] * class_totals
     together, alone = float((weighting * of_totals).sum()), float((weighting * independent).sum())
-    return VoteMoments(joint, max(1.0, together / alone) if alone > 0 else 1.0)
+    return max(1.0, together / alone) if alone > 0 else 1.0

@@ -344,6 +344,21 @@ def lf_summary(
     return pa.table(columns)
 
 
+def chance_accuracies(class_counts: Counts, gold: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """How often each LF would be right if its votes were dealt out to the examples at random ``[m]``.
+
+    Parameters
+    ----------
+    class_counts
+        ``[m, k]``: how often each LF votes each class.
+    gold
+        ``[n]`` gold labels, -1 where unknown.
+    """
+    of_gold = np.bincount(gold[gold >= 0], minlength=class_counts.shape[1])
+    votes = shares(class_counts, class_counts.sum(axis=1, keepdims=True))
+    return np.asarray(votes @ (of_gold / max(1, of_gold.sum())))
+
+
 def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[VoteForm, int]:
     """Validate votes whose number of classes may not be known.
 

@@ -51,7 +51,21 @@ def crowd_votes(n=300, m=40, k=3, seed=0):
     return votes, gold
 
 
+def copied_votes(n_copies=4, flipped=0.05):
+    votes, gold = panel_votes(n=1500, accuracies=(0.6, 0.8, 0.8, 0.8, 0.8), k=2, coverage=1.0)
+    rng = np.random.default_rng(0)
+    copies = np.repeat(votes[:, :1], n_copies, axis=1)
+    return np.hstack([np.where(rng.random(copies.shape) < flipped, 1 - copies, copies), votes]), gold
+
+
+def copied_single_votes(n_copies=4):
+    votes, gold = one_class_votes(k=2, m=6)
+    return np.hstack([np.repeat(votes[:, :1], n_copies, axis=1), votes]), gold
+
+
 CASES = {
+    "copies": copied_votes,
+    "copies of one class": copied_single_votes,
     "one class each": one_class_votes,
     "two classes": lambda: one_class_votes(k=2),
     "panel": panel_votes,
@@ -110,6 +124,61 @@ def test_probabilities_are_the_tempered_sum(case):
     plain = LiftDawidSkene(k).fit(votes, temperature=False).predict_proba(votes)
     np.testing.assert_allclose(plain[n_votes > 0], softmax(scores[n_votes > 0], axis=1), atol=1e-12)
     np.testing.assert_array_equal(plain.argmax(axis=1), expected.argmax(axis=1))
+
+
+@pytest.mark.parametrize("case", ["mixed", "panel", "crowd"])
+def test_a_known_accuracy_counts_as_it_is_known(case):
+    votes, _ = CASES[case]()
+    known = {"lf_0": 0.95, "lf_3": 0.4}
+    model = LiftDawidSkene(3).fit(votes, known_accuracy=known)
+    intercept, weights, _ = naive_lift_dawid_skene(votes, 3, known={0: 0.95, 3: 0.4})
+    np.testing.assert_allclose(model.intercept, intercept, atol=1e-9)
+    np.testing.assert_allclose(model.weights, weights, atol=1e-9)
+    assert np.abs(model.weights - LiftDawidSkene(3).fit(votes).weights).max() > 0.1
+
+
+def test_a_known_accuracy_of_no_lf_or_beyond_its_range_is_refused():
+    votes, _ = panel_votes()
+    with pytest.raises(SettingsError, match="known_accuracy: there is no LF 'lf_9'; the LFs are lf_0, lf_1,"):
+        LiftDawidSkene(3).fit(votes, known_accuracy={"lf_9": 0.9})
+    with pytest.raises(SettingsError, match="the accuracy of 'lf_0' must be above 0 and below 1, got 1"):
+        LiftDawidSkene(3).fit(votes, known_accuracy={"lf_0": 1})
+
+
+@pytest.mark.parametrize("n_copies", [1, 2, 4, 8])
+@pytest.mark.parametrize("flipped", [0, 0.02, 0.1])
+def test_copies_of_a_weak_source_count_about_as_one(n_copies, flipped):
+    votes, gold = copied_votes(n_copies, flipped)
+    model = LiftDawidSkene(2).fit(votes)
+    found, vote = accuracy(model, votes, gold)
+    assert found >= 0.9 > vote or n_copies == 1
+    assert model.predict_proba(votes).max(axis=1).mean() < 0.9
+    assert model.discounts[: n_copies + 1].sum() < 1 + 0.3 * n_copies
+    assert (model.discounts[n_copies + 1 :] == 1).all()
+
+
+def test_copies_of_a_source_of_one_class_do_not_turn_the_classes_around():
+    rng = np.random.default_rng(0)
+    gold = rng.integers(2, size=5000)
+
+    def source(label, precision, coverage):
+        rate = 2 * coverage * np.where(gold == label, precision, 1 - precision)
+        return np.where(rng.random(len(gold)) < rate, label, -1)
+
+    good = [source(label, 0.8, 0.4) for label in (0, 0, 1, 1)]
+    votes = np.column_stack([*[source(1, 0.5, 0.5)] * 5, *good])
+    found, vote = accuracy(LiftDawidSkene(2).fit(votes), votes, gold)
+    assert vote < 0.7
+    assert found > 0.83
+
+
+@pytest.mark.parametrize(
+    "accuracies",
+    [(0.9,) * 5, (0.95,) * 3, (0.9,) * 4 + (0.6,) * 4, (0.97,) * 3 + (0.6,) * 2, (0.99,) * 2 + (0.7,) * 3],
+)
+def test_sources_that_agree_because_they_are_right_are_not_discounted(accuracies):
+    votes, _ = panel_votes(n=5000, accuracies=accuracies, k=2, coverage=1.0)
+    assert LiftDawidSkene(2).fit(votes).discounts.tolist() == [1] * len(accuracies)
 
 
 def test_the_temperature_knows_how_far_sources_are_independent():
