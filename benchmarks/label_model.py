@@ -108,6 +108,18 @@ def in_new_process(*arguments: object) -> dict[str, float] | None:
     return json.loads(answer.stdout.splitlines()[-1]) if answer.returncode == 0 else None
 
 
+def processor() -> str:
+    """Name of the processor, and those of its vector instructions that counting bits depends on."""
+    from simsimd import get_capabilities
+
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "processor")
+    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
+    vectors = [flag for flag in ("avx2", "avx512f", "avx512_vpopcntdq") if flag in flags]
+    used = [kind for kind, there in get_capabilities().items() if there]
+    return f"{name} with {', '.join(vectors) or 'no AVX'}; SimSIMD uses {', '.join(used)}"
+
+
 def compare(shapes: list[tuple[int, int, int, float]], *, with_snorkel: bool = True) -> None:
     for shape in shapes:
         ours = in_new_process("ours", *shape)
@@ -160,7 +172,7 @@ def main() -> None:
         library, n, m, k, coverage = options.child
         print(json.dumps(child(library, int(n), int(m), int(k), float(coverage))))
         return
-    print(f"seconds and MB above the input; OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}")
+    print(f"seconds and MB above the input; OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}; {processor()}")
     print(
         f"{'n':>10} {'m':>6} {'k':>4} {'cov.':>5} {'step':>8} {'ours':>9} {'MB':>8} "
         f"{'Snorkel':>10} {'MB':>9} {'ratio':>8} {'/floor':>8}"

@@ -19,24 +19,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from munkres import Munkres
 
 from ws_pipeline.errors import TrainingError
+from ws_pipeline.labeling.models.gradient_steps import steps_on
 from ws_pipeline.labeling.votes.row_spans import n_threads
-from ws_pipeline.optim import build_optimizer, learning_rate, set_learning_rate
+from ws_pipeline.optim import learning_rate
 from ws_pipeline.settings.label_model import FitConfig
 from ws_pipeline.settings.optimizer import count_warmup_steps
 
 if TYPE_CHECKING:
-    import torch
-
     from ws_pipeline.labeling.votes.pair_counts import PairCounts
 
 Floats = npt.NDArray[np.float64]
+Array = Any
+"""A numpy array on the CPU, a torch tensor elsewhere; the maths is written in what both have in common."""
 
 #: Priors that agree to this many decimals leave the order of their classes undetermined.
 PRIOR_DECIMALS = 3
@@ -121,7 +122,8 @@ def complete_matrix(
     mu_eps
         Bound of the clamp.
     device
-        Name of a torch device.  Computes in float64 (float32 on mps, which has nothing wider).
+        "cpu", which numpy computes on, or the name of another torch device.  Computes in float64 (float32 on
+        mps, which has nothing wider).
     on_epoch
         Called with each record as it comes, to show progress.
 
@@ -136,43 +138,47 @@ def complete_matrix(
         The loss is not finite, or more than ten times that of mu = 0 and of the clamped start; raised
         before the update, names the epoch.
     """
-    import torch
-
     k = len(class_balance)
     rates = np.diagonal(overlaps) if isinstance(overlaps, np.ndarray) else overlaps.vote_rates
     m = len(rates) // k
     precisions = np.broadcast_to(np.asarray(config.prec_init, float), (m,))
     start = initial_mu(rates.reshape(m, k), precisions, class_balance)
     scale = np.random.RandomState(config.seed).random_sample()
-
-    def tensor(array: Floats) -> torch.Tensor:
-        dtype = torch.float32 if device.startswith("mps") else torch.float64
-        return torch.tensor(array, dtype=dtype, device=device)
-
-    known = DenseOverlaps(tensor(overlaps), k) if isinstance(overlaps, np.ndarray) else overlaps
-    objective = Objective(known, tensor(rates), tensor(class_balance), tensor(start), config.l2)
-    mu = torch.nn.Parameter(tensor(start * scale))
-    optimizer = build_optimizer([mu], config)
+    put = _placing(device)
+    known = DenseOverlaps(put(overlaps), k) if isinstance(overlaps, np.ndarray) else overlaps
+    objective = Objective(known, put(rates), put(class_balance), put(start), config.l2)
+    mu = put(start * scale)
+    steps = steps_on(mu, config)
     # mu = 0 explains nothing, and a coarse clamp may force more than that on the very first step
-    clamped, _ = objective.loss_and_gradient(mu.detach().clamp(mu_eps, 1 - mu_eps))
+    clamped, _ = objective.loss_and_gradient(mu.clip(mu_eps, 1 - mu_eps))
     usual = max(objective.loss_at_zero, clamped)
     n_warmup = count_warmup_steps(config, n_steps=config.n_epochs)
     history = []
     for epoch in range(config.n_epochs):
         lr = learning_rate(config, epoch, n_steps=config.n_epochs, n_warmup=n_warmup)
-        set_learning_rate(optimizer, lr)
-        loss, mu.grad = objective.loss_and_gradient(mu.detach())
+        loss, gradient = objective.loss_and_gradient(mu)
         _check_loss(loss, usual, epoch, lr)
-        optimizer.step()
+        steps.take(gradient, lr)
         if config.mu_clamp == "step":
-            mu.detach().clamp_(mu_eps, 1 - mu_eps)
+            mu[:] = mu.clip(mu_eps, 1 - mu_eps)
         history.append(EpochRecord(epoch, loss, lr))
         on_epoch(history[-1])
         if config.tol is not None and _has_settled(history, config.tol):
             break
-    mu.detach().clamp_(mu_eps, 1 - mu_eps)
+    found = mu.clip(mu_eps, 1 - mu_eps)
     converged = None if config.tol is None else _has_settled(history, config.tol)
-    return Completion(mu.detach().cpu().double().numpy(), history, converged)
+    on_cpu = found if isinstance(found, np.ndarray) else found.cpu().double().numpy()
+    return Completion(on_cpu, history, converged)
+
+
+def _placing(device: str) -> Callable[[Floats], Any]:
+    """How arrays are put where they are computed with: copied in numpy for the CPU, else as torch tensors."""
+    if device == "cpu":
+        return lambda array: np.array(array, dtype=np.float64)
+    import torch
+
+    dtype = torch.float32 if device.startswith("mps") else torch.float64
+    return lambda array: torch.tensor(array, dtype=dtype, device=device)
 
 
 def _check_loss(loss: float, usual: float, epoch: int, lr: float) -> None:
@@ -201,18 +207,18 @@ class DenseOverlaps:
     Parameters
     ----------
     overlaps
-        ``[d, d]``: O; its own blocks are set to zero in place.
+        ``[d, d]``: O, a numpy array or a torch tensor; its own blocks are set to zero in place.
     cardinality
         Number of classes k.
     """
 
-    def __init__(self, overlaps: torch.Tensor, cardinality: int) -> None:
+    def __init__(self, overlaps: Array, cardinality: int) -> None:
         for first in range(0, len(overlaps), cardinality):
             overlaps[first : first + cardinality, first : first + cardinality] = 0
         self.off_blocks = overlaps
-        self.squares = float(overlaps.square().sum())
+        self.squares = float((overlaps * overlaps).sum())
 
-    def times(self, factor: torch.Tensor) -> torch.Tensor:
+    def times(self, factor: Array) -> Array:
         """Multiply with a ``[d, k]`` matrix."""
         return (factor.T @ self.off_blocks).T  # O is symmetric, and this side of it is twice as fast
 
@@ -241,19 +247,21 @@ class SparseOverlaps:
         self.upper = csr_array((rates, upper.indices, upper.indptr), shape=upper.shape)
         self.squares = float(2 * (rates @ rates))
 
-    def times(self, factor: torch.Tensor) -> torch.Tensor:
+    def times(self, factor: Array) -> Array:
         """Multiply with a ``[d, k]`` matrix."""
+        if isinstance(factor, np.ndarray):
+            return self._times(factor)
         import torch
 
-        right = factor.cpu().numpy()
+        return torch.from_numpy(self._times(factor.cpu().numpy())).to(factor)
+
+    def _times(self, factor: Floats) -> Floats:
         if n_threads() == 1:
-            above, below = self.upper @ right, self.upper.T @ right
-        else:
-            with ThreadPoolExecutor(1) as pool:
-                other = pool.submit(self.upper.__matmul__, right)
-                below = self.upper.T @ right
-                above = other.result()
-        return torch.from_numpy(above + below).to(factor)
+            return np.asarray(self.upper @ factor + self.upper.T @ factor)
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(self.upper.__matmul__, factor)
+            below = self.upper.T @ factor
+            return np.asarray(other.result() + below)
 
 
 class Objective:
@@ -281,34 +289,39 @@ class Objective:
     def __init__(
         self,
         overlaps: DenseOverlaps | SparseOverlaps,
-        vote_rates: torch.Tensor,
-        p: torch.Tensor,
-        mu_init: torch.Tensor,
+        vote_rates: Array,
+        p: Array,
+        mu_init: Array,
         l2: float,
     ) -> None:
         self.overlaps = overlaps
         self.vote_rates = vote_rates
-        self.loss_at_zero = float(overlaps.squares + vote_rates.square().sum() + l2 * mu_init.square().sum())
+        self.loss_at_zero = float(overlaps.squares + _squares(vote_rates) + l2 * _squares(mu_init))
         self.p = p
         self.mu_init = mu_init
         self.l2 = l2
 
-    def loss_and_gradient(self, mu: torch.Tensor) -> tuple[float, torch.Tensor]:
+    @np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite is refused by who asked for it
+    def loss_and_gradient(self, mu: Array) -> tuple[float, Array]:
         """Evaluate at ``mu`` ``[d, k]``; the gradient has the same shape."""
         k = len(self.p)
         mu_p = mu * self.p
         votes = mu.reshape(-1, k, k)
-        own = votes * self.p @ votes.transpose(1, 2)  # the own blocks of mu P mu^T, [m, k, k]
+        own = votes * self.p @ votes.swapaxes(1, 2)  # the own blocks of mu P mu^T, [m, k, k]
         pulled = self.overlaps.times(mu_p)
         gram = mu.T @ mu_p
         excess = mu @ self.p - self.vote_rates
         drift = mu - self.mu_init
         # ||O - A||^2 = ||O||^2 - 2 <O, A> + ||A||^2, off the own blocks, with A = mu P mu^T
-        loss = self.overlaps.squares - 2 * (pulled * mu).sum() + (gram * gram.T).sum() - own.square().sum()
-        loss = loss + excess.square().sum() + self.l2 * drift.square().sum()
+        loss = self.overlaps.squares - 2 * (pulled * mu).sum() + (gram * gram.T).sum() - _squares(own)
+        loss = loss + _squares(excess) + self.l2 * _squares(drift)
         residual_mu_p = pulled - mu_p @ gram + (own @ mu_p.reshape(-1, k, k)).reshape(-1, k)
         gradient = -4 * residual_mu_p + 2 * excess[:, None] * self.p + 2 * self.l2 * drift
         return float(loss), gradient
+
+
+def _squares(values: Array) -> Any:
+    return (values * values).sum()
 
 
 def align_columns(mu: Floats, class_balance: Floats) -> Floats:

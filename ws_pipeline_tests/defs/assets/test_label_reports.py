@@ -1,4 +1,4 @@
-"""Tables about labels: the comparison of label models, families, the least sure labels, what to label next."""
+"""Tables about labels: comparison of label models, families, least sure labels, what to label next."""
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -180,9 +180,7 @@ def test_the_class_balance_may_come_from_the_gold_labels(run, storage, pipeline_
     assert model.class_balance.tolist() == pytest.approx([counts[0] / total, counts[1] / total])
 
 
-def test_a_class_balance_from_gold_that_is_not_there_is_estimated_with_a_warning(
-    run, storage, pipeline_folder
-):
+def test_a_class_balance_from_gold_that_is_not_there_is_estimated_with_a_warning(run, pipeline_folder):
     hide_gold(pipeline_folder, "valid")
     shown = run(class_balance="from_gold")["parity/label_model"]
     (warning,) = [text for text in shown["warnings"] if "NoGoldWarning" in text]
