@@ -77,6 +77,17 @@ def synthetic_sets() -> Iterator[Votes]:
     weak = copies.votes[:, 0]
     copy = np.where(rng.random(len(weak)) < 0.02, 1 - weak, weak)
     yield copies._replace(votes=np.column_stack([copies.votes, copy]))
+    more = [np.where(rng.random(len(weak)) < 0.02, 1 - weak, weak) for _ in range(4)]
+    yield copies._replace(name="five near copies", votes=np.column_stack([copies.votes, *more]))
+    judged = rng.integers(2, size=5000)
+    coin = np.where(rng.random(5000) < 0.5, 1, -1)
+    good = [
+        np.where(rng.random(5000) < np.where(judged == label, 0.64, 0.16), label, -1)
+        for label in (0, 0, 1, 1)
+    ]
+    votes = np.column_stack([*[coin] * 5, *good])
+    kept = (votes >= 0).any(axis=1)
+    yield Votes("five copies of one class", votes[kept], judged[kept], 2)
     yield _single("1 % coverage", 100, 0.02, 0.005)
     yield _single("100 one-class LFs", 100, 0.06, 0.015)
     catch_all = _single("catch-all LF", 5, 0.3, 0.05)

@@ -26,6 +26,7 @@ from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
+from ws_pipeline.example_index import SPLITS
 from ws_pipeline.labeling.models.probabilistic_labels import why_replaced
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
@@ -129,19 +130,21 @@ def _find_shards(spec: PipelineSpec) -> list[str]:
 
 
 def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
-    """Scores on test, time per asset, and where the files are, as text."""
+    """Scores on test, or on what there is without one, time per asset, and where the files are, as text."""
     table = read_parquet(f"{storage}/{'/'.join(spec.key('scores').path)}.parquet").to_pylist()
     lines: list[str] = []
+    scored = {row["split"] for row in table}
+    split = next((split for split in reversed(SPLITS) if split in scored), SPLITS[-1])
     for dataset in ("covered", "all"):
-        rows = [row for row in table if row["split"] == "test" and row["dataset"] == dataset]
+        rows = [row for row in table if row["split"] == split and row["dataset"] == dataset]
         if not rows:
             continue
         counts = {row["task"]: row["n_examples"] for row in rows}
-        title = "test examples with votes" if dataset == "covered" else "all test examples"
+        title = f"{split} examples with votes" if dataset == "covered" else f"all {split} examples"
         lines += _score_lines(title, rows, counts)
     lines += _replaced_lines(spec, storage)
-    if any(row["reference"] != GOLD for row in table if row["split"] == "test"):
-        lines += ["", "* no gold label in the test split: agreement with the label model, not accuracy"]
+    if any(row["reference"] != GOLD for row in table if row["split"] == split):
+        lines += ["", f"* no gold label in the {split} split: agreement with the label model, not accuracy"]
     lines += ["", "seconds per asset:"]
     lines += [f"  {name:<32} {value:6.2f}" for name, value in seconds.items()]
     lines += ["", f"results:  {storage}"]

@@ -200,13 +200,17 @@ class Examples(ExampleIndex):
         return cls(index.example_ids, index.splits, index.gold, index.tasks, features, left_out)
 
 
-def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
+def summarise_shards(
+    shards: Mapping[str, ParquetSource], *, needed_splits: Sequence[str] = SPLITS
+) -> pa.Table:
     """Check shards against each other and count what is in them, without reading the features.
 
     Parameters
     ----------
     shards
         Shard name to a file of the table that :meth:`Examples.to_table` makes.
+    needed_splits
+        Splits that have to occur.
 
     Returns
     -------
@@ -216,7 +220,7 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     Raises
     ------
     ExamplesError
-        No shard, differing features, or a split that occurs in no shard.
+        No shard, differing features, or a needed split that occurs in no shard.
     ExampleIdError
         An id is in two shards.
     """
@@ -237,13 +241,13 @@ def summarise_shards(shards: Mapping[str, ParquetSource]) -> pa.Table:
     check_same_features(features)
     check_disjoint(ids)
     summary = pa.Table.from_pylist(rows)
-    _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS})
+    _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS}, needed_splits)
     return summary
 
 
-def _check_splits(counts: Mapping[str, int]) -> None:
+def _check_splits(counts: Mapping[str, int], needed: Sequence[str]) -> None:
     """Refuse examples among which a split does not occur."""
-    missing = [split for split in SPLITS if not counts[split]]
+    missing = [split for split in needed if not counts[split]]
     if missing:
         message = (
             f"no example has split {', '.join(map(repr, missing))}, got {dict(counts)}; "

@@ -328,6 +328,18 @@ def test_features_of_another_shape_are_refused(pipeline_folder, storage, instanc
         retrain(definitions, instance)
 
 
+def test_without_an_end_model_examples_to_train_on_are_enough(pipeline_folder, storage, capsys, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    for shard in SHARDS:
+        pipeline_folder.edit(
+            pipeline_folder.examples_file(shard), lambda columns: columns.update(split=["train"] * 120)
+        )
+    text = "name: toy\ntasks: {shape: {classes: [a, b, c]}, parity: {classes: [even, odd]}}\nmodel: null\n"
+    pipeline_folder.spec_path.write_text(text)
+    assert main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"]) == 0
+    assert "train examples with votes" in capsys.readouterr().out
+
+
 def test_a_missing_split_is_named(pipeline_folder, storage, instance):
     for shard in SHARDS:
         pipeline_folder.edit(

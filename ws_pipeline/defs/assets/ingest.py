@@ -21,6 +21,7 @@ from ws_pipeline.defs.automation.shard_state import (
 )
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.example_ids import check_same_spelling, ids_from_table
+from ws_pipeline.example_index import SPLITS
 from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
@@ -128,7 +129,8 @@ def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         check_settings_of_shards(spec, examples, of_tasks(spec, "vote_counts", inputs))
         for task, votes in of_tasks(spec, "label_matrix", inputs).items():
             check_votes_fit(votes, examples, what=name_of(spec, task, "label_matrix"))
-        summary = summarise_shards(examples)
+        # without an end model there is nothing to validate or test
+        summary = summarise_shards(examples, needed_splits=SPLITS if spec.model else ())
         for warning in shard_warnings(spec, context.instance, ingested):
             context.log.warning("%s; training uses what was ingested", warning)
         metadata = {

@@ -1,8 +1,8 @@
 """Gradient steps on one array: torch's optimizers in numpy, where a call of torch costs more than its sums.
 
 The parameters of a label model are a few dozen numbers, and a step on them takes a few microseconds in numpy
-and ten times that in torch.  The updates are those of torch 2, whose documentation gives them as algorithms, in
-float64.  On other devices than the CPU, torch takes the steps.  Start reading at :func:`steps_on`.
+and ten times that in torch.  The updates are those of torch 2, whose documentation gives them as algorithms,
+in float64.  On other devices than the CPU, torch takes the steps.  Start reading at :func:`steps_on`.
 """
 
 from __future__ import annotations
