@@ -19,6 +19,8 @@ from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.reasons import contradicted_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
+_CALIBRATED = ("calibrated_log_loss", "calibrated_ece")
+
 COVERAGE = "coverage"
 CONFLICTS = "conflicts"
 CLASS_SHARE = "share_"
@@ -53,7 +55,7 @@ def label_model_metadata(
 
 
 def comparison_table(model: AutoLabelModel, *, seconds: bool = False) -> pa.Table:
-    """One row per candidate and one for the plain vote; which one is published is marked.
+    """One row per candidate and one for the plain vote; the published one is marked, with its calibration.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ def comparison_table(model: AutoLabelModel, *, seconds: bool = False) -> pa.Tabl
     rows = []
     for candidate in model.comparison_:
         row = {"kind": candidate.kind, "published": candidate.kind == model.kind_, **candidate.to_json()}
+        found = model.calibration_ if row["published"] else None
+        row |= {name: None if found is None else getattr(found, name) for name in _CALIBRATED}
         if seconds:
             row["seconds"] = round(model.seconds_[candidate.kind], 3)
         rows.append(row)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -118,7 +119,11 @@ def _label_next(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         probabilistic_labels: ProbabilisticLabels,
         **inputs: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
-        """The examples of train and valid whose gold label would help most, for annotators."""
+        """The examples of train and valid whose gold label would help most, for annotators.
+
+        Gold labels of the train split that are there, but not used, are counted in the metadata; the key
+        use_train_gold of the label model lets it use them.
+        """
         labels_name = of_task.name("probabilistic_labels")
         check_same_examples(probabilistic_labels.example_ids, examples, what=labels_name)
         index = ExampleIndex.concatenate(examples)
@@ -132,8 +137,15 @@ def _label_next(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         splits = dict(zip(index.example_ids.tolist(), index.splits.tolist(), strict=True))
         of_examples = pa.array([splits[i] for i in table.column("example_id").to_pylist()], pa.string())
         table = table.add_column(1, "split", of_examples)
-        first = table_metadata(table.slice(0, _SHOWN))
-        return dg.MaterializeResult(value=table, metadata={"n_examples": table.num_rows, "first": first})
+        used = np.isin(index.splits.astype(str), [*task_spec.gold_splits, "test"])
+        return dg.MaterializeResult(
+            value=table,
+            metadata={
+                "n_examples": table.num_rows,
+                "n_gold_not_used": int(((index.gold[task] != UNKNOWN) & ~used).sum()),
+                "first": table_metadata(table.slice(0, _SHOWN)),
+            },
+        )
 
     return label_next
 

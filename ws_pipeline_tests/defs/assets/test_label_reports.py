@@ -70,12 +70,23 @@ def test_the_comparison_has_every_candidate_and_says_which_is_published(run, sto
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
         assert row["ece_low"] <= row["ece_high"]
         assert 0.9 < row["coverage"] <= 1
+    assert {row["calibrated_ece"] for row in rows} == {None}  # too few gold labels
     assert rows[-1]["weight_spread"] == 0 < rows[0]["weight_spread"]
     shown = metadata["parity/label_model_comparison"]
     assert shown["published"] == "lift_dawid_skene"
     assert shown["reason"] == metadata["parity/label_model"]["reason"]
     candidates = metadata["parity/label_model"]["candidates"].records
     assert all(record.data["seconds"] > 0 for record in candidates)
+
+
+def test_the_comparison_has_what_calibration_does(run, storage):
+    run(label_model={"kind": "auto", "use_train_gold": True})
+    rows = table(storage, "label_model_comparison")
+    published = next(row for row in rows if row["published"])
+    assert published["n_gold"] > 200
+    assert published["calibrated_log_loss"] > 0
+    assert published["calibrated_ece"] > 0
+    assert {row["calibrated_log_loss"] for row in rows if not row["published"]} == {None}
 
 
 def test_without_gold_the_comparison_has_no_scores(run, storage, pipeline_folder):
@@ -134,8 +145,10 @@ def test_the_hundred_least_sure_labels_are_taken_apart(run, storage):
 
 
 def test_examples_without_gold_are_asked_for_and_never_those_of_the_test_split(run, storage, pipeline_folder):
+    assert run()["parity/label_next"]["n_gold_not_used"] == 210  # of the train split
+    assert table(storage, "label_next") == []
     hide_gold(pipeline_folder, "train", "test")
-    run()
+    assert run()["parity/label_next"]["n_gold_not_used"] == 0
     rows = table(storage, "label_next")
     assert rows
     assert {row["split"] for row in rows} == {"train"}
