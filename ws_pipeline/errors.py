@@ -42,6 +42,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
     ├── SilentLFWarning                     a labeling function that never votes
     ├── NoGoldWarning                       what gold labels were to decide is estimated, there are none
+    ├── GoldClassesWarning                  gold labels without classes that votes are often for
     ├── GoldVotesWarning                    a labeling function that equals the gold labels
     ├── EvidenceWarning                     the votes do not tell how accurate labeling functions are
     │   ├── OneClassVotesWarning            ... all of them are for one class
@@ -264,6 +265,10 @@ class SilentLFWarning(WsPipelineWarning):
 
 class NoGoldWarning(WsPipelineWarning):
     """What gold labels were to decide is estimated, since there are none."""
+
+
+class GoldClassesWarning(WsPipelineWarning):
+    """Gold labels lack classes that votes are often for, so that they cannot choose between models."""
 
 
 class GoldVotesWarning(WsPipelineWarning):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ws_pipeline.array_types import Labels
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN, Ids, check_disjoint, concatenate_ids, ids_from_table
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
@@ -25,8 +26,6 @@ UNKNOWN = -1
 SPLITS = ("train", "valid", "test")
 SPLIT_COLUMN = "split"
 TASKS_KEY = b"ws_pipeline.tasks"
-
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,18 +12,28 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "ws_pipeline"
 
-VALUES = {"arrays", "memory", "settings", "storage", "example_ids", "example_index", "feature_columns"}
+VALUES = {
+    "array_types",
+    "arrays",
+    "memory",
+    "settings",
+    "storage",
+    "example_ids",
+    "example_index",
+    "feature_columns",
+}
 VALUES |= {"examples", "optim", "errors", "devices"}
 #: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "array_types": set(),
     "arrays": {"errors"},
     "memory": {"errors"},
     "devices": set(),
     "settings": {"errors"},
     "storage": {"errors"},
     "example_ids": {"errors", "arrays", "storage"},
-    "example_index": {"errors", "storage", "example_ids"},
+    "example_index": {"errors", "storage", "example_ids", "array_types"},
     "feature_columns": {"errors", "storage", "example_ids"},
     "examples": {"errors", "storage", "example_ids", "example_index", "feature_columns"},
     "optim": {"errors", "settings"},

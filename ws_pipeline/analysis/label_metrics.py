@@ -12,11 +12,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ws_pipeline.array_types import Labels
 from ws_pipeline.errors import MetricError, UndefinedMetricError
 
-Labels = NDArray[np.int64]
 AVERAGES = ("micro", "macro", "weighted")
 _BINARY = (0, 1)
 

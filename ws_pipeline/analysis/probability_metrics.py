@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ws_pipeline.analysis.label_metrics import Labels, require_several_classes, sklearn_metrics
+from ws_pipeline.analysis.label_metrics import require_several_classes, sklearn_metrics
+from ws_pipeline.array_types import Labels
 from ws_pipeline.errors import MetricError, UndefinedMetricError
 
 Probs = NDArray[np.floating]

@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from ws_pipeline.analysis.predictions import probs_to_preds
 from ws_pipeline.analysis.scorer import Scorer
-
-Labels = npt.NDArray[np.int64]
+from ws_pipeline.array_types import Labels
 
 GOLD = "gold"
 SCHEMA = pa.schema(

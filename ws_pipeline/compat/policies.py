@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import InvalidInputError
 
-Floats = npt.NDArray[np.float64]
 Seed = int | np.random.Generator
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Labels
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import InvalidInputError
 from ws_pipeline.labeling.models.class_balance import check_distribution
@@ -22,8 +23,6 @@ from ws_pipeline.labeling.votes.label_matrix import (
     votes_dtype,
 )
 
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 Seed = int | np.random.Generator
 
 

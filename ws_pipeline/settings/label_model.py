@@ -167,3 +167,35 @@ LabelModelConfig = Annotated[
 Settings without a kind are those of matrix completion, which once was the only one; without any settings, the
 kind is auto.
 """
+
+
+def check_label_model(found: Any) -> Any:
+    """Read a kind alone as its defaults, and refuse settings whose kind cannot be told.
+
+    Raises
+    ------
+    ValueError
+        No settings, or settings of another kind than matrix completion, which is not named.
+    """
+    if isinstance(found, str):
+        return {"kind": found}
+    if isinstance(found, Settings):
+        return found
+    if not isinstance(found, Mapping):
+        message = (
+            f"expected a kind, such as auto, or settings with one, such as {{kind: auto}}, got {found!r}"
+        )
+        raise ValueError(message)  # noqa: TRY004  pydantic lets a TypeError through
+    if "kind" in found or found.keys() <= AutoLabelModelConfig.model_fields.keys():
+        return found
+    kinds = [kind for kind, settings in _KINDS.items() if found.keys() <= settings.model_fields.keys()]
+    if kinds:
+        message = f"these are settings of {' or '.join(kinds)}; say which, as in {{kind: {kinds[0]}, ...}}"
+        raise ValueError(message)
+    return found
+
+
+_KINDS: dict[str, type[Settings]] = {
+    "lift_dawid_skene": LiftDawidSkeneTaskConfig,
+    "dawid_skene": DawidSkeneTaskConfig,
+}

@@ -218,6 +218,18 @@ class TrainingRun:
         """Whether all steps are done."""
         return self.state.position.step == self.n_steps
 
+    @property
+    def best_metrics(self) -> HistoryRecord | None:
+        """Record of the best model so far; None without checkpoints."""
+        best = None if self.checkpointer is None else self.checkpointer.best_model
+        return None if best is None else best.metrics
+
+    @property
+    def examples_per_second(self) -> float:
+        """Examples trained on per second in this call."""
+        n_points = self.state.position.points - self.n_points_before
+        return n_points / self.clock.seconds if n_points else 0.0
+
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.state.restore(values, tensors)

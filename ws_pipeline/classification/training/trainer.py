@@ -38,31 +38,30 @@ from ws_pipeline.storage.files import PathLike
 class Trainer:
     """Fits a :class:`~ws_pipeline.classification.MultitaskClassifier`.
 
-    With ``checkpointing`` the state of the training is written to ``checkpoint_dir`` at evaluations.
-    A training that was killed continues there when :meth:`fit` is called again with the same
-    settings, data, code and initial parameters, and ends in the same parameters and the same history
-    as one that was never killed.  SIGINT and SIGTERM (where Python handles it) wait for the current
-    step and a checkpoint; a second one does not wait.  At the end the best model is loaded.
+    With ``checkpointing`` the state of the training is written to ``checkpoint_dir`` at evaluations. A
+    training that was killed continues there when :meth:`fit` is called again with the same settings, data,
+    code and initial parameters, and ends in the same parameters and the same history as one that was never
+    killed.  SIGINT and SIGTERM (where Python handles it) wait for the current step and a checkpoint; a
+    second one does not wait.  At the end the best model is loaded.
 
     Parameters
     ----------
     name
         Name of the trainer.  Default: the name of the class.
     **kwargs
-        Fields of :class:`~ws_pipeline.settings.trainer.TrainerConfig`, or Snorkel's nested
-        form of them (optimizer_config, lr_scheduler_config, checkpointer_config,
-        log_manager_config, log_writer_config).  ``class_weights`` may say "balanced" for a task.
+        Fields of :class:`~ws_pipeline.settings.trainer.TrainerConfig`, or Snorkel's nested form of them
+        (optimizer_config, lr_scheduler_config, checkpointer_config, log_manager_config, log_writer_config).
+        ``class_weights`` may say "balanced" for a task.
 
     Attributes
     ----------
     config
         The settings.
     history_
-        One record per epoch and per evaluation within one: "epoch" and "step" (counted from 1,
-        both), "lr" of the last step, "model/all/train/loss", the losses
-        "<task>/<dataset>/<split>/loss" (means over the labelled rows since the record before,
-        measured before each update) and, where the model was evaluated, scores
-        "<task>/<dataset>/<split>/<metric>" and losses of the valid split.
+        One record per epoch and per evaluation within one: "epoch" and "step" (counted from 1, both), "lr"
+        of the last step, "model/all/train/loss", the losses "<task>/<dataset>/<split>/loss" (means over the
+        labelled rows since the record before, measured before each update) and, where the model was
+        evaluated, scores "<task>/<dataset>/<split>/<metric>" and losses of the valid split.
     best_step_, best_metrics_
         Step and record of the best model by ``checkpoint_metric``, which was loaded; None without
         ``checkpointing``.
@@ -73,8 +72,8 @@ class Trainer:
     examples_per_second_
         Examples trained on per second in this process, evaluations and checkpoints left out.
     checkpointer, log_manager, log_writer, optimizer
-        What the last :meth:`fit` used; None where there was none.  Hooks on the optimizer's
-        ``step`` are not called.
+        What the last :meth:`fit` used; None where there was none.  Hooks on the optimizer's ``step`` are
+        not called.
 
     Raises
     ------
@@ -186,10 +185,7 @@ class Trainer:
         position.start_next_epoch()
 
     def train_step(self, run: TrainingRun, batch: Batch, loader: DictDataLoader) -> None:
-        """Update the parameters once, at the learning rate of the step.
-
-        A batch without a labelled row updates nothing, but counts as a step.
-        """
+        """Update the parameters once; without a labelled row nothing is updated, but it counts as a step."""
         state, position, dataset = run.state, run.state.position, loader.dataset
         rate = learning_rate(self.config, position.step, n_steps=run.n_steps, n_warmup=run.n_warmup)
         set_learning_rate(state.optimizer, rate)
@@ -248,8 +244,6 @@ class Trainer:
     def _finish(self, run: TrainingRun) -> None:
         run.state.model.eval()
         self.stopped_early_ = run.state.stopped
-        best = None if run.checkpointer is None else run.checkpointer.best_model
-        self.best_metrics_ = None if best is None else best.metrics
-        self.best_step_ = None if best is None else int(best.metrics["step"])
-        n_points = run.state.position.points - run.n_points_before
-        self.examples_per_second_ = n_points / run.clock.seconds if n_points else 0.0
+        self.best_metrics_ = best = run.best_metrics
+        self.best_step_ = None if best is None else int(best["step"])
+        self.examples_per_second_ = run.examples_per_second

@@ -9,19 +9,18 @@ from collections.abc import Mapping
 
 import dagster as dg
 import numpy as np
-import numpy.typing as npt
 
+from ws_pipeline.array_types import Labels
 from ws_pipeline.defs.assets.alignment import check_labels_and_vote, name_of
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_index import UNKNOWN, ExampleIndex
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
 
 _FEW_GOLD = 20  # gold labels that do not tell whether a class is missing
 _RARE = 0.05  # share of gold labels in other classes that may be missed
-
-Labels = npt.NDArray[np.int64]
 
 
 def build_vote_check(spec: PipelineSpec, task: str) -> dg.AssetChecksDefinition:
@@ -161,20 +160,25 @@ def find_fault(task_spec: TaskSpec, labels: ProbabilisticLabels, gold: Labels) -
             "every label is a tie, so that nothing can be learned; add LFs that overlap with the others, or "
             "set label_model: {kind: auto} in the pipeline.yaml"
         )
-    return _only_class(task_spec, predictions[trained_on], gold[labels.covered & (gold >= 0)])
+    return _only_class(task_spec, labels, gold[labels.covered & (gold >= 0)])
 
 
-def _only_class(task_spec: TaskSpec, predictions: Labels, gold: Labels) -> str:
+def _only_class(task_spec: TaskSpec, labels: ProbabilisticLabels, gold: Labels) -> str:
     """Fault of labels that are all of one class, where gold labels have others."""
-    named = np.unique(predictions[predictions >= 0])
+    named = np.unique(labels.predictions[labels.labelled & (labels.predictions >= 0)])
     others = gold[gold != named[0]]
     if len(named) > 1 or len(gold) < _FEW_GOLD or len(others) < _RARE * len(gold):
         return ""
-    missing = ", ".join(task_spec.classes[label] for label in np.unique(others))
-    return (
-        f"all labels are {task_spec.classes[named[0]]}, but {len(others)} of {len(gold)} examples with gold "
-        f"labels are not; add LFs that vote for {missing}, or give class_balance in the pipeline.yaml"
+    classes = task_spec.classes
+    fault = (
+        f"all labels are {classes[named[0]]}, but {len(others)} of {len(gold)} examples with gold labels "
+        "are not"
     )
+    unsure = np.unique(labels.predictions[labels.covered & ~labels.labelled])
+    if set(unsure.tolist()) - {ABSTAIN, int(named[0])}:
+        return f"{fault}; labels of other classes are below min_confidence, lower it in the pipeline.yaml"
+    missing = ", ".join(classes[label] for label in np.unique(others))
+    return f"{fault}; add LFs that vote for {missing}, or give class_balance in the pipeline.yaml"
 
 
 def check_result(

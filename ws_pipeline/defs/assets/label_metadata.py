@@ -102,8 +102,8 @@ def labels_metadata(labels: ProbabilisticLabels, classes: Sequence[str]) -> dict
 
 
 def class_shares(labels: ProbabilisticLabels) -> npt.NDArray[np.float64]:
-    """Share of each class among the labels ``[k]``, ties and examples without a label left out."""
-    predictions = labels.predictions
+    """Share of each class among the labels of examples with votes ``[k]``, ties left out."""
+    predictions = labels.predictions[labels.covered]
     found = np.bincount(predictions[predictions >= 0], minlength=labels.probs.shape[1])
     return np.asarray(found / max(1, found.sum()))
 

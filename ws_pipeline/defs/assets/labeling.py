@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit
@@ -30,7 +30,7 @@ from ws_pipeline.defs.spec.run_config import label_model_launch_config
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import LabelMatrixError, NoGoldWarning, WsPipelineError
 from ws_pipeline.example_index import UNKNOWN, ExampleIndex
-from ws_pipeline.labeling.models.auto import AutoLabelModel
+from ws_pipeline.labeling.models.auto import FROM_GOLD, AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import TrainingVotes
@@ -65,7 +65,7 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per labeling function: what it votes, how much, and how well where gold is known.
 
-        The gold labels of the train split are used here, in a report, and nowhere else.
+        The gold labels of all splits are used, in a report.
         """
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
@@ -112,7 +112,7 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         """
         chosen, settings = device.resolve(), run_config.settings(context)
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
-        with warnings_to_log(context.log) as told, _naming_the_task(task):
+        with warnings_to_log(context.log) as told, _naming_the_task(task, vote_counts):
             votes = _training_votes(label_matrix, vote_counts)
             rows = _gold_rows(label_matrix, examples, task, splits=task_spec.gold_splits)
             model = auto_label_model(task_spec.cardinality, settings, device=chosen)
@@ -138,26 +138,21 @@ def auto_label_model(cardinality: int, settings: LabelModelConfig, *, device: st
     if settings.kind == "auto":
         lift = LiftDawidSkeneConfig(known_accuracy=settings.known_accuracy)
         return AutoLabelModel(cardinality, settings={"lift_dawid_skene": lift}, device=device)
-    of_kind: dict[str, Settings] = {settings.kind: settings}
+    of_kind: dict[str, Settings] = {} if settings.kind == "majority" else {settings.kind: settings}
     return AutoLabelModel(cardinality, [settings.kind], settings=of_kind, calibrated=False, device=device)
 
 
-def _class_balance(task_spec: TaskSpec, rows: GoldRows) -> npt.ArrayLike | None:
-    """The class balance that the label model is told: given, counted in the gold labels, or none."""
+def _class_balance(task_spec: TaskSpec, rows: GoldRows) -> Any:
+    """The class balance that the label model is told: given, that of the gold labels, or none."""
     given = task_spec.class_balance
-    if not isinstance(given, str):
-        return given
-    if not len(rows):
+    if isinstance(given, str) and not len(rows):
         message = (
             "class_balance is from_gold, but no example with votes has a gold label in the splits "
             f"{', '.join(task_spec.gold_splits)}; it is estimated"
         )
         warnings.warn(NoGoldWarning(message), stacklevel=2)
         return None
-    counts = (
-        np.bincount(rows.labels, minlength=task_spec.cardinality) + 1.0
-    )  # one more, so that all are positive
-    return np.asarray(counts / counts.sum())
+    return FROM_GOLD if isinstance(given, str) else given
 
 
 def _training_votes(
@@ -184,13 +179,17 @@ def _gold_rows(
 
 
 @contextmanager
-def _naming_the_task(task: str) -> Iterator[None]:
+def _naming_the_task(task: str, vote_counts: Mapping[str, VoteCounts]) -> Iterator[None]:
     """Say of which task an error is, and what a pipeline can do about votes that teach nothing."""
     try:
         yield
     except WsPipelineError as error:
-        remedy = "; add LFs that vote, or leave the task out of the pipeline.yaml"
-        error.add_note(f"in the label model of task '{task}'{remedy * isinstance(error, LabelMatrixError)}")
+        remedy = ""
+        if isinstance(error, LabelMatrixError):
+            any_vote = any(counts.n_covered for counts in vote_counts.values())
+            other = "set label_model: {kind: auto}" if any_vote else "leave the task out"
+            remedy = f"; add LFs that vote, or {other} in the pipeline.yaml"
+        error.add_note(f"in the label model of task '{task}'{remedy}")
         raise
 
 

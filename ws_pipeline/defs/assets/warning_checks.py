@@ -48,7 +48,7 @@ def _check_lfs(of_task: AssetMaker, task: str, task_spec: TaskSpec) -> dg.AssetC
         also=["vote_counts", "examples"],
         lfs_vote="Every labeling function votes.",
         lfs_above_chance="Where gold is known, every labeling function is right more often than by chance.",
-        coverage=f"At least {task_spec.min_coverage:.0%} of the examples have a vote.",
+        coverage=f"At least {task_spec.min_coverage:.4g} of the examples have a vote.",
         votes_steady="Coverage and conflicts are about those of the materialization before.",
     )
     def check_lfs(
@@ -84,7 +84,10 @@ def _check_families(of_task: AssetMaker) -> dg.AssetChecksDefinition:
             for row in lf_families.to_pylist()
             if row["near_copies"]
         ]
-        said = f"these say nearly the same: {_some(pairs)}; keep one of each, they count about as one"
+        said = (
+            f"these say nearly the same: {_some(pairs)}; keep one of each; together they count for more than "
+            "one LF, unless they hold much of all votes"
+        )
         yield _result(of_task.key("lf_families"), "no_near_copies", said, passed=not pairs)
 
     return check_families
@@ -183,7 +186,7 @@ def swallowed(shares: Any, of_vote: Any, classes: Sequence[str]) -> str:
     if shares[largest] >= _SWALLOWS and shares[largest] >= of_vote[largest] + _MORE:
         return (
             f"{shares[largest]:.1%} of the labels are {classes[largest]}, of those of the plain vote "
-            f"{of_vote[largest]:.1%}; give class_balance or some gold labels"
+            f"{of_vote[largest]:.1%}; give class_balance, or gold labels of all classes"
         )
     gone = [
         name
@@ -191,7 +194,8 @@ def swallowed(shares: Any, of_vote: Any, classes: Sequence[str]) -> str:
         if not share and vote >= _OCCURS
     ]
     if gone:
-        return f"no label is {_some(gone)}, although votes are; give class_balance or some gold labels"
+        said = f"no label is {_some(gone)}, although votes are"
+        return f"{said}; give class_balance, or gold labels of all classes"
     return ""
 
 

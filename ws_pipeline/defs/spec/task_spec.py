@@ -1,13 +1,20 @@
 """What a pipeline.yaml says of one task: its classes, its votes and its labels."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.settings.base import Settings
-from ws_pipeline.settings.label_model import AutoLabelModelConfig, LabelModelConfig, MatrixCompletionConfig
+from ws_pipeline.settings.label_model import (
+    AutoLabelModelConfig,
+    LabelModelConfig,
+    MajorityVoteConfig,
+    MatrixCompletionConfig,
+    check_label_model,
+)
 
 ABSTAINS = "abstain"  # of the key no_votes
 FROM_GOLD = "from_gold"  # of the key class_balance
@@ -66,13 +73,24 @@ class TaskSpec(Settings):
             raise ValueError(message)
         return columns
 
-    @field_validator("class_balance")
+    @field_validator("class_balance", mode="before")
     @classmethod
-    def _check_class_balance(cls, found: list[float] | str | None) -> list[float] | str | None:
-        if isinstance(found, str) and found != FROM_GOLD:
-            message = f"expected a list of numbers, one per class, or '{FROM_GOLD}', got '{found}'"
-            raise ValueError(message)
-        return found
+    def _check_class_balance(cls, found: Any, info: ValidationInfo) -> Any:
+        """Take shares by class name in the order of the classes; refuse what is no balance."""
+        if isinstance(found, Mapping) and "classes" in info.data and set(found) == set(info.data["classes"]):
+            return [found[name] for name in info.data["classes"]]
+        if found is None or isinstance(found, list) or found == FROM_GOLD:
+            return found
+        message = (
+            f"expected a list of numbers, one per class, class names to numbers, or '{FROM_GOLD}', "
+            f"got {found!r}"
+        )
+        raise ValueError(message)
+
+    @field_validator("label_model", mode="before")
+    @classmethod
+    def _check_label_model(cls, found: Any) -> Any:
+        return check_label_model(found)
 
     @property
     def cardinality(self) -> int:
@@ -103,15 +121,23 @@ class TaskSpec(Settings):
                 f"no_votes: expected 'abstain' or one of the classes {self.classes}, got '{self.no_votes}'"
             )
             raise ValueError(message)
-        if isinstance(self.label_model, MatrixCompletionConfig) and self.lf_columns is not None:
-            _check_enough_lfs(self.lf_columns)
+        if isinstance(self.label_model, MajorityVoteConfig) and self.class_balance is not None:
+            message = "class_balance would be ignored by the label model of kind majority; leave it out"
+            raise ValueError(message)
+        if self.lf_columns is not None:
+            _check_lfs(self.label_model, self.lf_columns)
         return self
 
 
-def _check_enough_lfs(columns: list[str]) -> None:
-    if len(columns) < MIN_LFS:
+def _check_lfs(label_model: LabelModelConfig, columns: list[str]) -> None:
+    """Refuse LFs that the label model cannot be fitted on, or that it knows and that are not listed."""
+    if isinstance(label_model, MatrixCompletionConfig) and len(columns) < MIN_LFS:
         message = (
             f"lf_columns: matrix_completion needs at least {MIN_LFS} LFs, got {columns}; list more, or take "
             "another kind of label_model"
         )
+        raise ValueError(message)
+    unknown = [name for name in getattr(label_model, "known_accuracy", {}) if name not in columns]
+    if unknown:
+        message = f"label_model.known_accuracy: '{unknown[0]}' is not among the lf_columns {columns}"
         raise ValueError(message)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import LabelMatrixError, NotFittedError
 from ws_pipeline.labeling.models.class_balance import validate_class_balance
 from ws_pipeline.labeling.models.explanation import Explanation, take_apart
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
+from ws_pipeline.labeling.models.labeler import BaseLabeler, State
 from ws_pipeline.labeling.models.lift_em import Additive, VoteMoments
 from ws_pipeline.labeling.models.posterior import Tempering, class_probabilities
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix

@@ -1,7 +1,7 @@
 """The label model that is chosen by gold labels where there are any, and never silently worse than the vote.
 
 Start reading at :meth:`AutoLabelModel.fit`; :mod:`.kinds` fits the candidates, :mod:`.candidates` measures
-them.
+them, and :mod:`.choosing` decides.
 
 Legend: n examples, g of them with a gold label and a vote, m labeling functions (LFs), k classes.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import NotFittedError, SettingsError
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
 from ws_pipeline.labeling.models.calibration import MIN_GOLD, Calibration, calibrate, raise_to
@@ -23,18 +24,15 @@ from ws_pipeline.labeling.models.candidates import (
     VOTE,
     Candidate,
     Trial,
-    against_vote,
-    duel,
-    label,
     try_kind,
     try_vote,
 )
+from ws_pipeline.labeling.models.choosing import can_judge, choose, missing_classes, unless_worse
 from ws_pipeline.labeling.models.explanation import Explanation
 from ws_pipeline.labeling.models.gold_votes import GoldRows
-from ws_pipeline.labeling.models.kinds import LABEL_MODELS, TrainingVotes, fit_label_model
+from ws_pipeline.labeling.models.kinds import LABEL_MODELS, SETTINGS, TrainingVotes, fit_label_model
 from ws_pipeline.labeling.models.label_model import LabelModel
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State, as_given
-from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
+from ws_pipeline.labeling.models.labeler import BaseLabeler, State, as_given
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_forms import covered_rows, read_votes
@@ -49,6 +47,11 @@ CANDIDATES = ("lift_dawid_skene", "dawid_skene", "matrix_completion")
 """Kinds that are compared; the first is taken unless another one is better beyond chance."""
 
 
+FromGold = Literal["from_gold"]
+FROM_GOLD: FromGold = "from_gold"
+"""A class balance that is counted in the gold labels."""
+
+
 class AutoLabelModel(BaseLabeler):
     """Takes ``LiftDawidSkene``, unless gold labels show that another model, or the plain vote, is better.
 
@@ -56,7 +59,8 @@ class AutoLabelModel(BaseLabeler):
     2. With gold labels, candidates are compared with each other by cross-fitting in 5 parts: the labels of a
        part come from a model that was anchored on the other parts.  Another candidate takes the place of the
        first one if it wins more examples from it than it loses, beyond chance: a one-sided sign test at 5 %,
-       divided by the number of candidates that try.
+       divided by the number of candidates that try.  Gold labels that lack classes which votes are often
+       for neither anchor nor choose; if the first one cannot be fitted, the plain vote stands in for it.
     3. If what was chosen is worse than the plain vote beyond chance, the plain vote is published.  The fit
        goes on in every case: ``reason_`` says what was decided and why.
     4. From 200 gold labels on, the probabilities are calibrated, if that lowers the log-loss of examples that
@@ -122,10 +126,21 @@ class AutoLabelModel(BaseLabeler):
         self.settings = dict(settings or {})
         self.calibrated = calibrated
         self.device = device
-        unknown = [kind for kind in [*self.candidates, *self.settings] if kind not in LABEL_MODELS]
-        if unknown or not self.candidates:
+        if not self.candidates or not set(self.candidates) <= LABEL_MODELS.keys():
             message = f"candidates must be some of {', '.join(LABEL_MODELS)}, got {list(candidates)}"
             raise SettingsError(message)
+        if len(set(self.candidates)) < len(self.candidates) or (VOTE in self.candidates[1:]):
+            message = (
+                "candidates must be different, and without majority, which is always compared, got "
+                f"{list(candidates)}"
+            )
+            raise SettingsError(message)
+        for kind, found in self.settings.items():
+            expected = SETTINGS.get(kind)
+            if expected is None or not isinstance(found, expected):
+                wanted = ", ".join(f"{name}: {cls.__name__}" for name, cls in SETTINGS.items())
+                message = f"settings must be some of {wanted}; got {kind}: {type(found).__name__}"
+                raise SettingsError(message)
 
     def fit(
         self,
@@ -139,7 +154,7 @@ class AutoLabelModel(BaseLabeler):
         ----------
         L_train
             ``[n, m]`` votes in {-1, 0, .., k-1}, in any form that
-            :mod:`ws_pipeline.labeling.votes.vote_forms` reads.
+            :mod:`ws_pipeline.labeling.votes.vote_forms` reads, or :class:`.VotePatterns`.
         gold
             Gold labels of some of the examples: ``[n]``, -1 where unknown, or a dict of them by example id.
         class_balance
@@ -162,17 +177,24 @@ class AutoLabelModel(BaseLabeler):
         -----
         WsPipelineWarning
             What the fit of the chosen model warned of.
+        GoldClassesWarning
+            The gold labels lack classes that votes are often for; the labels are then only compared with the
+            plain vote on them.
         """
         votes: Any = L_train
         k = self.cardinality
         balance = given_balance(class_balance, k)
         patterns = votes if isinstance(votes, VotePatterns) else VotePatterns.from_votes(votes, k)
         rows = GoldRows.none(patterns.n_lfs) if gold is None else GoldRows.read(votes, gold, k)
-        training = TrainingVotes(patterns, lambda: VoteCounts.from_votes(votes, k))
+        training = TrainingVotes(patterns, lambda: _count_pairs(votes, k))
         return self.fit_votes(training, rows, class_balance=balance)
 
     def fit_votes(
-        self, training: TrainingVotes, rows: GoldRows, *, class_balance: ArrayLike | None = None
+        self,
+        training: TrainingVotes,
+        rows: GoldRows,
+        *,
+        class_balance: ArrayLike | FromGold | None = None,
     ) -> Self:
         """Fit the candidates on counted votes, which may be of any number of shards, and keep one.
 
@@ -185,31 +207,45 @@ class AutoLabelModel(BaseLabeler):
         rows
             Examples with a gold label and a vote, which are among them.
         class_balance
-            See :meth:`fit`.
+            See :meth:`fit`; or ``FROM_GOLD``: that of the gold labels that a model is anchored on, with one
+            example more of each class.
         """
         k = self.cardinality
-        balance = given_balance(class_balance, k)
+        balance = FROM_GOLD if class_balance is FROM_GOLD else given_balance(class_balance, k)
         covered = patterns_of(training.patterns, k)
         coverage = covered.n_examples / training.patterns.n_examples
         votes = TrainingVotes(covered, training.count_pairs)
-        tried = [self._try(kind, votes, rows, balance, coverage) for kind in self.candidates]
+        judges = can_judge(covered, rows)
+        if not judges and balance is FROM_GOLD:
+            balance = None
+        tried = [
+            self._try(kind, votes, rows, balance, coverage=coverage, anchored=judges)
+            for kind in self.candidates
+        ]
         if len(tried) == 1 and tried[0].error is not None:
             raise tried[0].error
         vote = try_vote(votes, rows, coverage=coverage)
-        fitted = [trial for trial in tried if trial.model is not None]
-        chosen, reason = _choose(fitted, rows) if fitted else (vote, "no candidate could be fitted")
-        chosen, reason = _unless_worse(chosen, reason, rows, vote)
-        for warning in chosen.warned:
+        chosen, reason = choose(tried, vote, rows, judges=judges)
+        chosen, reason = unless_worse(chosen, reason, rows, vote)
+        for warning in chosen.warned if judges else (*chosen.warned, missing_classes(covered, rows)):
             warnings.warn(warning, stacklevel=3)
         assert chosen.model is not None
+        compared = tried if self.candidates == (VOTE,) else [*tried, vote]
         self.chosen_, self.kind_, self.reason_ = chosen.model, chosen.report.kind, reason
-        self.comparison_ = tuple(trial.report for trial in [*tried, vote])
-        self.seconds_ = {trial.report.kind: trial.seconds for trial in [*tried, vote]}
-        self.calibration_ = self._calibrate(chosen, rows)
+        self.comparison_ = tuple(trial.report for trial in compared)
+        self.seconds_ = {trial.report.kind: trial.seconds for trial in compared}
+        self.calibration_ = self._calibrate(chosen, rows) if judges else None
         return self
 
     def _try(
-        self, kind: str, votes: TrainingVotes, rows: GoldRows, balance: Floats | None, coverage: float
+        self,
+        kind: str,
+        votes: TrainingVotes,
+        rows: GoldRows,
+        balance: Floats | FromGold | None,
+        *,
+        coverage: float,
+        anchored: bool,
     ) -> Trial:
         k = self.cardinality
         return try_kind(
@@ -218,8 +254,8 @@ class AutoLabelModel(BaseLabeler):
                 kind,
                 votes,
                 self.settings.get(kind),
-                gold=anchors.count(k),
-                class_balance=balance,
+                gold=anchors.count(k) if anchored else None,
+                class_balance=anchors.class_balance(k) if balance is FROM_GOLD else balance,
                 device=self.device,
             ),
             votes,
@@ -286,6 +322,7 @@ class AutoLabelModel(BaseLabeler):
         self.comparison_ = tuple(Candidate.from_json(entry) for entry in header["comparison"])
         found = header["calibration"]
         self.calibration_ = None if found is None else Calibration(*found)
+        self.seconds_ = {}
         self.chosen_ = LABEL_MODELS[self.kind_](self.cardinality)
         self.chosen_._set_state(header["chosen"], arrays)  # noqa: SLF001  of the same family
 
@@ -295,36 +332,7 @@ class AutoLabelModel(BaseLabeler):
             raise NotFittedError(message)
 
 
-def _choose(fitted: list[Trial], rows: GoldRows) -> tuple[Trial, str]:
-    """The first candidate, unless others are better beyond chance; then the most accurate of these."""
-    first, *others = fitted
-    better = []
-    for other in others:
-        against = duel(first.gold_probs, other.gold_probs, rows)
-        if against.n_lost > against.n_won and against.p_value < SIGNIFICANCE / len(others):
-            better.append((other.report.accuracy, other, against))
-    if not others:
-        return first, "it is the only candidate"
-    if not better:
-        known = f"no other candidate is better beyond chance on {len(rows)} examples with gold labels"
-        return first, known if len(rows) else "there are no gold labels to choose by"
-    _, best, against = max(better, key=lambda entry: entry[0])
-    return best, (
-        f"right on {against.n_lost} examples with gold labels on which {first.report.kind} is wrong, wrong "
-        f"on {against.n_won} on which it is right (p = {against.p_value:.2g})"
-    )
-
-
-def _unless_worse(chosen: Trial, reason: str, rows: GoldRows, vote: Trial) -> tuple[Trial, str]:
-    """What was chosen, or the plain vote if that is better beyond chance, whichever way it is measured."""
-    if chosen.model is None or chosen.report.kind == VOTE:
-        return chosen, reason
-    for probs in (chosen.gold_probs, label(chosen.model, rows)):
-        compared = against_vote(probs, rows)
-        if compared.verdict == "worse":
-            why = (
-                f"{chosen.report.kind} is worse than the plain vote on examples with gold labels: "
-                f"{compared.n_won} won, {compared.n_lost} lost (p = {compared.p_value:.2g})"
-            )
-            return vote, why
-    return chosen, reason
+def _count_pairs(votes: Any, cardinality: int) -> VoteCounts:
+    if isinstance(votes, VotePatterns):
+        return VoteCounts.from_patterns(votes)
+    return VoteCounts.from_votes(votes, cardinality)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import NotFittedError
 from ws_pipeline.labeling.models.class_balance import check_distribution
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
+from ws_pipeline.labeling.models.labeler import BaseLabeler, State
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.votes.vote_forms import VoteForm, read_votes
 from ws_pipeline.storage.files import FileFormat

@@ -15,10 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Labels
 from ws_pipeline.labeling.models.label_quality import measure_quality
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 MIN_GOLD = 200
 """Examples with a gold label from which an exponent is fitted."""

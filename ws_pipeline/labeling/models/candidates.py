@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ws_pipeline.errors import WsPipelineError, WsPipelineWarning
+from ws_pipeline.array_types import Floats
+from ws_pipeline.errors import SettingsError, WsPipelineError, WsPipelineWarning
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import ANCHORED, TrainingVotes, fit_label_model
 from ws_pipeline.labeling.models.label_quality import measure_quality
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats
+from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
@@ -149,6 +150,11 @@ def try_kind(kind: str, fit: Fit, training: TrainingVotes, rows: GoldRows, *, co
         Those with gold labels.
     coverage
         Share of all examples that have votes.
+
+    Raises
+    ------
+    SettingsError
+        A setting of the fit is wrong; any other error is the note of the candidate.
     """
     k, begun = training.patterns.cardinality, time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -157,6 +163,8 @@ def try_kind(kind: str, fit: Fit, training: TrainingVotes, rows: GoldRows, *, co
             model = fit(rows)
             gold_probs = _cross_fitted(model, fit, rows) if kind in ANCHORED else label(model, rows)
             report = _report(kind, model, training.patterns, rows, gold_probs, coverage=coverage)
+        except SettingsError:
+            raise
         except WsPipelineError as error:
             note = f"{type(error).__name__}: {error}"
             return Trial(Candidate(kind, coverage, note=note), None, np.empty((0, k)), error=error)

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.arrays import as_array, in_order
 from ws_pipeline.errors import ClassBalanceError
 from ws_pipeline.labeling.votes.gold_counts import gold_numbers
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
-
-Floats = npt.NDArray[np.float64]
 
 _SUM_TOLERANCE = 1e-6
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import ConvergenceWarning, DegenerateWeightsWarning, WsPipelineWarning
 from ws_pipeline.labeling.models.evidence import (
     assumed_mu,
@@ -30,8 +31,6 @@ from ws_pipeline.labeling.votes.sparse_counting import REMEDY
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.memory import require_memory
 from ws_pipeline.settings.label_model import FitConfig
-
-Floats = npt.NDArray[np.float64]
 
 _SAME_WEIGHT = 1e-3
 _SMALL = 2**10  # d up to which a matrix [d, d] is the fastest form of the overlaps

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.errors import (
     CatchAllLFWarning,
     CopiedLFsWarning,
@@ -32,9 +33,6 @@ from ws_pipeline.errors import (
 )
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 #: Fewest LFs that vote together from which their accuracies can be told.
 MIN_LFS = 3

@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
+from ws_pipeline.array_types import Floats
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, check_range
 from ws_pipeline.labeling.votes.vote_forms import VoteForm, dense_votes
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +66,16 @@ def take_apart(
         ``[m, k, k]``: what a vote of LF j for class s adds for class y, at ``[j, s, y]``.
     abstains
         ``[m, k]``: what the LF adds whether it votes or not.  Default: nothing.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is out of range.
     """
-    votes = np.asarray(dense_votes(form)).astype(np.intp)
+    found = dense_votes(form)
+    if not form.is_checked_for(weights.shape[2]):
+        check_range(found, weights.shape[2])
+    votes = np.asarray(found).astype(np.intp)
     is_vote = votes != ABSTAIN
     added = weights[np.arange(len(lf_names)), np.where(is_vote, votes, 0)]
     parts = np.where(is_vote[:, :, None], added, 0.0)

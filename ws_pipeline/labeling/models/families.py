@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.sparse_counting import one_hot_rows, sparse_parts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _SAMPLED = 2**16  # patterns that are looked at, at most
 _FEWEST_SHARED = (10.0, 100.0)  # votes in common of sources of one class, and of others, that are no chance

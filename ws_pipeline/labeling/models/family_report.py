@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.labeling.models.additive import AdditiveLabeler
 from ws_pipeline.labeling.models.auto import AutoLabelModel
-from ws_pipeline.labeling.models.families import Floats, shared_votes, similarities
+from ws_pipeline.labeling.models.families import shared_votes, similarities
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.lift_em import variance_inflation
 from ws_pipeline.labeling.models.pattern_passes import passes_over

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.models.lift_em import GoldVotes
 from ws_pipeline.labeling.votes.gold_counts import check_gold, count_joint
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes, check_range
 from ws_pipeline.labeling.votes.vote_forms import covered_rows, dense_votes, read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +96,11 @@ class GoldRows:
         """Count the votes together with the gold labels."""
         joint, class_counts = count_joint(self.votes, self.labels, cardinality)
         return GoldVotes(joint[:, 1:].astype(np.float64), class_counts.astype(np.float64))
+
+    def class_balance(self, cardinality: int) -> Floats | None:
+        """Share of each class ``[k]``, with one example more of each; None without any gold label."""
+        counts = np.bincount(self.labels, minlength=cardinality) + 1.0
+        return np.asarray(counts / counts.sum()) if len(self) else None
 
     def folds(self, n_folds: int) -> Iterator[Mask]:
         """Masks ``[g]`` of disjoint parts that make up all rows; each class is dealt out evenly, in order."""

@@ -10,15 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.optim import build_optimizer, set_learning_rate
 from ws_pipeline.settings.optimizer import OptimConfig
 
 if TYPE_CHECKING:
     import torch
-
-Floats = npt.NDArray[np.float64]
 
 
 class Steps(Protocol):

@@ -35,6 +35,13 @@ LABEL_MODELS: dict[str, type[BaseLabeler]] = {
 }
 """Kind of label model to its class."""
 
+SETTINGS: dict[str, type[Settings]] = {
+    "matrix_completion": FitConfig,
+    "dawid_skene": DawidSkeneConfig,
+    "lift_dawid_skene": LiftDawidSkeneConfig,
+}
+"""Kind of label model to the class of the settings of its fit; the plain vote has none."""
+
 ANCHORED = ("dawid_skene", "lift_dawid_skene")
 """Kinds that gold labels can anchor."""
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.arrays import in_order
 from ws_pipeline.compat.nested_settings import flat_lr_scheduler_settings, flat_optimizer_settings
 from ws_pipeline.errors import NotFittedError, SettingsError
@@ -24,7 +25,7 @@ from ws_pipeline.labeling.models.class_balance import class_balance_from_gold, v
 from ws_pipeline.labeling.models.estimation import estimate_mu, right_shares
 from ws_pipeline.labeling.models.evidence import check_learnable, find_evidence
 from ws_pipeline.labeling.models.explanation import Explanation, take_apart
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, State
+from ws_pipeline.labeling.models.labeler import BaseLabeler, State
 from ws_pipeline.labeling.models.matrix_completion import EpochRecord, default_mu_eps
 from ws_pipeline.labeling.models.posterior import class_probabilities
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix

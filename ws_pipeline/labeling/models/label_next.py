@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.labeling.models.labeler import Floats
+from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.labeling.votes.distinct_rows import number_rows
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-
-Mask = npt.NDArray[np.bool_]
 
 
 def label_next(
@@ -52,8 +50,8 @@ def label_next(
     Returns
     -------
     pyarrow.Table
-        Columns example_id, score, entropy, n_same_votes, label, confidence and, with an end model,
-        end_model_label and disagreement; the highest score first.
+        Examples with a score above 0, the highest first; columns example_id, score, entropy, n_same_votes,
+        label, confidence and, with an end model, end_model_label and disagreement.
     """
     rows = np.flatnonzero(askable & matrix.covered)
     numbers = number_rows(matrix.votes[matrix.covered], matrix.cardinality)
@@ -68,6 +66,7 @@ def label_next(
         distance = np.abs(own - end_model_probs[rows]).sum(axis=1) / 2
         score = score * distance
     order = np.argsort(-score, kind="stable")
+    order = order[score[order] > 0]
     order = order[_first_of_each(of_row[rows][order])][:max_rows]
     taken = rows[order]
     columns: dict[str, Any] = {

@@ -11,12 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Labels
 from ws_pipeline.labeling.models.vote_comparison import hits_and_best
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 _N_BINS = 15
 _N_RESAMPLES = 200

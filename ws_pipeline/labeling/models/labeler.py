@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ws_pipeline.analysis import Scorer, probs_to_preds
 from ws_pipeline.analysis.predictions import TieBreakPolicy
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
@@ -27,7 +28,6 @@ from ws_pipeline.storage.files import FileFormat, PathLike, atomic_write, read_s
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Floats = npt.NDArray[np.float64]
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
 """What a model keeps in its file: a header of JSON values, and arrays by name."""
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import SettingsError
 from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
 from ws_pipeline.labeling.models.families import discounts
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.labeler import State
 from ws_pipeline.labeling.models.lift_em import (
-    Floats,
     GoldVotes,
     Problem,
     estimate,

@@ -20,10 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.labeling.models.pattern_passes import Expectations, PatternPasses
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 ASSUMED_ODDS = 3.0  # a source is taken to be right 3(k-1) times as often as for any one other class
 

@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from munkres import Munkres
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import TrainingError
 from ws_pipeline.labeling.models.gradient_steps import steps_on
 from ws_pipeline.labeling.votes.row_spans import n_threads
@@ -35,7 +35,6 @@ from ws_pipeline.settings.optimizer import count_warmup_steps
 if TYPE_CHECKING:
     from ws_pipeline.labeling.votes.pair_counts import PairCounts
 
-Floats = npt.NDArray[np.float64]
 Array = Any
 """A numpy array on the CPU, a torch tensor elsewhere; the maths is written in what both have in common."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.labeling.models.posterior import group_size, group_tables
 from ws_pipeline.labeling.votes.counting import joint_codes
 from ws_pipeline.labeling.votes.sparse_counting import one_hot_rows, sparse_parts
@@ -24,7 +25,6 @@ from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Floats = npt.NDArray[np.float64]
 
 _BLOCK = 2**16
 _VOTES_PER_LOOK_UP = 2.0  # a look-up in a table costs about as much as so many votes of a sparse product

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.labeling.votes.counting import joint_codes, lf_major_chunks
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes
 from ws_pipeline.labeling.votes.row_spans import map_spans
@@ -22,7 +23,6 @@ from ws_pipeline.labeling.votes.sparse_counting import one_hot_rows, sparse_part
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Floats = npt.NDArray[np.float64]
 
 _TABLE_BYTES = 2**18
 _ALL_TABLES_BYTES = 2**25  # beyond, votes are added up one by one

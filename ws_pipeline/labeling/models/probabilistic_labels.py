@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.analysis import probs_to_preds
+from ws_pipeline.array_types import Floats
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table, ids_to_array
-from ws_pipeline.labeling.models.labeler import BaseLabeler, Floats, as_given
+from ws_pipeline.labeling.models.labeler import BaseLabeler, as_given
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_forms import covered_rows, read_votes
 

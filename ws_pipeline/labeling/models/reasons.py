@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.candidates import is_unanimous
-from ws_pipeline.labeling.models.labeler import Floats
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns

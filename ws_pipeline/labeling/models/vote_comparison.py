@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import LabelMatrixError, WorseThanVoteError
 
 SIGNIFICANCE = 0.05
 
 _SAME = 1e-5  # classes whose probabilities differ by no more are tied
 
-Floats = npt.NDArray[np.float64]
 Verdict = Literal["not worse", "below", "worse", "unknown"]
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.analysis.labels import as_labels
+from ws_pipeline.array_types import Labels
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import GoldVotesWarning, InvalidInputError, LabelMatrixError
 from ws_pipeline.example_ids import ID_COLUMN, Ids
@@ -25,7 +26,6 @@ from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Labels = npt.NDArray[np.int64]
 
 _CELLS = 2**22  # of the votes that are looked at at a time
 _FEW = 20  # right votes in a row say nothing below this,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.arrays import as_array, in_order
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.votes.counting import count_rows
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
     from ws_pipeline.example_ids import Ids
     from ws_pipeline.labeling.votes.vote_counts import VoteCounts
-
-Floats = npt.NDArray[np.float64]
 
 
 class _Named(Protocol):

@@ -29,9 +29,11 @@ from ws_pipeline.labeling.votes.label_matrix import (
     check_same_lfs,
 )
 from ws_pipeline.labeling.votes.pair_counts import PairCounts
+from ws_pipeline.labeling.votes.pattern_counting import count_patterns
 from ws_pipeline.labeling.votes.row_counts import Counts, RowCounts
 from ws_pipeline.labeling.votes.vote_checks import check_names
 from ws_pipeline.labeling.votes.vote_forms import read_votes
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 _METADATA_KEY = b"ws_pipeline.vote_counts"
 _COLUMNS = ["row", "column", "count"]
@@ -90,6 +92,11 @@ class VoteCounts:
         check_names(names, form.votes.shape[1])
         counted = count_votes(form.votes, cardinality, trusted=form.is_checked_for(cardinality))
         return cls(cardinality, names, *counted)
+
+    @classmethod
+    def from_patterns(cls, patterns: VotePatterns) -> VoteCounts:
+        """Count what is left of the votes in their distinct patterns; the same counts as of the votes."""
+        return cls(patterns.cardinality, patterns.lf_names, *count_patterns(patterns))
 
     @classmethod
     def total(cls, shards: Mapping[str, VoteCounts]) -> VoteCounts:

@@ -83,6 +83,11 @@ SPEC = TaskSpec(classes=["ham", "spam"])
         (labels_of([[0.5, 0.5]] * 40), [1] * 40, "every label is a tie"),
         (labels_of([[0.5, 0.5], [np.nan, np.nan]]), [1, 1], "the probabilities of example 1 are not finite"),
         (SURE_OF_HAM.for_training(min_confidence=0.95), [0] * 40, "no example has a label with a confidence"),
+        (
+            labels_of([[0.9, 0.1]] * 39 + [[0.3, 0.7]]).for_training(min_confidence=0.8),
+            [0] * 30 + [1] * 10,
+            "labels of other classes are below min_confidence, lower it in the pipeline.yaml",
+        ),
         (labels_of([[0.9, 0.1]] * 40, [False] * 40), [1] * 40, "no example has a label with a confidence"),
     ],
 )

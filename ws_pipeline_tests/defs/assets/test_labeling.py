@@ -113,9 +113,8 @@ def test_a_task_that_cannot_be_learned_is_named_with_what_a_pipeline_can_do(
     edit_votes(pipeline_folder, change)
     with pytest.raises(LabelMatrixError, match=said) as refused:
         run_all(pipeline_folder, storage)
-    remedy = (
-        "in the label model of task 'parity'; add LFs that vote, or leave the task out of the pipeline.yaml"
-    )
+    other = "leave the task out" if change is silence else "set label_model: {kind: auto}"
+    remedy = f"in the label model of task 'parity'; add LFs that vote, or {other} in the pipeline.yaml"
     assert refused.value.__notes__ == [remedy]
     main([str(pipeline_folder.spec_path), "--storage", str(storage), "--device", "cpu"])
     assert remedy in capsys.readouterr().err

@@ -415,7 +415,27 @@ def test_two_lfs_are_enough_but_for_matrix_completion(tmp_path):
         ),
         (
             {"class_balance": "gold"},
-            "tasks.spam.class_balance: expected a list of numbers, one per class, or 'from_gold', got 'gold'",
+            "expected a list of numbers, one per class, class names to numbers, or 'from_gold', got 'gold'",
+        ),
+        ({"class_balance": 0.5}, "or 'from_gold', got 0.5"),
+        ({"class_balance": {"ham": 0.5, "egg": 0.5}}, "or 'from_gold', got {'egg': 0.5, 'ham': 0.5}"),
+        (
+            {"class_balance": [0.1, 0.9], "label_model": "majority"},
+            "tasks.spam: class_balance would be ignored by the label model of kind majority; leave it out",
+        ),
+        ({"label_model": "best"}, "tasks.spam.label_model.kind: expected one of auto, majority, "),
+        (
+            {"label_model": 3},
+            "label_model: expected a kind, such as auto, or settings with one, such as {kind: ",
+        ),
+        ({"label_model": None}, "such as {kind: auto}, got None"),
+        (
+            {"label_model": {"known_accuracy": {"a": 0.9}, "gold_weight": 5}},
+            "these are settings of lift_dawid_skene; say which, as in {kind: lift_dawid_skene, ...}",
+        ),
+        (
+            {"lf_columns": ["a", "b"], "label_model": {"known_accuracy": {"c": 0.9}}},
+            "tasks.spam: label_model.known_accuracy: 'c' is not among the lf_columns ['a', 'b']",
         ),
         ({"class_balance": [0.5, 0.6]}, "tasks.spam: class_balance must sum to 1"),
         ({"max_drift": -1}, "tasks.spam.max_drift: Input should be greater than or equal to 0, got -1"),
@@ -427,6 +447,17 @@ def test_two_lfs_are_enough_but_for_matrix_completion(tmp_path):
 )
 def test_wrong_keys_of_a_task_are_refused(tmp_path, values, message):
     assert message in refusal(tmp_path, {"tasks": {"spam": {"classes": ["ham", "spam"], **values}}})
+
+
+def test_a_kind_alone_and_shares_by_class_are_read(tmp_path):
+    spam = {
+        "classes": ["ham", "spam"],
+        "label_model": "dawid_skene",
+        "class_balance": {"spam": 0.1, "ham": 0.9},
+    }
+    task = load_spec(write(tmp_path, {"tasks": {"spam": spam}})).tasks["spam"]
+    assert task.label_model.kind == "dawid_skene"
+    assert task.class_balance == [0.9, 0.1]
 
 
 def test_to_keep_all_examples_and_to_leave_some_out_is_refused(tmp_path):

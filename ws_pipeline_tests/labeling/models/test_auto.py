@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ws_pipeline.errors import LabelMatrixError, NotFittedError, SettingsError
+from ws_pipeline.errors import GoldClassesWarning, LabelMatrixError, NotFittedError, SettingsError
 from ws_pipeline.labeling import (
     AutoLabelModel,
     DawidSkene,
@@ -16,6 +16,11 @@ from ws_pipeline.labeling import (
     synthetic_label_matrix,
 )
 from ws_pipeline.labeling.models import auto
+from ws_pipeline.labeling.models.gold_votes import GoldRows
+from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
+from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.settings.label_model import FitConfig, LiftDawidSkeneConfig
 from ws_pipeline_tests.labeling.models.naive_lift import naive_lift_dawid_skene
 from ws_pipeline_tests.real_data import load_real, needs_real_data
 
@@ -146,12 +151,95 @@ def test_a_candidate_that_cannot_be_fitted_is_named_and_left_out():
         AutoLabelModel(2, ["matrix_completion"]).fit(votes, gold)
 
 
+def test_a_wrong_setting_of_a_candidate_is_an_error():
+    votes, gold = votes_and_gold()
+    settings = {"lift_dawid_skene": LiftDawidSkeneConfig(known_accuracy={"zz": 0.9})}
+    with pytest.raises(SettingsError, match="known_accuracy: there is no LF 'zz'"):
+        AutoLabelModel(2, settings=settings).fit(votes, gold)
+    with pytest.raises(SettingsError, match=r"settings must be some of .*; got lift_dawid_skene: dict"):
+        AutoLabelModel(2, settings={"lift_dawid_skene": {"gold_weight": 3}})
+    with pytest.raises(SettingsError, match="got majority: "):
+        AutoLabelModel(2, settings={"majority": FitConfig()})
+    for kinds in (["dawid_skene", "dawid_skene"], ["dawid_skene", "majority"]):
+        with pytest.raises(SettingsError, match="candidates must be different, and without majority"):
+            AutoLabelModel(2, kinds)
+
+
+def test_without_the_preferred_model_the_plain_vote_stands_in_for_it(monkeypatch):
+    votes, gold = votes_and_gold(n=3000)
+
+    def fail(*_, **__):
+        message = "no luck"
+        raise LabelMatrixError(message)
+
+    monkeypatch.setattr(LiftDawidSkene, "fit_patterns", fail)
+    model = AutoLabelModel(2).fit(votes)
+    assert model.kind_ == "majority"
+    said = "lift_dawid_skene could not be fitted (LabelMatrixError: no luck); there are no gold labels"
+    assert model.reason_ == f"{said} to choose by"
+    chosen = AutoLabelModel(2).fit(votes, gold)
+    assert chosen.kind_ in {"dawid_skene", "matrix_completion"}
+    assert "on which majority is wrong" in chosen.reason_
+
+
+def test_gold_labels_of_one_class_do_not_anchor_choose_or_calibrate():
+    votes, gold = votes_and_gold(n=3000, accuracies=(0.8, 0.7, 0.6, 0.75))
+    known = np.where((gold == 0) & (np.cumsum(gold == 0) <= 300), 0, -1)
+    said = r"none of the 300 gold labels is of the classes \[1\], which 5.* of the plain vote's labels are of"
+    with pytest.warns(GoldClassesWarning, match=said):
+        model = AutoLabelModel(2).fit(votes, known)
+    assert model.kind_ == "lift_dawid_skene"
+    assert "the gold labels lack classes that are voted for" in model.reason_
+    assert model.calibration_ is None
+    unanchored = LiftDawidSkene(2).fit(votes).predict_proba(votes)
+    np.testing.assert_array_equal(model.predict_proba(votes), unanchored)
+    few = AutoLabelModel(2).fit(votes, np.where(np.cumsum(known == 0) <= 4, known, -1))
+    assert "no other candidate is better" in few.reason_  # may be chance
+
+
+def test_patterns_are_votes_too():
+    votes, _ = votes_and_gold()
+    patterns = VotePatterns.from_votes(votes, 2)
+    model, other = AutoLabelModel(2).fit(patterns), AutoLabelModel(2).fit(votes)
+    assert model.comparison_ == other.comparison_ or repr(model.comparison_) == repr(other.comparison_)
+    with pytest.raises(
+        LabelMatrixError, match="gold labels belong to examples, which vote patterns do not know"
+    ):
+        AutoLabelModel(2).fit(patterns, [0, 1])
+
+
+def test_the_plain_vote_alone_is_compared_with_nothing():
+    votes, _ = votes_and_gold()
+    assert [candidate.kind for candidate in AutoLabelModel(2, ["majority"]).fit(votes).comparison_] == [
+        "majority"
+    ]
+
+
+def test_a_balance_from_gold_is_that_of_the_labels_that_a_model_is_anchored_on():
+    votes, gold = votes_and_gold(n=60)
+    rows = GoldRows.read(votes, with_known(gold, 30), 2)
+    training = TrainingVotes(VotePatterns.from_votes(votes, 2), lambda: VoteCounts.from_votes(votes, 2))
+    seen = []
+
+    def spy(kind, votes, settings, **options):
+        seen.append((kind, len(rows), options["class_balance"], options["gold"].class_counts))
+        return fit_label_model(kind, votes, settings, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auto, "fit_label_model", spy)
+        AutoLabelModel(2, ["lift_dawid_skene"]).fit_votes(training, rows, class_balance="from_gold")
+    assert len(seen) == 6
+    for _, _, balance, counts in seen:
+        np.testing.assert_allclose(balance, (counts + 1) / (counts.sum() + 2))
+
+
 def test_labels_that_are_not_finite_are_not_published(monkeypatch):
     votes, gold = votes_and_gold()
     monkeypatch.setattr(LiftDawidSkene, "predict_proba", lambda _, L: np.full((len(L), 2), np.nan))
     monkeypatch.setattr(DawidSkene, "predict_proba", lambda _, L: np.full((len(L), 2), np.nan))
     model = AutoLabelModel(2, ["lift_dawid_skene", "dawid_skene"]).fit(votes, gold)
-    assert (model.kind_, model.reason_) == ("majority", "no candidate could be fitted")
+    assert model.kind_ == "majority"
+    assert model.reason_.startswith("lift_dawid_skene could not be fitted (WsPipelineError: the prob")
     assert "not finite" in by_kind(model)["lift_dawid_skene"].note
 
 

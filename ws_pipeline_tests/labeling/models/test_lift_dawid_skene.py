@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from ws_pipeline.errors import ClassBalanceError, LabelMatrixError, NotFittedError, SettingsError
-from ws_pipeline.labeling import LabelMatrix, MajorityLabelVoter, synthetic_label_matrix
+from ws_pipeline.labeling import LabelMatrix, LabelModel, MajorityLabelVoter, synthetic_label_matrix
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
@@ -179,6 +179,16 @@ def test_copies_of_a_source_of_one_class_do_not_turn_the_classes_around():
 def test_sources_that_agree_because_they_are_right_are_not_discounted(accuracies):
     votes, _ = panel_votes(n=5000, accuracies=accuracies, k=2, coverage=1.0)
     assert LiftDawidSkene(2).fit(votes).discounts.tolist() == [1] * len(accuracies)
+
+
+@pytest.mark.parametrize("vote", [2, 5, -2, -7])
+def test_a_vote_out_of_range_has_no_explanation(vote):
+    votes, _ = panel_votes(k=2)
+    for model in (LiftDawidSkene(2).fit(votes), LabelModel(2, verbose=False).fit(votes, progress_bar=False)):
+        with pytest.raises(
+            LabelMatrixError, match=f"LF 'lf_1' votes {vote} on example 0, expected an integer"
+        ):
+            model.explain([[0, vote, 1, 1]])
 
 
 def test_the_temperature_knows_how_far_sources_are_independent():
