@@ -54,7 +54,8 @@ def expected(prefix=(), *, owners=(), tags=None):
     for task in TASKS:
         for name, (reads, kind, version) in OF_TASK.items():
             every = [of_task(task, read) for read in reads]
-            looks[named(f"{task}/{name}")] = look(every, f"toy_{task}", kind, version)
+            group = "toy_end_model" if name == "label_next" else f"toy_{task}"
+            looks[named(f"{task}/{name}")] = look(every, group, kind, version)
     return {key: {**value, "owners": list(owners), "tags": tags or {}} for key, value in looks.items()}
 
 
@@ -101,6 +102,7 @@ def test_without_an_end_model_the_graph_ends_with_the_scores_of_the_labels(pipel
     whole["scores"]["group"] = "toy"
     for task in TASKS:
         whole[f"{task}/label_next"]["reads"].remove("predictions")
+        whole[f"{task}/label_next"]["group"] = f"toy_{task}"
     assert graph == {key: value for key, value in whole.items() if key not in gone}
 
 

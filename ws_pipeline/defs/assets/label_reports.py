@@ -35,7 +35,7 @@ def build_label_reports(spec: PipelineSpec, task: str) -> list[dg.AssetsDefiniti
         _label_model_comparison(of_task),
         _lf_families(of_task),
         _least_sure(of_task, task),
-        _label_next(of_task, task),
+        _label_next(spec, task),
     ]
 
 
@@ -109,8 +109,10 @@ def _least_sure(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     return least_sure
 
 
-def _label_next(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
-    spec, task_spec = of_task.spec, of_task.spec.tasks[task]
+def _label_next(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
+    task_spec = spec.tasks[task]
+    # with an end model it comes after that, and so is in its group: groups have arrows one way only
+    of_task = AssetMaker(spec, task, part="end_model" if spec.model else None)
 
     @of_task.asset("parquet", version="1", also=["predictions"] if spec.model else [])
     def label_next(
