@@ -8,7 +8,7 @@ Legend: n examples.  Start reading at :meth:`ExampleIndex.from_source`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.array_types import Labels
+from ws_pipeline.class_names import numbers_of_names
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN, Ids, check_disjoint, concatenate_ids, ids_from_table
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
@@ -89,7 +90,12 @@ class ExampleIndex:
 
     @classmethod
     def from_table(
-        cls, table: pa.Table, tasks: Mapping[str, int] | None = None, *, where: str = "examples"
+        cls,
+        table: pa.Table,
+        tasks: Mapping[str, int] | None = None,
+        *,
+        classes: Mapping[str, Sequence[str]] | None = None,
+        where: str = "examples",
     ) -> Self:
         """Decode and validate the columns ``example_id`` and ``split`` and the gold labels of a table.
 
@@ -101,6 +107,8 @@ class ExampleIndex:
             at.  Text and integers may be stored in any Arrow type.
         tasks
             Task name to number of classes k.  Default: what is stored in the table.
+        classes
+            Task name to the names of its classes, which a column of text may hold.  Default: text is refused.
         where
             Name of the source; opens every error message.
 
@@ -118,7 +126,8 @@ class ExampleIndex:
             raise ExamplesError(message)
         tasks = stored_tasks(table.schema) if tasks is None else dict(tasks)
         ids = ids_from_table(table, where=where)
-        gold = {task: _gold(table, task, k, ids, where) for task, k in tasks.items()}
+        named = classes or {}
+        gold = {task: _gold(table, task, k, ids, where, named.get(task)) for task, k in tasks.items()}
         return cls(ids, _splits(table.column(SPLIT_COLUMN), ids, where), gold, tasks)
 
     @classmethod
@@ -182,11 +191,21 @@ def _splits(column: pa.ChunkedArray, ids: npt.NDArray[Any], where: str) -> npt.N
     return splits
 
 
-def _gold(table: pa.Table, task: str, cardinality: int, ids: npt.NDArray[Any], where: str) -> Labels:
+def _gold(
+    table: pa.Table,
+    task: str,
+    cardinality: int,
+    ids: npt.NDArray[Any],
+    where: str,
+    classes: Sequence[str] | None,
+) -> Labels:
     """Gold labels of one task, -1 where unknown; all unknown where there is no such column."""
     if task not in table.column_names:
         return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
     column = table.column(task)
+    if classes is not None:
+        what = f"{where}: gold column '{task}'"
+        column = numbers_of_names(column, classes, what=what, error=ExamplesError)
     if holds_nothing(column.type):
         return np.full(table.num_rows, UNKNOWN, dtype=np.int64)
     if not holds_numbers(column.type):

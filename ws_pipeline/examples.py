@@ -104,6 +104,7 @@ class Examples(ExampleIndex):
         *,
         where: str = "examples",
         feature_columns: Sequence[str] | None = None,
+        classes: Mapping[str, Sequence[str]] | None = None,
     ) -> Examples:
         """Decode and validate a table of the examples contract.
 
@@ -121,6 +122,8 @@ class Examples(ExampleIndex):
             Name of the source; opens every error message.
         feature_columns
             Names of the feature columns to read.  Default: all.
+        classes
+            Task name to the names of its classes, which its gold column may hold.  Default: numbers only.
 
         Raises
         ------
@@ -135,7 +138,7 @@ class Examples(ExampleIndex):
             A feature equals the gold labels of a task.
         """
         metadata = table.schema.metadata or {}
-        index = ExampleIndex.from_table(table, tasks, where=where)
+        index = ExampleIndex.from_table(table, tasks, classes=classes, where=where)
         ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.tasks}
         columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
         features = {name: _features(table.column(name), name, ids, where) for name in columns}
@@ -146,7 +149,12 @@ class Examples(ExampleIndex):
 
     @classmethod
     def from_parquet(
-        cls, path: PathLike, tasks: Mapping[str, int], *, feature_columns: Sequence[str] | None = None
+        cls,
+        path: PathLike,
+        tasks: Mapping[str, int],
+        *,
+        feature_columns: Sequence[str] | None = None,
+        classes: Mapping[str, Sequence[str]] | None = None,
     ) -> Examples:
         """Read a shard of examples from a Parquet file (local path or any fsspec URL).
 
@@ -157,7 +165,9 @@ class Examples(ExampleIndex):
         FileFormatError
             The file is truncated or not Parquet.
         """
-        return cls.from_table(read_parquet(path), tasks, where=str(path), feature_columns=feature_columns)
+        return cls.from_table(
+            read_parquet(path), tasks, where=str(path), feature_columns=feature_columns, classes=classes
+        )
 
     def to_table(self) -> pa.Table:
         """Encode as a table of the same contract, with float32 feature lists."""

@@ -22,7 +22,7 @@ VALUES = {
     "example_index",
     "feature_columns",
 }
-VALUES |= {"examples", "optim", "errors", "devices"}
+VALUES |= {"class_names", "examples", "optim", "errors", "devices"}
 #: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors"},
     "storage": {"errors"},
     "example_ids": {"errors", "arrays", "storage"},
-    "example_index": {"errors", "storage", "example_ids", "array_types"},
+    "class_names": {"errors", "settings", "storage"},
+    "example_index": {"errors", "storage", "example_ids", "array_types", "class_names"},
     "feature_columns": {"errors", "storage", "example_ids"},
     "examples": {"errors", "storage", "example_ids", "example_index", "feature_columns"},
     "optim": {"errors", "settings"},

@@ -340,6 +340,51 @@ def test_without_an_end_model_examples_to_train_on_are_enough(pipeline_folder, s
     assert "train examples with votes" in capsys.readouterr().out
 
 
+def test_votes_and_gold_by_name_give_the_same_bytes_as_by_number(pipeline_folder, storage, tmp_path):
+    run_all(pipeline_folder, storage)
+    names = {"shape": ["round", "square", "star"], "parity": ["even", "odd"]}
+
+    def name(columns, task, only=None):
+        for column in columns.keys() - {"example_id"} if only is None else [only]:
+            columns[column] = [None if label is None else names[task][label] for label in columns[column]]
+
+    for shard in SHARDS:
+        for task in TASKS:
+            edit_as_text(
+                pipeline_folder.votes_file(task, shard), lambda columns, task=task: name(columns, task)
+            )
+            edit_as_text(
+                pipeline_folder.examples_file(shard),
+                lambda columns, task=task: name(columns, task, only=task),
+            )
+    run_all(pipeline_folder, tmp_path / "named")
+    assert digests(tmp_path / "named") == digests(storage)
+
+
+def edit_as_text(file, change):
+    table = pq.read_table(file)
+    columns = table.to_pydict()
+    change(columns)
+    kept = {name: table[name] for name in table.column_names if columns[name] == table[name].to_pylist()}
+    pq.write_table(pa.table({name: kept.get(name, columns[name]) for name in table.column_names}), file)
+
+
+def test_classes_in_another_order_are_refused_until_the_shards_are_ingested_again(
+    pipeline_folder, storage, instance
+):
+    ingest(build(pipeline_folder, storage), instance, *SHARDS)
+    text = pipeline_folder.spec_path.read_text()
+    pipeline_folder.spec_path.write_text(text.replace("- even\n    - odd", "- odd\n    - even"))
+    definitions = build(pipeline_folder, storage)
+    with pytest.raises(ExamplesError) as refused:
+        retrain(definitions, instance)
+    said = "shard 'part-0' has other names or another order of the classes (examples, parity); shard"
+    assert said in str(refused.value)
+    assert "ingest again, with the job 'ingest' for part-0, part-1, part-2" in str(refused.value)
+    ingest(definitions, instance, *SHARDS)
+    assert retrain(definitions, instance).success
+
+
 def test_a_missing_split_is_named(pipeline_folder, storage, instance):
     for shard in SHARDS:
         pipeline_folder.edit(

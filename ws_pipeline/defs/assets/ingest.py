@@ -44,7 +44,10 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         path = spec.examples_path(context.partition_key)
         source = examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
-            shard = Examples.from_parquet(path, spec.cardinalities, feature_columns=spec.columns)
+            classes = {task: task_spec.classes for task, task_spec in spec.tasks.items()}
+            shard = Examples.from_parquet(
+                path, spec.cardinalities, feature_columns=spec.columns, classes=classes
+            )
         check_has_features(spec, shard, where=str(path))
         return dg.MaterializeResult(
             value=shard,
@@ -73,7 +76,11 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
             votes = LabelMatrix.from_parquet(
-                path, task_spec.cardinality, lf_columns=task_spec.lf_columns, tasks=spec.tasks
+                path,
+                task_spec.cardinality,
+                lf_columns=task_spec.lf_columns,
+                tasks=spec.tasks,
+                classes=task_spec.classes,
             )
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         check_same_spelling(votes.example_ids, known, where=str(path))
@@ -126,7 +133,7 @@ def build_shards_asset(spec: PipelineSpec) -> dg.AssetsDefinition:
         whose files changed or are gone.
         """
         ingested = ingested_shards(spec, context.instance, examples)
-        check_settings_of_shards(spec, examples, of_tasks(spec, "vote_counts", inputs))
+        check_settings_of_shards(spec, examples, of_tasks(spec, "vote_counts", inputs), ingested)
         for task, votes in of_tasks(spec, "label_matrix", inputs).items():
             check_votes_fit(votes, examples, what=name_of(spec, task, "label_matrix"))
         # without an end model there is nothing to validate or test

@@ -83,6 +83,9 @@ def portions(shards: Sequence[str], size: int = 1000) -> Iterator[Sequence[str]]
     return (shards[start : start + size] for start in range(0, len(shards), size))
 
 
+_DIGITS = 6  # of a fingerprint that tell the classes, and as many before them the other settings
+
+
 def digest(*values: Any) -> str:
     """Short text of plain values; equal values give the same."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
@@ -96,18 +99,23 @@ def fingerprint(stamp: str, reading: str) -> str:
     stamp
         Of the file, see :mod:`ws_pipeline.storage.file_stamps`.
     reading
-        Digest of the settings.
+        Digest of the settings; ends the text.
     """
-    return hashlib.sha256(f"{stamp} {reading}".encode()).hexdigest()[:16]
+    return hashlib.sha256(stamp.encode()).hexdigest()[:12] + reading
 
 
 def _examples_reading(spec: PipelineSpec) -> str:
-    return digest(spec.cardinalities, spec.columns)
+    return _reading({task: task_spec.classes for task, task_spec in spec.tasks.items()}, spec.columns)
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
-    return digest(task_spec.cardinality, task_spec.lf_columns, list(spec.tasks))
+    return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks))
+
+
+def _reading(classes: Any, *others: Any) -> str:
+    """Digest of the settings that a file is read with, which ends with that of the names of the classes."""
+    return digest(*others)[:_DIGITS] + digest(classes)[:_DIGITS]
 
 
 def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
@@ -199,6 +207,7 @@ def check_settings_of_shards(
     spec: PipelineSpec,
     examples: Mapping[str, ParquetSource],
     counts: Mapping[str, Mapping[str, VoteCounts]],
+    ingested: Mapping[str, str],
 ) -> None:
     """Refuse shards that were ingested with other tasks, classes or columns than the spec has.
 
@@ -210,6 +219,8 @@ def check_settings_of_shards(
         Shard to the stored table of its examples, of which only the columns' names are read.
     counts
         Task to shard to vote counts.
+    ingested
+        See :func:`ingested_shards`.
 
     Raises
     ------
@@ -218,6 +229,7 @@ def check_settings_of_shards(
     """
     differences = {
         shard: _differences(spec, source, {task: counts[task][shard] for task in spec.tasks})
+        or _renamed_classes(spec, ingested[shard])
         for shard, source in examples.items()
     }
     wrong = {shard: found for shard, found in differences.items() if found}
@@ -247,6 +259,18 @@ def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, Vo
         if listed is not None and list(of_task.lf_names) != listed:
             found.append(f"LF columns {list(of_task.lf_names)} of '{task}' instead of {listed}")
     return found
+
+
+def _renamed_classes(spec: PipelineSpec, ingested: str) -> list[str]:
+    """Tasks whose classes have other names, or another order, than when a shard was ingested."""
+    readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
+    parts = dict(zip(["examples", *spec.tasks], zip(ingested.split("-"), readings, strict=True), strict=True))
+    changed = [
+        part
+        for part, (found, reading) in parts.items()
+        if len(found) == len(fingerprint("", reading)) and found[-_DIGITS:] != reading[-_DIGITS:]
+    ]
+    return [f"other names or another order of the classes ({', '.join(changed)})"] if changed else []
 
 
 def _classes(cardinalities: Mapping[str, int]) -> str:

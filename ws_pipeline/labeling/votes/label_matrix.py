@@ -281,6 +281,7 @@ class LabelMatrix:
         *,
         lf_columns: Sequence[str] | None = None,
         tasks: Collection[str] = (),
+        classes: Sequence[str] | None = None,
         where: str = "label matrix",
     ) -> LabelMatrix:
         """Decode the table of :meth:`to_table`, or one of the same columns from elsewhere.
@@ -296,6 +297,8 @@ class LabelMatrix:
             The columns that are LFs, in the order that they are to have.  Default: all but ``example_id``.
         tasks
             Names of the tasks; a column of such a name holds gold labels, and is no LF.
+        classes
+            Names of the k classes, which columns of text may hold.  Default: text is refused.
         where
             Name of the source; opens every error message.
 
@@ -325,7 +328,7 @@ class LabelMatrix:
         else:
             check_cardinality(cardinality)
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
-        votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids)
+        votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids, classes=classes)
         checked: Any = np.ascontiguousarray(votes)
         return cls.trusted(checked, operator.index(cardinality), ids, names)
 
@@ -337,6 +340,7 @@ class LabelMatrix:
         *,
         lf_columns: Sequence[str] | None = None,
         tasks: Collection[str] = (),
+        classes: Sequence[str] | None = None,
     ) -> LabelMatrix:
         """Read a shard of votes from a Parquet file (local path or any fsspec URL); see :meth:`from_table`.
 
@@ -348,7 +352,9 @@ class LabelMatrix:
             The file is truncated or not Parquet.
         """
         table = read_parquet(path)
-        return cls.from_table(table, cardinality, lf_columns=lf_columns, tasks=tasks, where=str(path))
+        return cls.from_table(
+            table, cardinality, lf_columns=lf_columns, tasks=tasks, classes=classes, where=str(path)
+        )
 
 
 def _stored_cardinality(table: pa.Table, where: str) -> int:

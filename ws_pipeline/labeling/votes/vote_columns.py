@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ws_pipeline.class_names import numbers_of_names
 from ws_pipeline.errors import LabelMatrixError, LeftOutColumnWarning
 from ws_pipeline.example_ids import ID_COLUMN, pandas_indexes
 from ws_pipeline.labeling.votes.vote_checks import (
@@ -128,8 +129,11 @@ def votes_of_columns(
     *,
     where: str,
     example_ids: npt.NDArray[Any] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Votes:
     """Votes ``[n, m]`` of the named columns; see :func:`votes_of_column`.
+
+    With the names of the k ``classes``, a column of text holds these names.
 
     Raises
     ------
@@ -143,6 +147,9 @@ def votes_of_columns(
     votes: Votes = np.empty((table.num_rows, len(names)), dtype=votes_dtype(cardinality), order="F")
     for lf, name in enumerate(names):
         column = table.column(name)
+        if classes is not None:
+            what = f"{where}: LF '{name}'"
+            column = numbers_of_names(column, classes, what=what, error=LabelMatrixError)
         votes[:, lf] = votes_of_column(column, name, cardinality, where=where, example_ids=example_ids)
     return votes
 
