@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.array_types import Floats, Labels
-from ws_pipeline.labeling.models.label_quality import measure_quality
+from ws_pipeline.labeling.models.label_quality import quality_of
 
 MIN_GOLD = 200
 """Examples with a gold label from which an exponent is fitted."""
@@ -63,7 +63,7 @@ def calibrate(probs: Floats, gold: Labels, folds: Iterable[npt.NDArray[np.bool_]
     held_out = np.empty_like(probs)
     for fold in folds:
         held_out[fold] = raise_to(probs[fold], best_exponent(probs[~fold], gold[~fold]))
-    before, after = measure_quality(probs, gold).value, measure_quality(held_out, gold).value
+    before, after = quality_of(probs, gold), quality_of(held_out, gold)
     helps = after.log_loss < before.log_loss
     return Calibration(
         best_exponent(probs, gold) if helps else 1.0,

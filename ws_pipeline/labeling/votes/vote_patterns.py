@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,14 +170,14 @@ class VotePatterns:
         """Number of examples n, those without votes included."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def n_votes(self) -> Counts:
         """``[u]``: number of votes of each pattern."""
         if isinstance(self.votes, np.ndarray):
             return np.asarray((self.votes >= 0).sum(axis=1))
         return np.asarray(np.diff(self.votes.indptr).astype(np.int64))
 
-    @property
+    @cached_property
     def class_counts(self) -> Counts:
         """``[m, k]``: how often each LF votes each class."""
         k = self.cardinality
@@ -203,6 +204,8 @@ class VotePatterns:
     def covered(self) -> VotePatterns:
         """The patterns with at least one vote."""
         kept = self.n_votes > 0
+        if kept.all():
+            return self
         return VotePatterns(self.cardinality, self.lf_names, self.votes[kept], self.counts[kept])
 
     def to_table(self) -> pa.Table:
