@@ -40,6 +40,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     ├── GoldFeatureWarning                  a feature column that equals the gold labels of a task
     ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
     ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
+    ├── RepeatedVotesWarning                a source that votes more than once on an example
     ├── SilentLFWarning                     a labeling function that never votes
     ├── NoGoldWarning                       what gold labels were to decide is estimated, there are none
     ├── GoldClassesWarning                  gold labels without classes that votes are often for
@@ -257,6 +258,10 @@ class SingleRowBatchWarning(WsPipelineWarning):
 
 class LeftOutColumnWarning(WsPipelineWarning):
     """Columns of a table hold something else than features or votes, so that no model is fed with them."""
+
+
+class RepeatedVotesWarning(WsPipelineWarning):
+    """A source votes more than once on an example; its last vote is taken."""
 
 
 class SilentLFWarning(WsPipelineWarning):

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from ws_pipeline.analysis.scores_table import score_models
 from ws_pipeline.classification.data.from_examples import reference_dataset, soft_dataset
@@ -367,6 +368,44 @@ def edit_as_text(file, change):
     change(columns)
     kept = {name: table[name] for name in table.column_names if columns[name] == table[name].to_pylist()}
     pq.write_table(pa.table({name: kept.get(name, columns[name]) for name in table.column_names}), file)
+
+
+def as_long(file, task):
+    """Rewrite a wide votes file with a row per vote, in another order."""
+    table = pq.read_table(file).to_pydict()
+    names = {"shape": ["round", "square", "star"], "parity": ["even", "odd"]}[task]
+    rows = [
+        {"item": example, "annotator": lf, "answer": names[votes[place]]}
+        for lf, votes in table.items()
+        for place, example in enumerate(table["example_id"])
+        if lf != "example_id" and votes[place] is not None
+    ]
+    pq.write_table(pa.Table.from_pylist(rows[::-1]), file)
+
+
+def test_long_votes_give_the_same_labels_as_wide_ones_and_sources_may_come_and_go(
+    pipeline_folder, storage, tmp_path
+):
+    for shard, gone in zip(SHARDS, ("lf_5", "lf_0", None), strict=True):
+        for task in TASKS:
+            pipeline_folder.edit(
+                pipeline_folder.votes_file(task, shard),
+                lambda columns, gone=gone: columns.update({gone: [None] * 120} if gone else {}),
+            )
+    run_all(pipeline_folder, storage)
+    for shard in SHARDS:
+        for task in TASKS:
+            as_long(pipeline_folder.votes_file(task, shard), task)
+    spec = yaml.safe_load(pipeline_folder.spec_path.read_text())
+    for task in TASKS:
+        spec["tasks"][task]["votes"] = {"format": "long"}
+    pipeline_folder.spec_path.write_text(yaml.safe_dump(spec))
+    run_all(pipeline_folder, tmp_path / "long")
+    one, other = digests(tmp_path / "long"), digests(storage)
+    per_shard = {name for name in one if "label_matrix" in name or "vote_counts" in name}
+    assert {name for name in one if one[name] != other[name]} <= per_shard
+    matrix = pq.read_table(tmp_path / "long/shape/label_matrix/part-0.parquet")
+    assert matrix.column_names == ["example_id", *(f"lf_{lf}" for lf in range(5))]
 
 
 def test_classes_in_another_order_are_refused_until_the_shards_are_ingested_again(

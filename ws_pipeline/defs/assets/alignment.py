@@ -8,19 +8,43 @@ Legend: n examples, m labeling functions.
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import ID_COLUMN, Ids, concatenate_ids, ids_from_table
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.storage.files import ParquetSource
+
+V = TypeVar("V", LabelMatrix, VoteCounts)
 
 Shards = Mapping[str, ExampleIndex] | Mapping[str, LabelMatrix] | Mapping[str, ParquetSource]
 """Examples or votes by shard; of those that are not read yet, only the ids are."""
+
+
+def with_same_lfs(task_spec: TaskSpec, shards: Mapping[str, V]) -> Mapping[str, V]:
+    """Votes, or counts of them, of all shards with the same LFs.
+
+    In long tables sources come and go: one that is not in a shard abstains there.  Shards of wide tables are
+    returned as they are; if their LFs differ, whatever puts them together says so.
+    """
+    if task_spec.votes.format == "wide":
+        return shards
+    names = {name for shard in shards.values() for name in shard.lf_names}
+    numbered = all(name.lstrip("-").isdecimal() for name in names)
+    ordered = tuple(sorted(names, key=int if numbered else str))
+    if task_spec.lf_columns is not None:
+        ordered = tuple(task_spec.lf_columns)
+    return {
+        shard: votes if votes.lf_names == ordered else votes.with_lfs(ordered)
+        for shard, votes in shards.items()
+    }
 
 
 def check_votes_fit(label_matrix: Shards, examples: Shards, *, what: str) -> None:

@@ -4,8 +4,11 @@ A shard is a dynamic partition.  Only a new or changed shard is read again; ever
 assets works on what they stored.
 """
 
+from collections.abc import Collection
+
 import dagster as dg
 import pyarrow as pa
+from upath import UPath
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
@@ -20,12 +23,14 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_ids import check_same_spelling, ids_from_table
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.long_votes import LongColumns, read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
-from ws_pipeline.storage.files import ParquetSource
+from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 
 def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
@@ -75,13 +80,7 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = LabelMatrix.from_parquet(
-                path,
-                task_spec.cardinality,
-                lf_columns=task_spec.lf_columns,
-                tasks=spec.tasks,
-                classes=task_spec.classes,
-            )
+            votes = _read_votes(path, task_spec, tasks=spec.tasks)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         check_same_spelling(votes.example_ids, known, where=str(path))
         matrix = votes.aligned_to(known, where=str(path))
@@ -98,6 +97,17 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         )
 
     return label_matrix
+
+
+def _read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
+    """Read the file of a shard's votes in the format that the pipeline.yaml names."""
+    k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
+    if task_spec.votes.format == "wide":
+        return LabelMatrix.from_parquet(path, k, lf_columns=listed, tasks=tasks, classes=classes)
+    columns = LongColumns(**dict(task_spec.votes.columns))
+    return read_long_votes(
+        read_parquet(path), k, columns=columns, classes=classes, lf_columns=listed, where=str(path)
+    )
 
 
 def _vote_counts(of_task: AssetMaker) -> dg.AssetsDefinition:

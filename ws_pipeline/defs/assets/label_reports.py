@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ws_pipeline.defs.assets.alignment import check_same_examples
+from ws_pipeline.defs.assets.alignment import check_same_examples, with_same_lfs
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.label_metadata import comparison_table
 from ws_pipeline.defs.assets.metadata import table_metadata
@@ -33,7 +33,7 @@ def build_label_reports(spec: PipelineSpec, task: str) -> list[dg.AssetsDefiniti
     of_task = AssetMaker(spec, task)
     return [
         _label_model_comparison(of_task),
-        _lf_families(of_task),
+        _lf_families(of_task, task),
         _least_sure(of_task, task),
         _label_next(spec, task),
     ]
@@ -57,13 +57,16 @@ def _label_model_comparison(of_task: AssetMaker) -> dg.AssetsDefinition:
     return label_model_comparison
 
 
-def _lf_families(of_task: AssetMaker) -> dg.AssetsDefinition:
+def _lf_families(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    task_spec = of_task.spec.tasks[task]
+
     @of_task.asset("parquet", version="1")
     def lf_families(
         label_model: BaseLabeler, label_matrix: dict[str, LabelMatrix]
     ) -> dg.MaterializeResult[pa.Table]:
         """LFs that say the same for other reasons than the class, and the few that carry the panel."""
-        shards = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
+        matrices = with_same_lfs(task_spec, label_matrix)
+        shards = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in matrices.items()}
         families = find_families(label_model, VotePatterns.total(shards))
         in_families = families.table.filter(pc.is_valid(families.table["family"]))
         n_families = len(pc.unique(in_families["family"]))
@@ -87,7 +90,7 @@ def _lf_families(of_task: AssetMaker) -> dg.AssetsDefinition:
 
 
 def _least_sure(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
-    classes = of_task.spec.tasks[task].classes
+    task_spec = of_task.spec.tasks[task]
 
     @of_task.asset("parquet", version="1")
     def least_sure(
@@ -96,11 +99,11 @@ def _least_sure(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         probabilistic_labels: ProbabilisticLabels,
     ) -> dg.MaterializeResult[pa.Table]:
         """The hundred examples with the least sure labels: what each LF adds to the log-odds."""
-        matrix = LabelMatrix.concatenate(label_matrix)
+        matrix = LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix))
         check_same_examples(
             probabilistic_labels.example_ids, label_matrix, what=of_task.name("probabilistic_labels")
         )
-        table = find_least_sure(_chosen(label_model), matrix, probabilistic_labels.probs, classes)
+        table = find_least_sure(_chosen(label_model), matrix, probabilistic_labels.probs, task_spec.classes)
         shown = table.select(list(_SHOWN_COLUMNS)).slice(0, _SHOWN)
         return dg.MaterializeResult(
             value=table, metadata={"n_examples": table.num_rows, "first": table_metadata(shown)}
@@ -130,7 +133,7 @@ def _label_next(spec: PipelineSpec, task: str) -> dg.AssetsDefinition:
         check_same_examples(probabilistic_labels.example_ids, examples, what=labels_name)
         index = ExampleIndex.concatenate(examples)
         table = choose_next(
-            LabelMatrix.concatenate(label_matrix),
+            LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix)),
             probabilistic_labels.probs,
             task_spec.classes,
             askable=(index.gold[task] == UNKNOWN) & (index.splits != "test"),

@@ -15,7 +15,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from ws_pipeline.defs.assets.alignment import check_votes_fit
+from ws_pipeline.defs.assets.alignment import check_votes_fit, with_same_lfs
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.label_metadata import (
     label_model_metadata,
@@ -56,6 +56,8 @@ def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefini
 
 
 def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
+    task_spec = of_task.spec.tasks[task]
+
     @of_task.asset("parquet", version="1", after_shards=True)
     def lf_summary(
         context: dg.AssetExecutionContext,
@@ -70,8 +72,8 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         gold = np.concatenate([examples[shard].gold[task] for shard in label_matrix])
         with warnings_to_log(context.log):
-            matrix = LabelMatrix.concatenate(label_matrix)
-            counts = VoteCounts.total(vote_counts)
+            matrix = LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix))
+            counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
             table = summarise_lfs(counts, matrix=matrix, gold=gold)
         metadata = {"n_lfs": table.num_rows, **vote_metadata(counts), "summary": table_metadata(table)}
         return dg.MaterializeResult(value=table, metadata=metadata)
@@ -80,12 +82,14 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
 
 
 def _majority_vote(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
-    voter = MajorityLabelVoter(of_task.spec.tasks[task].cardinality)
+    task_spec = of_task.spec.tasks[task]
+    voter = MajorityLabelVoter(task_spec.cardinality)
 
     @of_task.asset("parquet", version="2", after_shards=True)
     def majority_vote(label_matrix: dict[str, LabelMatrix]) -> dg.MaterializeResult[ProbabilisticLabels]:
         """Labels of the plain majority vote: what the label model has to beat."""
-        labels = ProbabilisticLabels.from_votes(voter, LabelMatrix.concatenate(label_matrix))
+        matrix = LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix))
+        labels = ProbabilisticLabels.from_votes(voter, matrix)
         ties = labels.covered & (labels.predictions < 0)
         metadata = {"n_covered": int(labels.covered.sum()), "n_ties": int(ties.sum())}
         return dg.MaterializeResult(value=labels, metadata=metadata)
@@ -113,8 +117,9 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         chosen, settings = device.resolve(), run_config.settings(context)
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         with warnings_to_log(context.log) as told, _naming_the_task(task, vote_counts):
-            votes = _training_votes(label_matrix, vote_counts)
-            rows = _gold_rows(label_matrix, examples, task, splits=task_spec.gold_splits)
+            matrices = with_same_lfs(task_spec, label_matrix)
+            votes = _training_votes(matrices, with_same_lfs(task_spec, vote_counts))
+            rows = _gold_rows(matrices, examples, task, splits=task_spec.gold_splits)
             model = auto_label_model(task_spec.cardinality, settings, device=chosen)
             model.fit_votes(votes, rows, class_balance=_class_balance(task_spec, rows))
         if model.kind_ == "majority" and settings.kind != "majority":
@@ -201,7 +206,8 @@ def _probabilistic_labels(of_task: AssetMaker, task: str) -> dg.AssetsDefinition
         label_model: BaseLabeler, label_matrix: dict[str, LabelMatrix]
     ) -> dg.MaterializeResult[ProbabilisticLabels]:
         """P(class) of every example, from its votes and the label model."""
-        labels = ProbabilisticLabels.from_votes(label_model, LabelMatrix.concatenate(label_matrix))
+        matrix = LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix))
+        labels = ProbabilisticLabels.from_votes(label_model, matrix)
         labels = labels.for_training(
             min_confidence=task_spec.min_confidence, no_votes=task_spec.class_without_votes
         )

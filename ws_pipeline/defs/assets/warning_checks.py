@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from ws_pipeline.defs.assets.alignment import with_same_lfs
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.label_metadata import CLASS_SHARE, CONFLICTS, COVERAGE, class_shares
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -57,7 +58,8 @@ def _check_lfs(of_task: AssetMaker, task: str, task_spec: TaskSpec) -> dg.AssetC
         vote_counts: dict[str, VoteCounts],
         examples: dict[str, ExampleIndex],
     ) -> Iterator[dg.AssetCheckResult]:
-        counts, key = VoteCounts.total(vote_counts), of_task.key("lf_summary")
+        counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
+        key = of_task.key("lf_summary")
         silent = list(counts.silent_lfs)
         yield _result(
             key, "lfs_vote", f"these never vote: {_some(silent)}; mend or remove them", passed=not silent

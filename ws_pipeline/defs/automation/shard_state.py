@@ -110,7 +110,8 @@ def _examples_reading(spec: PipelineSpec) -> str:
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
-    return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks))
+    votes = task_spec.votes.model_dump()
+    return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks), votes)
 
 
 def _reading(classes: Any, *others: Any) -> str:

@@ -1,7 +1,7 @@
 """What a pipeline.yaml says of one task: its classes, its votes and its labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -21,6 +21,36 @@ FROM_GOLD = "from_gold"  # of the key class_balance
 Columns = Annotated[list[str], Field(min_length=1)]
 
 
+class VoteColumns(Settings):
+    """Columns of votes files with one row per vote."""
+
+    example: str | None = Field(
+        None, description="Column of the example's id. Default: example_id, task, item, question, ..."
+    )
+    source: str | None = Field(
+        None, description="Column of who votes. Default: lf, worker, annotator, judge, source, ..."
+    )
+    label: str | None = Field(
+        None, description="Column of the class. Default: vote, label, answer, response, ..."
+    )
+
+
+class VotesSpec(Settings):
+    """How the votes files of a task are written."""
+
+    format: Literal["wide", "long"] = Field(
+        "wide", description="wide: a column per LF; long: a row per vote, sources may come and go."
+    )
+    columns: VoteColumns = Field(VoteColumns(), description="Columns of a long table.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "VotesSpec":
+        if self.format == "wide" and self.columns != VoteColumns():
+            message = "columns are those of a long table; set format: long, or leave them out"
+            raise ValueError(message)
+        return self
+
+
 class TaskSpec(Settings):
     """One task: its classes, and how its label model is fitted."""
 
@@ -31,8 +61,11 @@ class TaskSpec(Settings):
         "that of the gold labels that the label model may use. Default: estimated, by matrix_completion "
         "taken as uniform.",
     )
+    votes: VotesSpec = Field(VotesSpec(), description="How the votes files are written.")
     lf_columns: Columns | None = Field(
-        None, description="Columns of the votes files that are LFs, in this order; default all but the ids."
+        None,
+        description="Columns of the votes files, or sources of long ones, that are LFs, in this order; "
+        "default all but the ids, or all sources.",
     )
     label_model: LabelModelConfig = Field(
         AutoLabelModelConfig(), description="Which label model, and its settings; see its key kind."

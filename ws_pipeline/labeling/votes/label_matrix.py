@@ -200,6 +200,16 @@ class LabelMatrix:
             ids = validate_ids(ids)
         return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
 
+    def with_lfs(self, lf_names: Sequence[str]) -> LabelMatrix:
+        """Return the votes of these LFs, in this order; one that is not here abstains."""
+        place = {name: lf for lf, name in enumerate(self.lf_names)}
+        names = tuple(lf_names)
+        votes: Any = np.full((len(self), len(names)), ABSTAIN, dtype=self.votes.dtype)
+        for lf, name in enumerate(names):
+            if name in place:
+                votes[:, lf] = self.votes[:, place[name]]
+        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names)
+
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
         """Return the same votes in the order of ``example_ids`` ``[n']``.
 

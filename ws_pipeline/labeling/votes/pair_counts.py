@@ -91,6 +91,16 @@ class PairCounts:
         """Number of votes of each LF for each class, ``[d]``."""
         return np.asarray(self.upper.diagonal())
 
+    def placed(self, places: npt.NDArray[np.int64], n_lfs: int, cardinality: int) -> PairCounts:
+        """The counts with LF i at ``places[i]`` among ``n_lfs``, the others of which never vote."""
+        codes = (places[:, None] * cardinality + np.arange(cardinality)).reshape(-1)
+        one, other = codes[self.rows], codes[self.upper.indices]
+        rows, columns = np.minimum(one, other), np.maximum(one, other)
+        order = np.lexsort([columns, rows])
+        d = n_lfs * cardinality
+        rows, columns = rows[order].astype(np.int32), columns[order].astype(np.int32)
+        return PairCounts.from_entries(d, rows, columns, self.upper.data[order])
+
     def take(self, kept: npt.NDArray[np.bool_]) -> PairCounts:
         """The rows and columns of a mask ``[d]``."""
         upper = self.upper[kept][:, kept]

@@ -5,7 +5,7 @@ Legend: m labeling functions (LFs), k classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ class RowCounts:
     class_counts: Counts
     overlap_counts: Counts
     conflict_counts: Counts
+
+    def placed(self, places: npt.NDArray[np.int64], n_lfs: int) -> RowCounts:
+        """The counts with LF i at ``places[i]`` among ``n_lfs``, the others of which never vote."""
+        zeros = RowCounts.zeros(n_lfs, self.class_counts.shape[1])
+        for name in ("class_counts", "overlap_counts", "conflict_counts"):
+            getattr(zeros, name)[places] = getattr(self, name)
+        same = ("n_examples", "n_covered", "n_overlapping", "n_conflicting")
+        return replace(zeros, **{name: getattr(self, name) for name in same})
 
     def __add__(self, other: RowCounts) -> RowCounts:
         return RowCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

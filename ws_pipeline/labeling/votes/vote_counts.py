@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.errors import VoteCountsError
+from ws_pipeline.errors import LabelMatrixError, VoteCountsError
 from ws_pipeline.labeling.votes.counting import count_votes
 from ws_pipeline.labeling.votes.label_matrix import (
     LabelMatrix,
@@ -97,6 +97,28 @@ class VoteCounts:
     def from_patterns(cls, patterns: VotePatterns) -> VoteCounts:
         """Count what is left of the votes in their distinct patterns; the same counts as of the votes."""
         return cls(patterns.cardinality, patterns.lf_names, *count_patterns(patterns))
+
+    def with_lfs(self, lf_names: Sequence[str]) -> VoteCounts:
+        """Return the counts with further LFs that never vote, in another order; all LFs have to be kept.
+
+        Raises
+        ------
+        LabelMatrixError
+            An LF that votes is not among ``lf_names``.
+        """
+        names = tuple(lf_names)
+        place = {name: lf for lf, name in enumerate(names)}
+        left_out = [name for name in self.lf_names if name not in place]
+        if left_out:
+            message = f"LF '{left_out[0]}' is not among {list(names)}, and counts cannot be taken back"
+            raise LabelMatrixError(message)
+        places = np.array([place[name] for name in self.lf_names], dtype=np.int64)
+        return VoteCounts(
+            self.cardinality,
+            names,
+            self.rows.placed(places, len(names)),
+            self.pairs.placed(places, len(names), self.cardinality),
+        )
 
     @classmethod
     def total(cls, shards: Mapping[str, VoteCounts]) -> VoteCounts:

@@ -33,6 +33,11 @@ _TRIPLE_NAMES = tuple(frozenset(names.split()) for names in (_EXAMPLE_NAMES, _LF
 """What the example, the LF and the vote are called in tables of one row per vote, in lower case."""
 
 
+def names_of_long_columns() -> tuple[frozenset[str], ...]:
+    """Names, in lower case, that the columns of the example, the LF and the vote usually have."""
+    return _TRIPLE_NAMES
+
+
 def as_table(values: Any, *, where: str = "L") -> pa.Table | None:
     """Return a table of named columns as an Arrow table; None if ``values`` is none.
 

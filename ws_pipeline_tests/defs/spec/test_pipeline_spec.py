@@ -423,6 +423,14 @@ def test_two_lfs_are_enough_but_for_matrix_completion(tmp_path):
             {"class_balance": [0.1, 0.9], "label_model": "majority"},
             "tasks.spam: class_balance would be ignored by the label model of kind majority; leave it out",
         ),
+        (
+            {"votes": {"format": "tall"}},
+            "Unrecognized format option 'tall', expected 'wide' or 'long'",
+        ),
+        (
+            {"votes": {"columns": {"source": "worker"}}},
+            "tasks.spam.votes: columns are those of a long table; set format: long, or leave them out",
+        ),
         ({"label_model": "best"}, "tasks.spam.label_model.kind: expected one of auto, majority, "),
         (
             {"label_model": 3},

@@ -1,0 +1,139 @@
+"""Votes in a long table, one row per vote: what crowds, annotation tools and SQL give.
+
+Start reading at :func:`read_long_votes`.
+
+Legend: v rows, n examples, m labeling functions (LFs), k classes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ws_pipeline.class_names import numbers_of_names
+from ws_pipeline.errors import LabelMatrixError, RepeatedVotesWarning
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, votes_dtype
+from ws_pipeline.labeling.votes.vote_forms import sparse_from_triples
+from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, names_of_long_columns
+from ws_pipeline.settings.base import nearest
+from ws_pipeline.storage.arrow_types import plain_values
+
+
+class LongColumns(NamedTuple):
+    """Names of the columns of a long table; None: one of the names that it usually has.
+
+    Parameters
+    ----------
+    example, source, label
+        Columns of the example's id, of the LF, and of the class that it votes for.
+    """
+
+    example: str | None = None
+    source: str | None = None
+    label: str | None = None
+
+
+def read_long_votes(
+    table: pa.Table,
+    cardinality: int,
+    *,
+    columns: LongColumns,
+    classes: Sequence[str] | None = None,
+    lf_columns: Sequence[str] | None = None,
+    where: str = "votes",
+) -> LabelMatrix:
+    """Read a table with one row per vote.
+
+    Parameters
+    ----------
+    table
+        ``[v]`` rows; columns that are not named are left alone.  A label that is null or -1 is an abstain.
+    cardinality
+        Number of classes k.
+    columns
+        Names of the three columns.
+    classes
+        Names of the k classes, which the labels may be.  Default: labels are numbers.
+    lf_columns
+        The sources that are LFs, in the order that they are to have; one without a vote abstains, and others
+        are left alone.  Default: all sources, sorted.
+    where
+        Name of the table; opens every message.
+
+    Returns
+    -------
+    LabelMatrix
+        The examples in the order of their first rows.
+
+    Raises
+    ------
+    LabelMatrixError
+        A column is missing, an id or a source is null, or a label is no class.
+
+    Warns
+    -----
+    RepeatedVotesWarning
+        A source votes more than once on an example; its last vote is taken.
+    """
+    example, source, label = _find_columns(table, columns, where)
+    for name in (example, source):
+        if table.column(name).null_count:
+            row = pc.index(pc.is_null(table.column(name)), pa.scalar(value=True)).as_py()
+            message = f"{where}: column '{name}' is null in row {row}; give every vote its example and source"
+            raise LabelMatrixError(message)
+    labels = table.column(label)
+    if classes is not None:
+        what = f"{where}: column '{label}'"
+        labels = numbers_of_names(labels, classes, what=what, error=LabelMatrixError)
+    votes = pa.table(
+        dict(zip(TRIPLE_COLUMNS, (table.column(example), table.column(source), labels), strict=True))
+    )
+    votes = _last_of_each(votes, where)
+    try:
+        sparse, ids, names = sparse_from_triples(votes, cardinality)
+    except LabelMatrixError as error:
+        raise LabelMatrixError(f"{where}: {str(error).removeprefix('triples: ')}") from None
+    dense = np.full(sparse.shape, ABSTAIN, dtype=votes_dtype(cardinality))
+    coo = sparse.tocoo()
+    dense[coo.row, coo.col] = coo.data
+    matrix = LabelMatrix.trusted(dense, cardinality, ids, names)
+    return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
+
+
+def _find_columns(table: pa.Table, columns: LongColumns, where: str) -> tuple[str, str, str]:
+    """The columns by their given names, or by those that they usually have."""
+    found = []
+    for role, given, known in zip(LongColumns._fields, columns, names_of_long_columns(), strict=True):
+        if given is not None and given not in table.column_names:
+            known_names = nearest(given, table.column_names)
+            message = f"{where}: no column '{given}', which votes.columns.{role} names, {known_names}"
+            raise LabelMatrixError(message)
+        fitting = [given] if given else [name for name in table.column_names if name.casefold() in known]
+        if len(fitting) != 1:
+            which = f"several may be it: {fitting}" if fitting else f"none is it among {table.column_names}"
+            message = f"{where}: which column is the {role}? {which}; name it with votes.columns.{role}"
+            raise LabelMatrixError(message)
+        found += fitting
+    example, source, label = found
+    return example, source, label
+
+
+def _last_of_each(votes: pa.Table, where: str) -> pa.Table:
+    """The last vote of each source on each example, with a warning where there are several."""
+    keys = [plain_values(votes.column(name)) for name in TRIPLE_COLUMNS[:2]]
+    numbered = pa.table([*keys, pa.array(np.arange(len(votes)))], names=[*TRIPLE_COLUMNS[:2], "row"])
+    last = numbered.group_by(list(TRIPLE_COLUMNS[:2]), use_threads=False).aggregate([("row", "max")])
+    n_repeated = len(votes) - len(last)
+    if not n_repeated:
+        return votes
+    message = (
+        f"{where}: {n_repeated} of {len(votes)} votes are repeated: a source votes more than once on an "
+        "example; its last one is taken"
+    )
+    warnings.warn(RepeatedVotesWarning(message), stacklevel=4)
+    return votes.take(np.sort(last["row_max"].to_numpy()))

@@ -1,0 +1,111 @@
+"""Votes in long tables, and shards whose sources differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ws_pipeline.errors import LabelMatrixError, RepeatedVotesWarning
+from ws_pipeline.labeling import LabelMatrix, VoteCounts
+from ws_pipeline.labeling.votes.long_votes import LongColumns, read_long_votes
+
+CLASSES = ["ham", "spam"]
+TABLE = pa.table(
+    {
+        "task": ["b", "a", "b", "c", "a"],
+        "worker": [7, 7, 12, 12, 3],
+        "label": ["spam", "ham", "ham", None, "spam"],
+        "seconds": [1.5, 2, 3, 4, 5],
+    }
+)
+USUAL = LongColumns()
+
+
+def read(table=TABLE, columns=USUAL, **options):
+    return read_long_votes(table, 2, columns=columns, classes=CLASSES, where="file", **options)
+
+
+def test_a_row_per_vote_becomes_a_label_matrix():
+    matrix = read()
+    assert matrix.example_ids.tolist() == ["b", "a", "c"]
+    assert matrix.lf_names == ("3", "7", "12")
+    assert matrix.votes.tolist() == [[-1, 1, 0], [1, 0, -1], [-1, -1, -1]]
+
+
+def test_the_sources_may_be_listed():
+    matrix = read(lf_columns=["12", "new", "7"])
+    assert matrix.lf_names == ("12", "new", "7")
+    assert matrix.votes.tolist() == [[0, -1, 1], [-1, -1, 0], [-1, -1, -1]]
+
+
+def test_columns_of_other_names_are_named():
+    table = TABLE.rename_columns(["post", "who", "says", "seconds"])
+    assert read(table, LongColumns("post", "who", "says")) == read()
+    with pytest.raises(
+        LabelMatrixError, match=r"file: which column is the example\? none is it among \['post'"
+    ):
+        read(table)
+    with pytest.raises(
+        LabelMatrixError, match=r"no column 'poster', which votes\.columns\.example names, did you"
+    ):
+        read(table, LongColumns("poster", "who", "says"))
+    twice = TABLE.append_column("item", TABLE["task"])
+    with pytest.raises(
+        LabelMatrixError, match=r"several may be it: \['task', 'item'\]; name it with votes.col"
+    ):
+        read(twice)
+    assert read(twice, LongColumns(example="item")) == read()
+
+
+def test_the_last_of_repeated_votes_is_taken():
+    again = pa.concat_tables([TABLE, TABLE.slice(0, 1).set_column(2, "label", pa.array(["ham"]))])
+    with pytest.warns(
+        RepeatedVotesWarning, match="file: 1 of 6 votes are repeated: .* its last one is taken"
+    ):
+        matrix = read(again)
+    votes = {name: row.tolist() for name, row in zip(matrix.example_ids, matrix.votes, strict=True)}
+    assert votes == {"b": [-1, 0, 0], "a": [1, 0, -1], "c": [-1, -1, -1]}
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        (
+            "label",
+            ["spam", "ham", "egg", None, "egg"],
+            r"file: column 'label' has labels that are no class: 'egg' \(2",
+        ),
+        ("label", [0, 1, 2, None, 1], "file: LF '12' votes 2 on example b, expected an integer from -1"),
+        (
+            "worker",
+            ["x", None, "x", "y", "z"],
+            "file: column 'worker' is null in row 1; give every vote its ex",
+        ),
+        ("task", ["b", "a", None, "c", "a"], "file: column 'task' is null in row 2"),
+    ],
+)
+def test_what_is_no_vote_is_refused(column, values, said):
+    table = TABLE.set_column(TABLE.column_names.index(column), column, pa.array(values))
+    with pytest.raises(LabelMatrixError, match=said):
+        read(table)
+
+
+def random_matrix(n=60, names=("c", "a", "b"), k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    votes = rng.integers(-1, k, (n, len(names)))
+    return LabelMatrix(votes, k, np.arange(n) + 1000 * seed, names)
+
+
+def test_counts_with_further_lfs_are_those_of_the_votes_with_them():
+    matrix = random_matrix()
+    names = ("a", "x", "b", "c", "y")
+    wider = matrix.with_lfs(names)
+    assert wider.votes[:, 0].tolist() == matrix.votes[:, 1].tolist()
+    assert (wider.votes[:, [1, 4]] == -1).all()
+    counts = VoteCounts.from_label_matrix(matrix).with_lfs(names)
+    assert counts == VoteCounts.from_label_matrix(wider)
+    assert np.array_equal(counts.pair_counts, VoteCounts.from_label_matrix(wider).pair_counts)
+    counts = VoteCounts.from_label_matrix(matrix)
+    with pytest.raises(LabelMatrixError, match=r"LF 'c' is not among .*, and counts cannot be taken back"):
+        counts.with_lfs(["a", "b"])
