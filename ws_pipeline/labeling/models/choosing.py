@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import GoldClassesWarning
 from ws_pipeline.labeling.models.candidates import VOTE, Trial, against_vote, duel, label
 from ws_pipeline.labeling.models.gold_votes import GoldRows
@@ -15,26 +16,35 @@ from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 _BY_CHANCE = 0.01  # probability that classes are missing by chance
+_N_SAMPLES = 1000
+_ROUNDING = 1e-9
 
 
 def can_judge(patterns: VotePatterns, rows: GoldRows) -> bool:
     """Whether gold labels may choose between models: not if they lack classes that votes are often for.
 
-    Gold labels of one class only would prefer a model that names that class everywhere.  A class may be
-    missing by chance; the gold labels are taken for no sample of the examples if that is less probable than
-    1 %, going by the plain vote.
+    Gold labels of one class only would prefer a model that names that class everywhere.  Classes may be
+    missing by chance, above all rare ones: the gold labels are taken for no sample of the examples if fewer
+    than 1 % of the samples of their number, drawn with the shares of the plain vote, lack as much.
     """
-    missing = _missing_share(patterns, rows)
-    return bool((1 - missing) ** len(rows) >= _BY_CHANCE)
+    if not len(rows):
+        return True
+    shares = _vote_shares(patterns)
+    drawn = np.random.default_rng(0).multinomial(len(rows), shares, size=_N_SAMPLES)
+    lacking = (drawn == 0) @ shares
+    return bool(np.mean(lacking >= _missing_share(patterns, rows) - _ROUNDING) >= _BY_CHANCE)
+
+
+def _vote_shares(patterns: VotePatterns) -> Floats:
+    """Share of each class among the labels of the plain vote ``[k]``."""
+    votes = patterns.counts @ majority_probs(patterns.votes, patterns.cardinality, trusted=True)
+    return np.asarray(votes / votes.sum())
 
 
 def _missing_share(patterns: VotePatterns, rows: GoldRows) -> float:
-    """Share of the plain vote's labels that are of classes without any gold label; 0 without gold labels."""
-    k = patterns.cardinality
-    if not len(rows):
-        return 0.0
-    of_vote = patterns.counts @ majority_probs(patterns.votes, k, trusted=True) / patterns.counts.sum()
-    return float(of_vote[np.bincount(rows.labels, minlength=k) == 0].sum())
+    """Share of the plain vote's labels that are of classes without any gold label."""
+    is_missing = np.bincount(rows.labels, minlength=patterns.cardinality) == 0
+    return float(_vote_shares(patterns)[is_missing].sum())
 
 
 def missing_classes(patterns: VotePatterns, rows: GoldRows) -> GoldClassesWarning:

@@ -15,7 +15,7 @@ from ws_pipeline.labeling import (
     MajorityLabelVoter,
     synthetic_label_matrix,
 )
-from ws_pipeline.labeling.models import auto
+from ws_pipeline.labeling.models import auto, choosing
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
@@ -195,6 +195,18 @@ def test_gold_labels_of_one_class_do_not_anchor_choose_or_calibrate():
     np.testing.assert_array_equal(model.predict_proba(votes), unanchored)
     few = AutoLabelModel(2).fit(votes, np.where(np.cumsum(known == 0) <= 4, known, -1))
     assert "no other candidate is better" in few.reason_  # may be chance
+
+
+@pytest.mark.parametrize(
+    ("n_known", "classes", "judges"), [(60, 50, True), (300, 50, True), (60, 1, False), (60, 10, False)]
+)
+def test_rare_classes_may_be_missing_by_chance(n_known, classes, judges):
+    votes, gold = votes_and_gold(n=3000, k=50, accuracies=(0.8,) * 6)
+    rows = GoldRows.read(
+        votes, np.where((np.cumsum(gold < classes) <= n_known) & (gold < classes), gold, -1), 50
+    )
+    assert len(np.unique(rows.labels)) <= min(classes, 50)
+    assert choosing.can_judge(VotePatterns.from_votes(votes, 50).covered(), rows) == judges
 
 
 def test_patterns_are_votes_too():
