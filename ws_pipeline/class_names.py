@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -9,13 +10,19 @@ import pyarrow.compute as pc
 
 from ws_pipeline.errors import InvalidInputError
 from ws_pipeline.settings.base import nearest
-from ws_pipeline.storage.arrow_types import holds_text, plain_values
+from ws_pipeline.storage.arrow_types import holds_text, plain_values, value_type
 
+_LONGEST = 30  # characters of such a name
 _SHOWN = 5  # names that are no class, in a message
 
 
 def numbers_of_names(
-    column: pa.ChunkedArray, classes: Sequence[str], *, what: str, error: type[InvalidInputError]
+    column: pa.ChunkedArray,
+    classes: Sequence[str],
+    *,
+    what: str,
+    error: type[InvalidInputError],
+    hint: str = "",
 ) -> pa.ChunkedArray:
     """Numbers of the classes that a column names; a column that holds no text is returned as it is.
 
@@ -29,6 +36,8 @@ def numbers_of_names(
         What the column is called; opens the message.
     error
         Type of the error to raise.
+    hint
+        What else to do about names that are no class; ends the message.
 
     Returns
     -------
@@ -38,9 +47,11 @@ def numbers_of_names(
     Raises
     ------
     InvalidInputError
-        (or ``error``) A text is no class; the message has each with its number, the most frequent first.
+        (or ``error``) A text is no class; the message has each with its number, the most frequent first.  Or
+        the labels are numbers, and so are the names of the classes, in another order.
     """
     if not holds_text(column.type):
+        _refuse_two_meanings(column, classes, what, error)
         return column
     names = plain_values(column)
     numbers = pc.index_in(names, value_set=pa.array(classes, pa.large_string()))
@@ -49,8 +60,28 @@ def numbers_of_names(
         return numbers.cast(pa.int64())
     counts = unknown.value_counts().to_pylist()
     counts.sort(key=lambda found: (-found["counts"], found["values"]))
-    shown = ", ".join(f"{found['values']!r} ({found['counts']})" for found in counts[:_SHOWN])
+    shown = ", ".join(f"{_short(found['values'])!r} ({found['counts']})" for found in counts[:_SHOWN])
     more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
     known = nearest(counts[0]["values"], list(classes))
-    message = f"{what} has labels that are no class: {shown}{more}; null means no label; {known}"
+    message = f"{what} has labels that are no class: {shown}{more}; null means no label; {known}{hint}"
     raise error(message)
+
+
+def _refuse_two_meanings(
+    column: pa.ChunkedArray, classes: Sequence[str], what: str, error: type[InvalidInputError]
+) -> None:
+    """Refuse numbers, or booleans, that could be places of classes as well as other names."""
+    names = [name.strip().casefold() for name in classes]
+    if pa.types.is_boolean(value_type(column.type)):
+        names = [{"false": "0", "true": "1"}.get(name, name) for name in names]
+    numbered = all(re.fullmatch(r"-?\d+", name) for name in names)
+    if numbered and names != [str(place) for place in range(len(names))]:
+        message = (
+            f"{what} has the type {column.type}, and the classes are called {list(classes)}: a number is the "
+            f"place of a class, so that 0 would be '{classes[0]}'; write names as text, or rename the classes"
+        )
+        raise error(message)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -71,3 +71,22 @@ def test_gold_labels_may_be_names():
         ExamplesError, match="examples: gold column 'mail' has labels that are no class: 'spam'"
     ):
         Examples.from_table(table, {"mail": 1}, classes={"mail": ["ham"]})
+
+
+@pytest.mark.parametrize(
+    ("classes", "values"),
+    [(["true", "false"], [True, False]), (["1", "0"], [1, 0]), (["1", "2", "3"], [1, 2, None])],
+)
+def test_numbers_that_are_names_of_other_classes_are_refused(classes, values):
+    with pytest.raises(
+        LabelMatrixError, match=r"votes has the type .*: a number is the place of a class, so that 0"
+    ):
+        numbers_of_names(column(values), classes, what="votes", error=LabelMatrixError)
+
+
+@pytest.mark.parametrize(
+    ("classes", "values"), [(["false", "true"], [True, False]), (["0", "1"], [1, 0]), (["no", "yes"], [True])]
+)
+def test_numbers_that_are_places_and_names_alike_are_taken(classes, values):
+    found = numbers_of_names(column(values), classes, what="votes", error=LabelMatrixError)
+    assert found.to_pylist() == values

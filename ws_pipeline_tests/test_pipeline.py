@@ -417,7 +417,7 @@ def test_classes_in_another_order_are_refused_until_the_shards_are_ingested_agai
     definitions = build(pipeline_folder, storage)
     with pytest.raises(ExamplesError) as refused:
         retrain(definitions, instance)
-    said = "shard 'part-0' has other names or another order of the classes (examples, parity); shard"
+    said = "shard 'part-0' has other names or another order of the classes, votes of 'parity' that were read"
     assert said in str(refused.value)
     assert "ingest again, with the job 'ingest' for part-0, part-1, part-2" in str(refused.value)
     ingest(definitions, instance, *SHARDS)

@@ -7,6 +7,7 @@ same in another order; its rows would then be taken for those of others.
 Legend: n examples, m labeling functions.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -36,9 +37,9 @@ def with_same_lfs(task_spec: TaskSpec, shards: Mapping[str, V]) -> Mapping[str, 
     """
     if task_spec.votes.format == "wide":
         return shards
-    names = {name for shard in shards.values() for name in shard.lf_names}
-    numbered = all(name.lstrip("-").isdecimal() for name in names)
-    ordered = tuple(sorted(names, key=int if numbered else str))
+    names = sorted({name for shard in shards.values() for name in shard.lf_names})
+    numbered = all(re.fullmatch(r"-?\d+", name) for name in names)
+    ordered = tuple(sorted(names, key=int) if numbered else names)
     if task_spec.lf_columns is not None:
         ordered = tuple(task_spec.lf_columns)
     return {

@@ -106,7 +106,13 @@ def _read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> 
         return LabelMatrix.from_parquet(path, k, lf_columns=listed, tasks=tasks, classes=classes)
     columns = LongColumns(**dict(task_spec.votes.columns))
     return read_long_votes(
-        read_parquet(path), k, columns=columns, classes=classes, lf_columns=listed, where=str(path)
+        read_parquet(path),
+        k,
+        columns=columns,
+        classes=classes,
+        lf_columns=listed,
+        tasks=tasks,
+        where=str(path),
     )
 
 

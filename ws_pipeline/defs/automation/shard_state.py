@@ -230,7 +230,7 @@ def check_settings_of_shards(
     """
     differences = {
         shard: _differences(spec, source, {task: counts[task][shard] for task in spec.tasks})
-        or _renamed_classes(spec, ingested[shard])
+        or _other_settings(spec, ingested[shard])
         for shard, source in examples.items()
     }
     wrong = {shard: found for shard, found in differences.items() if found}
@@ -262,16 +262,18 @@ def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, Vo
     return found
 
 
-def _renamed_classes(spec: PipelineSpec, ingested: str) -> list[str]:
-    """Tasks whose classes have other names, or another order, than when a shard was ingested."""
-    readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
-    parts = dict(zip(["examples", *spec.tasks], zip(ingested.split("-"), readings, strict=True), strict=True))
-    changed = [
-        part
-        for part, (found, reading) in parts.items()
-        if len(found) == len(fingerprint("", reading)) and found[-_DIGITS:] != reading[-_DIGITS:]
-    ]
-    return [f"other names or another order of the classes ({', '.join(changed)})"] if changed else []
+def _other_settings(spec: PipelineSpec, ingested: str) -> list[str]:
+    """What of a shard was read with other settings, such as another order of the classes."""
+    examples, *votes = ingested.split("-")
+    reading = _examples_reading(spec)
+    found = []
+    if len(examples) == len(fingerprint("", reading)) and examples[-_DIGITS:] != reading[-_DIGITS:]:
+        found.append("other names or another order of the classes")
+    for task, part in zip(spec.tasks, votes, strict=True):
+        reading = _votes_reading(spec, task)
+        if len(part) == len(fingerprint("", reading)) and not part.endswith(reading):
+            found.append(f"votes of '{task}' that were read with other classes, lf_columns or columns")
+    return found
 
 
 def _classes(cardinalities: Mapping[str, int]) -> str:

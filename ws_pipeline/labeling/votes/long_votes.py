@@ -8,7 +8,7 @@ Legend: v rows, n examples, m labeling functions (LFs), k classes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ws_pipeline.class_names import numbers_of_names
-from ws_pipeline.errors import LabelMatrixError, RepeatedVotesWarning
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError, RepeatedVotesWarning
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, votes_dtype
+from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
 from ws_pipeline.labeling.votes.vote_forms import sparse_from_triples
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, names_of_long_columns
 from ws_pipeline.settings.base import nearest
-from ws_pipeline.storage.arrow_types import plain_values
+from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values, value_type
 
 
 class LongColumns(NamedTuple):
@@ -45,6 +46,7 @@ def read_long_votes(
     columns: LongColumns,
     classes: Sequence[str] | None = None,
     lf_columns: Sequence[str] | None = None,
+    tasks: Collection[str] = (),
     where: str = "votes",
 ) -> LabelMatrix:
     """Read a table with one row per vote.
@@ -62,6 +64,8 @@ def read_long_votes(
     lf_columns
         The sources that are LFs, in the order that they are to have; one without a vote abstains, and others
         are left alone.  Default: all sources, sorted.
+    tasks
+        Names of the tasks; a source of such a name is no LF.
     where
         Name of the table; opens every message.
 
@@ -73,7 +77,8 @@ def read_long_votes(
     Raises
     ------
     LabelMatrixError
-        A column is missing, an id or a source is null, or a label is no class.
+        A column is missing, an id or a source is null or of a type that names nothing, a label is no class,
+        or a source is no LF by its name.
 
     Warns
     -----
@@ -82,10 +87,7 @@ def read_long_votes(
     """
     example, source, label = _find_columns(table, columns, where)
     for name in (example, source):
-        if table.column(name).null_count:
-            row = pc.index(pc.is_null(table.column(name)), pa.scalar(value=True)).as_py()
-            message = f"{where}: column '{name}' is null in row {row}; give every vote its example and source"
-            raise LabelMatrixError(message)
+        _check_names_of(table.column(name), name, where)
     labels = table.column(label)
     if classes is not None:
         what = f"{where}: column '{label}'"
@@ -93,11 +95,25 @@ def read_long_votes(
     votes = pa.table(
         dict(zip(TRIPLE_COLUMNS, (table.column(example), table.column(source), labels), strict=True))
     )
+    if not (holds_text(labels.type) or holds_numbers(labels.type) or holds_nothing(labels.type)):
+        message = (
+            f"{where}: column '{label}' has type {labels.type}, expected names of classes, or integers (null "
+            "or -1 = abstain)"
+        )
+        raise LabelMatrixError(message)
+    if lf_columns is not None:
+        names = plain_values(votes.column(TRIPLE_COLUMNS[1])).cast(pa.large_string())
+        votes = votes.filter(pc.is_in(names, value_set=pa.array(list(lf_columns), pa.large_string())))
     votes = _last_of_each(votes, where)
     try:
-        sparse, ids, names = sparse_from_triples(votes, cardinality)
-    except LabelMatrixError as error:
-        raise LabelMatrixError(f"{where}: {str(error).removeprefix('triples: ')}") from None
+        sparse, ids, names = sparse_from_triples(votes, cardinality, any_name=True)
+    except (LabelMatrixError, ExampleIdError) as error:
+        said = str(error).removeprefix("triples: ").replace("'example_id'", f"'{example}'")
+        said = said.replace("column 'vote'", f"column '{label}'")
+        raise type(error)(f"{where}: {said}") from None
+    if lf_columns is None:
+        check_lf_names(names, tasks=tasks, where=f"{where}, column '{source}'", if_votes=LIST_THEM)
+        _check_spelling(names, f"{where}, column '{source}'")
     dense = np.full(sparse.shape, ABSTAIN, dtype=votes_dtype(cardinality))
     coo = sparse.tocoo()
     dense[coo.row, coo.col] = coo.data
@@ -120,7 +136,34 @@ def _find_columns(table: pa.Table, columns: LongColumns, where: str) -> tuple[st
             raise LabelMatrixError(message)
         found += fitting
     example, source, label = found
+    if len({example, source, label}) < len(found):
+        message = f"{where}: the example, the source and the label must be three columns, got {found}"
+        raise LabelMatrixError(message)
     return example, source, label
+
+
+def _check_names_of(column: pa.ChunkedArray, name: str, where: str) -> None:
+    """Refuse a column that does not name an example, or a source, in every row."""
+    kind = value_type(column.type)
+    if not (holds_text(kind) or pa.types.is_integer(kind) or (holds_nothing(kind) and not len(column))):
+        message = f"{where}: column '{name}' has type {column.type}, expected integers or text; cast it"
+        raise LabelMatrixError(message)
+    if column.null_count:
+        row = pc.index(pc.is_null(column), pa.scalar(value=True)).as_py()
+        message = f"{where}: column '{name}' is null in row {row}; give every vote its example and source"
+        raise LabelMatrixError(message)
+
+
+def _check_spelling(names: Sequence[str], where: str) -> None:
+    """Refuse names of sources that differ only in blanks around them."""
+    by_text: dict[str, str] = {}
+    for name in names:
+        other = by_text.setdefault(name.strip(), name)
+        if other != name:
+            message = (
+                f"{where}: the sources '{other}' and '{name}' differ only in blanks; write them in one way"
+            )
+            raise LabelMatrixError(message)
 
 
 def _last_of_each(votes: pa.Table, where: str) -> pa.Table:
@@ -131,9 +174,11 @@ def _last_of_each(votes: pa.Table, where: str) -> pa.Table:
     n_repeated = len(votes) - len(last)
     if not n_repeated:
         return votes
+    kept = votes.take(np.sort(last["row_max"].to_numpy()))
+    n_different = len(votes.group_by(list(TRIPLE_COLUMNS)).aggregate([])) - len(kept)
     message = (
-        f"{where}: {n_repeated} of {len(votes)} votes are repeated: a source votes more than once on an "
-        "example; its last one is taken"
+        f"{where}: {n_repeated} of {len(votes)} votes are repeated, {n_different} of them with another "
+        "label: a source votes more than once on an example; its last vote is taken, be it an abstain"
     )
     warnings.warn(RepeatedVotesWarning(message), stacklevel=4)
-    return votes.take(np.sort(last["row_max"].to_numpy()))
+    return kept

@@ -149,7 +149,8 @@ def votes_of_columns(
         column = table.column(name)
         if classes is not None:
             what = f"{where}: LF '{name}'"
-            column = numbers_of_names(column, classes, what=what, error=LabelMatrixError)
+            hint = f" If it is no LF, {LIST_THEM}"
+            column = numbers_of_names(column, classes, what=what, error=LabelMatrixError, hint=hint)
         votes[:, lf] = votes_of_column(column, name, cardinality, where=where, example_ids=example_ids)
     return votes
 

@@ -234,7 +234,7 @@ def _read_table(table: pa.Table, cardinality: int) -> VoteForm:
 
 
 def sparse_from_triples(
-    triples: Any, cardinality: int = MAX_CARDINALITY
+    triples: Any, cardinality: int = MAX_CARDINALITY, *, any_name: bool = False
 ) -> tuple[csr_array, Ids, tuple[str, ...]]:
     """Turn a table of triples into a sparse array.
 
@@ -245,6 +245,8 @@ def sparse_from_triples(
         rows.
     cardinality
         Number of classes k that every vote must be below.
+    any_name
+        Take LFs whose names say that they are none.
 
     Returns
     -------
@@ -269,7 +271,8 @@ def sparse_from_triples(
     ids = ids_from_table(pa.table({ID_COLUMN: examples}), where="triples")
     order = pc.sort_indices(labelers).to_numpy()
     lf_names = tuple(map(str, labelers.take(order).to_pylist()))
-    check_lf_names(lf_names, where="triples", if_votes=_RENAME)
+    if not any_name:
+        check_lf_names(lf_names, where="triples", if_votes=_RENAME)
     places = np.argsort(order)[lfs]
     votes, abstains = numbers_of_column(table.column(columns[2]), columns[2], where="triples", is_lf=False)
     abstains = abstains | (votes == ABSTAIN)

@@ -61,7 +61,8 @@ def test_columns_of_other_names_are_named():
 def test_the_last_of_repeated_votes_is_taken():
     again = pa.concat_tables([TABLE, TABLE.slice(0, 1).set_column(2, "label", pa.array(["ham"]))])
     with pytest.warns(
-        RepeatedVotesWarning, match="file: 1 of 6 votes are repeated: .* its last one is taken"
+        RepeatedVotesWarning,
+        match=r"file: 1 of 6 votes are repeated, 1 of them with another label: .* its last vote is taken",
     ):
         matrix = read(again)
     votes = {name: row.tolist() for name, row in zip(matrix.example_ids, matrix.votes, strict=True)}
@@ -109,3 +110,13 @@ def test_counts_with_further_lfs_are_those_of_the_votes_with_them():
     counts = VoteCounts.from_label_matrix(matrix)
     with pytest.raises(LabelMatrixError, match=r"LF 'c' is not among .*, and counts cannot be taken back"):
         counts.with_lfs(["a", "b"])
+
+
+def test_a_listed_source_may_have_any_name():
+    table = TABLE.set_column(1, "worker", pa.array(["gold", "x", "y", "y", "z"]))
+    assert read(table, lf_columns=["x", "gold"]).votes.tolist() == [[-1, 1], [0, -1]]
+
+
+def test_one_column_is_not_two_things():
+    with pytest.raises(LabelMatrixError, match=r"must be three columns, got \['task', 'label', 'label'\]"):
+        read(columns=LongColumns(source="label"))
