@@ -27,7 +27,7 @@ from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.example_index import SPLITS
-from ws_pipeline.labeling.models.probabilistic_labels import why_replaced
+from ws_pipeline.labeling.models.probabilistic_labels import replaced_in
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
@@ -156,7 +156,7 @@ def _replaced_lines(spec: PipelineSpec, storage: str) -> list[str]:
     lines = []
     for task in spec.tasks:
         path = "/".join(spec.key(task, "probabilistic_labels").path)
-        reason = why_replaced(ParquetSource(UPath(f"{storage}/{path}.parquet")).schema)
+        reason = replaced_in(ParquetSource(UPath(f"{storage}/{path}.parquet")).schema)
         if reason:
             lines += ["", f"{task}: the plain vote is published in place of the label model: {reason}"]
     return lines

@@ -3,7 +3,7 @@
 The folders are in the order of the data: ``functions`` makes votes of data points, ``votes`` holds and counts
 them, ``models`` makes P(class) of them.  Start reading at :class:`LabelMatrix` and :class:`LiftDawidSkene`;
 :class:`VoteComparison` says whether a model's labels are as good as the plain vote.  Torch is imported only
-when a model is fitted.
+where matrix completion computes on another device than the CPU.
 """
 
 from ws_pipeline.labeling.functions.apply import ApplierMetadata, LFApplier

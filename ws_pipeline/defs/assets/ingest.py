@@ -49,9 +49,8 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         path = spec.examples_path(context.partition_key)
         source = examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
-            classes = {task: task_spec.classes for task, task_spec in spec.tasks.items()}
             shard = Examples.from_parquet(
-                path, spec.cardinalities, feature_columns=spec.columns, classes=classes
+                path, spec.cardinalities, feature_columns=spec.columns, classes=spec.classes
             )
         check_has_features(spec, shard, where=str(path))
         return dg.MaterializeResult(

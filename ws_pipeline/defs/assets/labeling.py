@@ -30,7 +30,7 @@ from ws_pipeline.defs.spec.run_config import label_model_launch_config
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import LabelMatrixError, NoGoldWarning, WsPipelineError
 from ws_pipeline.example_index import UNKNOWN, ExampleIndex
-from ws_pipeline.labeling.models.auto import FROM_GOLD, AutoLabelModel
+from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import TrainingVotes
@@ -122,8 +122,8 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
             rows = _gold_rows(matrices, examples, task, splits=task_spec.gold_splits)
             model = auto_label_model(task_spec.cardinality, settings, device=chosen)
             model.fit_votes(votes, rows, class_balance=_class_balance(task_spec, rows))
-        if model.kind_ == "majority" and settings.kind != "majority":
-            context.log.warning("the plain vote takes the place of the label model: %s", model.reason_)
+        if why_replaced(model):
+            context.log.warning("the plain vote takes the place of the label model: %s", why_replaced(model))
         return dg.MaterializeResult(
             value=model,
             metadata={
@@ -157,7 +157,7 @@ def _class_balance(task_spec: TaskSpec, rows: GoldRows) -> Any:
         )
         warnings.warn(NoGoldWarning(message), stacklevel=2)
         return None
-    return FROM_GOLD if isinstance(given, str) else given
+    return given
 
 
 def _training_votes(

@@ -218,6 +218,11 @@ class PipelineSpec(Settings):
         return {task: spec.cardinality for task, spec in self.tasks.items()}
 
     @property
+    def classes(self) -> dict[str, list[str]]:
+        """Task name to the names of its classes."""
+        return {task: spec.classes for task, spec in self.tasks.items()}
+
+    @property
     def shards_name(self) -> str:
         """Name of the dynamic partitions."""
         return f"{self.name}_shards"

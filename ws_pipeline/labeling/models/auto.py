@@ -9,7 +9,7 @@ Legend: n examples, g of them with a gold label and a vote, m labeling functions
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -45,11 +45,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = ("lift_dawid_skene", "dawid_skene", "matrix_completion")
 """Kinds that are compared; the first is taken unless another one is better beyond chance."""
-
-
-FromGold = Literal["from_gold"]
-FROM_GOLD: FromGold = "from_gold"
-"""A class balance that is counted in the gold labels."""
 
 
 class AutoLabelModel(BaseLabeler):
@@ -194,7 +189,7 @@ class AutoLabelModel(BaseLabeler):
         training: TrainingVotes,
         rows: GoldRows,
         *,
-        class_balance: ArrayLike | FromGold | None = None,
+        class_balance: ArrayLike | Literal["from_gold"] | None = None,
     ) -> Self:
         """Fit the candidates on counted votes, which may be of any number of shards, and keep one.
 
@@ -207,19 +202,19 @@ class AutoLabelModel(BaseLabeler):
         rows
             Examples with a gold label and a vote, which are among them.
         class_balance
-            See :meth:`fit`; or ``FROM_GOLD``: that of the gold labels that a model is anchored on, with one
+            See :meth:`fit`; or "from_gold": that of the gold labels that a model is anchored on, with one
             example more of each class.
         """
         k = self.cardinality
-        balance = FROM_GOLD if class_balance is FROM_GOLD else given_balance(class_balance, k)
+        from_gold = isinstance(class_balance, str) and class_balance == "from_gold"
+        balance = None if from_gold else given_balance(class_balance, k)
         covered = patterns_of(training.patterns, k)
         coverage = covered.n_examples / training.patterns.n_examples
         votes = TrainingVotes(covered, training.count_pairs)
         judges = can_judge(covered, rows)
-        if not judges and balance is FROM_GOLD:
-            balance = None
+        balance_of = (lambda anchors: anchors.class_balance(k)) if from_gold and judges else lambda _: balance
         tried = [
-            self._try(kind, votes, rows, balance, coverage=coverage, anchored=judges)
+            self._try(kind, votes, rows, balance_of, coverage=coverage, anchored=judges)
             for kind in self.candidates
         ]
         if len(tried) == 1 and tried[0].error is not None:
@@ -242,7 +237,7 @@ class AutoLabelModel(BaseLabeler):
         kind: str,
         votes: TrainingVotes,
         rows: GoldRows,
-        balance: Floats | FromGold | None,
+        balance_of: Callable[[GoldRows], Floats | None],
         *,
         coverage: float,
         anchored: bool,
@@ -255,7 +250,7 @@ class AutoLabelModel(BaseLabeler):
                 votes,
                 self.settings.get(kind),
                 gold=anchors.count(k) if anchored else None,
-                class_balance=anchors.class_balance(k) if balance is FROM_GOLD else balance,
+                class_balance=balance_of(anchors),
                 device=self.device,
             ),
             votes,

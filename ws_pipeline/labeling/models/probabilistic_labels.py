@@ -126,11 +126,11 @@ class ProbabilisticLabels:
             probs=np.stack([table.column(name).to_numpy() for name in names], axis=1),
             covered=covered,
             votes_digest=None if digest is None else digest.decode(),
-            replaced=why_replaced(table.schema),
+            replaced=replaced_in(table.schema),
             labelled=table.column("labelled").to_numpy() if has_labelled else covered,
         )
 
 
-def why_replaced(schema: pa.Schema) -> str:
+def replaced_in(schema: pa.Schema) -> str:
     """Why stored labels are the plain vote's in place of a label model's; empty if they are not."""
     return bytes((schema.metadata or {}).get(_REPLACED_KEY, b"")).decode()

@@ -20,7 +20,7 @@ from ws_pipeline.errors import ExampleIdError, LabelMatrixError, RepeatedVotesWa
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, votes_dtype
 from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
 from ws_pipeline.labeling.votes.vote_forms import sparse_from_triples
-from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, names_of_long_columns
+from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, TRIPLE_NAMES
 from ws_pipeline.settings.base import nearest
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values, value_type
 
@@ -124,7 +124,7 @@ def read_long_votes(
 def _find_columns(table: pa.Table, columns: LongColumns, where: str) -> tuple[str, str, str]:
     """The columns by their given names, or by those that they usually have."""
     found = []
-    for role, given, known in zip(LongColumns._fields, columns, names_of_long_columns(), strict=True):
+    for role, given, known in zip(LongColumns._fields, columns, TRIPLE_NAMES, strict=True):
         if given is not None and given not in table.column_names:
             known_names = nearest(given, table.column_names)
             message = f"{where}: no column '{given}', which votes.columns.{role} names, {known_names}"

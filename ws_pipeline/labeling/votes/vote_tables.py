@@ -29,13 +29,8 @@ _LF_NAMES = """
 _VOTE_NAMES = """
     vote label answer response annotation judgment judgement rating
 """
-_TRIPLE_NAMES = tuple(frozenset(names.split()) for names in (_EXAMPLE_NAMES, _LF_NAMES, _VOTE_NAMES))
+TRIPLE_NAMES = tuple(frozenset(names.split()) for names in (_EXAMPLE_NAMES, _LF_NAMES, _VOTE_NAMES))
 """What the example, the LF and the vote are called in tables of one row per vote, in lower case."""
-
-
-def names_of_long_columns() -> tuple[frozenset[str], ...]:
-    """Names, in lower case, that the columns of the example, the LF and the vote usually have."""
-    return _TRIPLE_NAMES
 
 
 def as_table(values: Any, *, where: str = "L") -> pa.Table | None:
@@ -113,7 +108,7 @@ def triple_columns(table: pa.Table, *, where: str = "L") -> tuple[str, str, str]
     LabelMatrixError
         There is a row per vote, but more columns than three, or columns of other names.
     """
-    fitting = [[name for name in table.column_names if name.casefold() in names] for names in _TRIPLE_NAMES]
+    fitting = [[name for name in table.column_names if name.casefold() in names] for names in TRIPLE_NAMES]
     if not all(fitting):
         _refuse_unknown_names(table, fitting, where)
         return None
