@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import yaml
 
+from ws_pipeline.defs.assets.label_metadata import class_shares
 from ws_pipeline.defs.assets.warning_checks import swallowed
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
+from ws_pipeline.labeling import ProbabilisticLabels
 
 SHARDS = ["part-0", "part-1", "part-2"]
 WARNINGS = {
@@ -141,3 +143,11 @@ def test_a_class_that_swallows_the_others(shares, of_vote, said):
     found = swallowed(np.array(shares), np.array(of_vote), ["ham", "spam"])
     assert said in found
     assert bool(said) == bool(found)
+
+
+def test_a_class_that_is_given_to_examples_without_votes_swallows_nothing():
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], *[[0.5, 0.5]] * 98])
+    covered = np.arange(100) < 2
+    labels = ProbabilisticLabels(np.arange(100), probs, covered).for_training(no_votes=0)
+    assert (labels.predictions == 0).sum() == 99
+    assert class_shares(labels).tolist() == [0.5, 0.5]

@@ -16,6 +16,7 @@ from ws_pipeline.labeling import (
     synthetic_label_matrix,
 )
 from ws_pipeline.labeling.models import auto, choosing
+from ws_pipeline.labeling.models.candidates import Candidate, Trial
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
@@ -207,6 +208,20 @@ def test_rare_classes_may_be_missing_by_chance(n_known, classes, judges):
     )
     assert len(np.unique(rows.labels)) <= min(classes, 50)
     assert choosing.can_judge(VotePatterns.from_votes(votes, 50).covered(), rows) == judges
+
+
+@pytest.mark.parametrize("judges", [True, False])
+def test_gold_that_cannot_judge_leaves_the_preferred_model(judges):
+    gold = np.zeros(40, dtype=np.int64)
+    rows = GoldRows(np.zeros((40, 1), dtype=np.int8), gold)
+    worse, better = np.tile([0.1, 0.9], (40, 1)), np.tile([0.9, 0.1], (40, 1))
+    trials = [
+        Trial(Candidate(kind), MajorityLabelVoter(2), probs)
+        for kind, probs in (("lift_dawid_skene", worse), ("dawid_skene", better))
+    ]
+    chosen, reason = choosing.choose(trials, trials[0], rows, judges=judges)
+    assert chosen.report.kind == ("dawid_skene" if judges else "lift_dawid_skene")
+    assert ("lack classes" in reason) == (not judges)
 
 
 def test_patterns_are_votes_too():
