@@ -298,10 +298,12 @@ def _add_by_popcount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
         bits[:, label] = np.packbits(chunk == label, axis=-1)
     bits = bits.reshape(m * cardinality, -1)
     ones = _count_bits(bits.view(np.uint64))
-    for row in range(len(bits)):  # not cdist, which sets the number of OpenMP threads of the process
-        differing = np.asarray(hamming(bits[row], bits[row:], "bin8"))
-        # |a and b| = (|a| + |b| - |a xor b|) / 2
-        pairs[row, row:] += ((ones[row] + ones[row:] - differing) / 2).astype(np.int64)
+    differing = np.zeros(pairs.shape)  # not by cdist, which sets the number of OpenMP threads of the process
+    for row in range(len(bits)):
+        differing[row, row:] = hamming(bits[row], bits[row:], "bin8")
+    # |a and b| = (|a| + |b| - |a xor b|) / 2
+    both = np.add.outer(ones, ones) - differing.astype(np.int64)
+    pairs += np.triu(both // 2)
 
 
 def _add_by_bincount(chunk: Votes, cardinality: int, pairs: Counts) -> None:
