@@ -22,7 +22,7 @@ VALUES = {
     "example_index",
     "feature_columns",
 }
-VALUES |= {"class_names", "examples", "optim", "errors", "devices"}
+VALUES |= {"class_names", "examples", "optim", "errors", "devices", "object_digest"}
 #: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "arrays": {"errors"},
     "memory": {"errors"},
     "devices": set(),
+    "object_digest": set(),
     "settings": {"errors"},
     "storage": {"errors"},
     "example_ids": {"errors", "arrays", "storage"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -101,13 +101,13 @@ class BaseLFApplier(ABC):
     def _collect(
         self,
         points: Iterable[Any],
-        calls: Sequence[Callable[[Any], int]],
+        calls: Mapping[str, Callable[[Any], int]],
         describe: Callable[[int], str],
         *,
         fault_tolerant: bool,
     ) -> tuple[Votes, ApplierMetadata]:
-        """Votes ``[n, m]`` and faults; ``describe`` names the data point at a position."""
-        named_calls = list(zip(self._lf_names, calls, strict=True))
+        """Votes ``[n, m]`` of calls by LF name, and faults; ``describe`` names a data point by position."""
+        named_calls = list(calls.items())
         collected, faults, n = array("h"), Counter[str](), 0
         for position, point in enumerate(points):
             n += 1
@@ -116,7 +116,7 @@ class BaseLFApplier(ABC):
                     vote = check_vote(name, call(point))
                 except Exception as error:
                     if not fault_tolerant:
-                        raise _failure(name, describe(position), error) from error
+                        raise failure(name, describe(position), error) from error
                     faults[name] += 1
                     vote = ABSTAIN
                 collected.append(vote)
@@ -207,15 +207,23 @@ class LFApplier(BaseLFApplier):
             message = "LFApplier got a DataFrame, whose iteration gives column names; use PandasLFApplier"
             raise LabelingFunctionError(message)
         points = tqdm(data_points, disable=not progress_bar)
-        votes, meta = self._collect(points, self._lfs, "data point {}".format, fault_tolerant=fault_tolerant)
+        votes, meta = self._collect(
+            points,
+            dict(zip(self._lf_names, self._lfs, strict=True)),
+            "data point {}".format,
+            fault_tolerant=fault_tolerant,
+        )
         return (votes, meta) if return_meta else votes
 
 
-def _failure(name: str, where: str, error: Exception) -> LabelingFunctionError:
+def failure(name: str, where: str, error: BaseException) -> LabelingFunctionError:
+    """The error that LF ``name`` failed at ``where``, also of the type of its own error."""
     own = isinstance(error, LabelingFunctionError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
     message = (
         f"LF '{name}' failed on {where}: {reason}; fix it, or pass fault_tolerant=True to count its "
         "faults as abstains"
     )
-    return error_like(LabelingFunctionError, message, error)
+    if isinstance(error, Exception):
+        return error_like(LabelingFunctionError, message, error)
+    return LabelingFunctionError(message)

@@ -6,16 +6,19 @@ Legend: n rows, m labeling functions (LFs).
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from ws_pipeline.errors import LabelingFunctionError
-from ws_pipeline.labeling.functions.apply import ApplierMetadata, BaseLFApplier
+from ws_pipeline.labeling.functions.apply import ApplierMetadata, BaseLFApplier, failure
 from ws_pipeline.labeling.functions.dataframe_rows import iterate_rows
-from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
-from ws_pipeline.labeling.votes.label_matrix import Votes
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction, VectorizedLabelingFunction
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes, votes_dtype
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,14 +124,44 @@ class PandasLFApplier(BaseLFApplier):
         """
         check_frame(df, type(self).__name__)
         # Preprocessing LFs of other packages may test for a Series, which a copy of a row is.
-        calls = [lf if isinstance(lf, LabelingFunction) else _on_copies(lf) for lf in self._lfs]
+        calls = {
+            lf.name: lf if isinstance(lf, LabelingFunction) else _on_copies(lf)
+            for lf in self._lfs
+            if not isinstance(lf, VectorizedLabelingFunction)
+        }
         points = tqdm(iterate_rows(df), total=len(df), disable=not progress_bar)
-        return self._collect(
+        votes, meta = self._collect(
             points,
             calls,
             lambda position: f"the row with index label {_label(df, position)!r} (row {start + position})",
             fault_tolerant=fault_tolerant,
         )
+        if len(calls) == len(self._lfs):
+            return votes, meta
+        columns = dict(zip(calls, votes.T, strict=True))
+        for lf in self._lfs:
+            if isinstance(lf, VectorizedLabelingFunction):
+                columns[lf.name] = _column(lf, df, start, meta.faults, fault_tolerant=fault_tolerant)
+        together = np.column_stack([columns[name] for name in self._lf_names])
+        return together.astype(votes_dtype(int(together.max(initial=ABSTAIN)) + 1)), meta  # type: ignore[return-value]
+
+
+def _column(
+    lf: VectorizedLabelingFunction,
+    df: pd.DataFrame,
+    start: int,
+    faults: Counter[str],
+    *,
+    fault_tolerant: bool,
+) -> npt.NDArray[Any]:
+    """Votes ``[n]`` of a vectorized LF; adds what it failed on to ``faults``."""
+    try:
+        votes, n_faults = vote_at_once(lf, df, fault_tolerant=fault_tolerant)
+    except Exception as error:
+        raise failure(lf.name, f"the {len(df)} rows from row {start} on", error) from error
+    if n_faults:
+        faults[lf.name] += n_faults
+    return votes
 
 
 def check_frame(df: Any, applier: str) -> None:
@@ -146,6 +179,18 @@ def check_frame(df: Any, applier: str) -> None:
 
 def _label(df: pd.DataFrame, position: int) -> Any:
     return df.index[position : position + 1].tolist()[0]  # numpy says np.int64(3) for 3
+
+
+def vote_at_once(
+    lf: VectorizedLabelingFunction, df: pd.DataFrame, *, fault_tolerant: bool
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Votes ``[n]`` of a vectorized LF, and on how many rows it failed: none or all."""
+    try:
+        return lf(df), 0
+    except Exception:
+        if not fault_tolerant:
+            raise
+    return np.full(len(df), ABSTAIN, dtype=np.int16), len(df)
 
 
 def _on_copies(lf: Callable[[Any], int]) -> Callable[[Any], int]:

@@ -124,7 +124,7 @@ class PandasParallelLFApplier(BaseLFApplier):
         """One result per part, in the order of the rows."""
         from joblib import Parallel, delayed
 
-        packed = _pack(self._lfs) if backend == "loky" else None
+        packed = pack(self._lfs) if backend == "loky" else None
         bounds = np.linspace(0, len(df), min(n_parallel, max(len(df), 1)) + 1).astype(int).tolist()
         calls = (
             delayed(_apply_part)(
@@ -159,10 +159,10 @@ def _apply_part(
     """Apply LFs to the rows from ``start`` on; an error is returned, as pickling it would lose its cause."""
     set_up()
     try:
-        unpacked: Any = pickle.loads(lfs) if isinstance(lfs, bytes) else lfs  # noqa: S301  packed by the parent
+        unpacked: Any = unpack(lfs) if isinstance(lfs, bytes) else lfs
         votes, meta = PandasLFApplier(unpacked).apply_part(part, start, fault_tolerant=fault_tolerant)
     except LabelingFunctionError as error:
-        return _Part(None, Counter(), str(error), _picklable(error.__cause__))
+        return _Part(None, Counter(), str(error), picklable(error.__cause__))
     return _Part(votes, meta.faults)
 
 
@@ -173,8 +173,8 @@ def _like(cause: BaseException | None, message: str) -> LabelingFunctionError:
     return LabelingFunctionError(message)
 
 
-def _picklable(cause: BaseException | None) -> BaseException | None:
-    """Return the exception, or one with its words where it cannot be sent."""
+def picklable(cause: BaseException | None) -> BaseException | None:
+    """Return the exception, or one with its words where it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(cause))  # noqa: S301  our own bytes
     except Exception:  # noqa: BLE001  an exception may do anything when it is pickled
@@ -182,7 +182,7 @@ def _picklable(cause: BaseException | None) -> BaseException | None:
     return cause
 
 
-def _pack(lfs: Sequence[Any]) -> bytes:
+def pack(lfs: Sequence[Any]) -> bytes:
     """Pickle LFs with the functions they are made of, which are not found by name in another process.
 
     Raises
@@ -206,6 +206,12 @@ def _pack(lfs: Sequence[Any]) -> bytes:
                 )
                 raise LabelingFunctionError(message) from reason
         raise LabelingFunctionError(f"the LFs cannot be sent to another process: {error}") from error
+
+
+def unpack(packed: bytes) -> list[Any]:
+    """The labeling functions that another process packed with :func:`pack`."""
+    unpacked: list[Any] = pickle.loads(packed)  # noqa: S301  packed by the parent
+    return unpacked
 
 
 def _check_plan(n_parallel: Any, scheduler: Any) -> str:

@@ -1,0 +1,219 @@
+"""Digests of Python objects: values by content, functions by their source text.
+
+Two processes that hold equal values and the same code find the same digest.  A function enters by its name,
+its source text, its defaults, the variables that it encloses and the object that it is bound to; of
+installed packages only the name.  Another object enters by its type and its attributes, without those whose
+name starts with an underscore.  Everything enters as it is when it is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import re
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import PurePath
+from types import CodeType, EllipsisType, ModuleType, NoneType
+from typing import Any
+
+import numpy as np
+from upath import UPath
+
+PartsOf = Mapping[type, Callable[[Any], list[Any]]]
+"""Type to a function that gives the values that decide what an object of it does."""
+
+_PLAIN = (
+    *(NoneType, bool, int, float, complex, str, bytes, EllipsisType, range, slice),
+    *(np.generic, np.dtype, Enum),
+)
+_CODE = (  # all of a code object but its places in files
+    *("co_code", "co_exceptiontable", "co_consts", "co_names", "co_varnames", "co_flags"),
+    *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount"),
+)
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+
+_Known = dict[int, tuple[object, bytes]]
+"""id -> (object, digest); keeping the object stops Python from reusing its id."""
+
+
+@dataclass(frozen=True)
+class ObjectDigest:
+    """Makes digests of nested values.
+
+    Parameters
+    ----------
+    parts_of
+        What else decides about objects of some types, before the types that are known here.
+    plain
+        Further types whose values are told by their ``repr``.
+    follow_globals
+        Whether the global variables that a function reads, and the functions that it calls, count as
+        parts of it.
+    """
+
+    parts_of: PartsOf
+    plain: tuple[type, ...] = ()
+    follow_globals: bool = False
+
+    def __call__(self, *values: Any) -> str:
+        """Digest of nested values, 64 hexadecimal digits.
+
+        Parameters
+        ----------
+        *values
+            Arrays, strings, numbers, None, and mappings, sequences and sets of these, by content;
+            functions, modules and other objects as this module's text says.
+        """
+        return self._digest(values, {}).hex()
+
+    def _digest(self, value: Any, known: _Known) -> bytes:
+        """Digest of a value; an object is described once, and within itself it stands for its place."""
+        if isinstance(value, (*_PLAIN, *self.plain)):
+            return hash_parts("plain", repr(value))
+        if id(value) not in known:
+            known[id(value)] = value, hash_parts("within", str(len(known)))
+            known[id(value)] = value, self._describe(value, known)
+        found = known[id(value)][1]
+        if isinstance(value, list | tuple | Mapping | AbstractSet):
+            del known[id(value)]  # equal containers are the same, shared or not
+        return found
+
+    def _describe(self, value: Any, known: _Known) -> bytes:
+        """Digest of a value that has parts."""
+        if isinstance(value, Buffer):
+            return hash_parts(*value.parts)
+        if isinstance(value, np.ndarray):
+            flat = np.ascontiguousarray(value).reshape(-1)
+            content = self._digest(value.tolist(), known) if value.dtype.hasobject else flat.view(np.uint8)
+            return hash_parts(str(value.dtype), str(value.shape), content)
+        if isinstance(value, AbstractSet):
+            return hash_parts("set", *sorted(self._digest(item, dict(known)) for item in value))
+        kind, parts = "list", value
+        if isinstance(value, Mapping):
+            kind, parts = "mapping", [part for item in value.items() for part in item]
+        elif not isinstance(value, list | tuple):
+            kind, parts = f"object {type(value).__qualname__}", self._parts(value)
+        return hash_parts(kind, *(self._digest(part, known) for part in parts))
+
+    def _parts(self, value: Any) -> list[Any]:
+        """Values that decide what an object does."""
+        for kind, parts_of in {**self.parts_of, **_PARTS_OF}.items():
+            if isinstance(value, kind):
+                parts = parts_of(value)
+                break
+        else:
+            has_name = hasattr(value, "__qualname__")
+            parts = _parts_of_function(value) if has_name else [type(value), attributes_of(value)]
+        return [*parts, *globals_read(value)] if self.follow_globals else parts
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """Parts that are hashed as they are: texts and buffers of bytes."""
+
+    parts: tuple[Any, ...]
+
+
+def hash_parts(*parts: Any) -> bytes:
+    """Digest of texts and buffers, each with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(f"{memoryview(data).nbytes}:".encode())
+        digest.update(data)
+    return digest.digest()
+
+
+def sorted_items(mapping: Mapping[str, Any]) -> list[list[Any]]:
+    """Items of a mapping whose order says nothing."""
+    return [[name, mapping[name]] for name in sorted(mapping)]
+
+
+def attributes_of(value: Any, left_out: AbstractSet[str] = frozenset()) -> list[list[Any]]:
+    """Attributes of an object itself, without those whose name starts with an underscore."""
+    own = {name: part for name, part in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
+    return sorted_items({name: own[name] for name in own.keys() - left_out - {"training"}})
+
+
+def globals_read(value: Any) -> list[list[Any]]:
+    """Global variables that a function, or the methods of a class, of one's own code read, by name."""
+    functions = vars(value).values() if isinstance(value, type) else [value]
+    found: dict[str, Any] = {}
+    for function in functions:
+        code, variables = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+        if code is None or _is_installed(function):
+            continue
+        names = set(_names_of(code))
+        for name in names & variables.keys() - {"__name__", "__file__"}:
+            found[name] = variables[name]
+            found |= _read_of_module(name, variables[name], names)
+    return sorted_items(found)
+
+
+def _read_of_module(name: str, value: Any, names: AbstractSet[str]) -> dict[str, Any]:
+    """What a function reads of a module of one's own that it names."""
+    if not isinstance(value, ModuleType) or _is_file_installed(getattr(value, "__file__", None)):
+        return {}
+    return {f"{name}.{part}": getattr(value, part) for part in names if part in vars(value)}
+
+
+def _names_of(code: CodeType) -> Iterator[str]:
+    """Global names and attributes that code and the functions in it use."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_of(constant)
+
+
+def _is_installed(code: Any) -> bool:
+    try:
+        return _is_file_installed(inspect.getsourcefile(code))
+    except TypeError:
+        return False
+
+
+def _is_file_installed(file: str | None) -> bool:
+    return (file or "").startswith(_INSTALLED)
+
+
+def _parts_of_function(function: Any) -> list[Any]:
+    """Name, source text, and all that its calls depend on beside their arguments."""
+    names = [getattr(function, name, None) for name in ("__module__", "__qualname__")]
+    values = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__", "__self__")]
+    closure = [_content_of_cell(cell) for cell in getattr(function, "__closure__", None) or ()]
+    wrapped = getattr(function, "__wrapped__", None)
+    return [names, _source(function), values, closure, wrapped, attributes_of(function)]
+
+
+def _source(code: Any) -> Any:
+    """Source text of a function or class; what it was compiled to where there is none."""
+    try:
+        return None if _is_file_installed(inspect.getsourcefile(code)) else inspect.getsource(code)
+    except (OSError, TypeError):
+        if not isinstance(code, type):
+            return getattr(code, "__code__", None)
+        return sorted_items({name: part for name, part in vars(code).items() if inspect.isfunction(part)})
+
+
+def _content_of_cell(cell: Any) -> Any:
+    """The value of a variable that a function encloses; it may not have one yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "no value yet"
+
+
+_PARTS_OF: dict[type, Callable[[Any], list[Any]]] = {
+    type: lambda kind: [kind.__module__, kind.__qualname__, *map(_source, kind.__mro__)],
+    CodeType: lambda code: [getattr(code, name) for name in _CODE],
+    functools.partial: lambda function: [function.func, function.args, function.keywords],
+    re.Pattern: lambda pattern: [pattern.pattern, pattern.flags],
+    ModuleType: lambda module: [module.__name__],
+    PurePath: lambda path: [str(path)],
+    UPath: lambda path: [str(path)],
+}
