@@ -116,7 +116,7 @@ def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage, tmp_
     end_model = train_end_model(
         soft_dataset(examples, probs=probs, covered=covered),
         reference_dataset(examples, split="valid", probs=probs, covered=covered),
-        classes=spec.cardinalities,
+        cardinalities=spec.cardinalities,
         architecture=spec.model,
         settings=spec.trainer,
         checkpoint_dir=str(tmp_path / "checkpoints"),
