@@ -26,7 +26,7 @@ from ws_pipeline.storage.files import ParquetSource
 UNKNOWN = -1
 SPLITS = ("train", "valid", "test")
 SPLIT_COLUMN = "split"
-TASKS_KEY = b"ws_pipeline.tasks"
+CARDINALITIES_KEY = b"ws_pipeline.tasks"  # stored files have this key; it stays
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class ExampleIndex:
         ``[n]`` str objects, each "train", "valid" or "test".
     gold
         Task name to ``[n]`` int64 gold labels, -1 where unknown.
-    tasks
+    cardinalities
         Task name to number of classes k.
 
     Raises
@@ -53,7 +53,7 @@ class ExampleIndex:
     example_ids: Ids
     splits: npt.NDArray[Any]
     gold: dict[str, Labels]
-    tasks: dict[str, int]
+    cardinalities: dict[str, int]
 
     def __post_init__(self) -> None:
         n = len(self.example_ids)
@@ -84,15 +84,15 @@ class ExampleIndex:
         FileFormatError
             The file is truncated or not Parquet.
         """
-        tasks = stored_tasks(source.schema)
-        table = source.read(columns=[ID_COLUMN, SPLIT_COLUMN, *tasks])
-        return cls.from_table(table, tasks, where=str(source.path))
+        cardinalities = stored_cardinalities(source.schema)
+        table = source.read(columns=[ID_COLUMN, SPLIT_COLUMN, *cardinalities])
+        return cls.from_table(table, cardinalities, where=str(source.path))
 
     @classmethod
     def from_table(
         cls,
         table: pa.Table,
-        tasks: Mapping[str, int] | None = None,
+        cardinalities: Mapping[str, int] | None = None,
         *,
         classes: Mapping[str, Sequence[str]] | None = None,
         where: str = "examples",
@@ -105,7 +105,7 @@ class ExampleIndex:
             Columns ``example_id`` (integers or strings, unique), ``split`` (train, valid or test) and
             optionally one of gold labels per task (integers 0..k-1, null = unknown); others are not looked
             at.  Text and integers may be stored in any Arrow type.
-        tasks
+        cardinalities
             Task name to number of classes k.  Default: what is stored in the table.
         classes
             Task name to the names of its classes, which a column of text may hold.  Default: text is refused.
@@ -124,11 +124,11 @@ class ExampleIndex:
         if repeated:
             message = f"{where}: column names must be unique, repeated: {repeated}"
             raise ExamplesError(message)
-        tasks = stored_tasks(table.schema) if tasks is None else dict(tasks)
+        cardinalities = stored_cardinalities(table.schema) if cardinalities is None else dict(cardinalities)
         ids = ids_from_table(table, where=where)
         named = classes or {}
-        gold = {task: _gold(table, task, k, ids, where, named.get(task)) for task, k in tasks.items()}
-        return cls(ids, _splits(table.column(SPLIT_COLUMN), ids, where), gold, tasks)
+        gold = {task: _gold(table, task, k, ids, where, named.get(task)) for task, k in cardinalities.items()}
+        return cls(ids, _splits(table.column(SPLIT_COLUMN), ids, where), gold, cardinalities)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, Self]) -> Self:
@@ -150,14 +150,14 @@ class ExampleIndex:
             concatenate_ids([part.example_ids for part in parts]),
             np.concatenate([part.splits for part in parts]),
             {task: np.concatenate([part.gold[task] for part in parts]) for task in parts[0].gold},
-            parts[0].tasks,
+            parts[0].cardinalities,
         )
 
 
-def stored_tasks(schema: pa.Schema) -> dict[str, int]:
+def stored_cardinalities(schema: pa.Schema) -> dict[str, int]:
     """Task name to number of classes, as a stored table of examples says."""
-    tasks: dict[str, int] = json.loads((schema.metadata or {}).get(TASKS_KEY, b"{}"))
-    return tasks
+    cardinalities: dict[str, int] = json.loads((schema.metadata or {}).get(CARDINALITIES_KEY, b"{}"))
+    return cardinalities
 
 
 def check_array(what: str, values: Any, n: int, shape: str) -> None:

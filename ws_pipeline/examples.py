@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN, check_disjoint, ids_from_table, ids_to_array
 from ws_pipeline.example_index import (
+    CARDINALITIES_KEY,
     SPLIT_COLUMN,
     SPLITS,
-    TASKS_KEY,
     UNKNOWN,
     ExampleIndex,
     check_array,
-    stored_tasks,
+    stored_cardinalities,
 )
 from ws_pipeline.feature_columns import (
     FeatureSet,
@@ -48,7 +48,7 @@ class Examples(ExampleIndex):
 
     Parameters
     ----------
-    example_ids, splits, gold, tasks
+    example_ids, splits, gold, cardinalities
         See :class:`.ExampleIndex`.
     features
         Feature column name to ``[n, width]`` float32, finite.
@@ -100,7 +100,7 @@ class Examples(ExampleIndex):
     def from_table(
         cls,
         table: pa.Table,
-        tasks: Mapping[str, int] | None = None,
+        cardinalities: Mapping[str, int] | None = None,
         *,
         where: str = "examples",
         feature_columns: Sequence[str] | None = None,
@@ -116,7 +116,7 @@ class Examples(ExampleIndex):
             column of numbers, or of lists of numbers whose rows have one length, is a feature, see
             :mod:`~ws_pipeline.feature_columns`.  Text and integers may be stored in any
             Arrow type.
-        tasks
+        cardinalities
             Task name to number of classes k.  Default: what :meth:`to_table` stored.
         where
             Name of the source; opens every error message.
@@ -138,20 +138,20 @@ class Examples(ExampleIndex):
             A feature equals the gold labels of a task.
         """
         metadata = table.schema.metadata or {}
-        index = ExampleIndex.from_table(table, tasks, classes=classes, where=where)
-        ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.tasks}
+        index = ExampleIndex.from_table(table, cardinalities, classes=classes, where=where)
+        ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.cardinalities}
         columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
         features = {name: _features(table.column(name), name, ids, where) for name in columns}
-        if TASKS_KEY not in metadata:
+        if CARDINALITIES_KEY not in metadata:
             warn_of_gold_among_features(features, index.gold, where=where)
         left_out += decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]"))
-        return cls(ids, index.splits, index.gold, index.tasks, features, left_out)
+        return cls(ids, index.splits, index.gold, index.cardinalities, features, left_out)
 
     @classmethod
     def from_parquet(
         cls,
         path: PathLike,
-        tasks: Mapping[str, int],
+        cardinalities: Mapping[str, int],
         *,
         feature_columns: Sequence[str] | None = None,
         classes: Mapping[str, Sequence[str]] | None = None,
@@ -166,7 +166,11 @@ class Examples(ExampleIndex):
             The file is truncated or not Parquet.
         """
         return cls.from_table(
-            read_parquet(path), tasks, where=str(path), feature_columns=feature_columns, classes=classes
+            read_parquet(path),
+            cardinalities,
+            where=str(path),
+            feature_columns=feature_columns,
+            classes=classes,
         )
 
     def to_table(self) -> pa.Table:
@@ -180,7 +184,10 @@ class Examples(ExampleIndex):
             columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         for task, labels in self.gold.items():
             columns[task] = pa.array(labels, mask=labels == UNKNOWN)
-        metadata = {TASKS_KEY: json.dumps(self.tasks), _LEFT_OUT_KEY: encode_left_out(self.left_out)}
+        metadata = {
+            CARDINALITIES_KEY: json.dumps(self.cardinalities),
+            _LEFT_OUT_KEY: encode_left_out(self.left_out),
+        }
         return pa.table(columns).replace_schema_metadata(metadata)
 
     @classmethod
@@ -207,7 +214,7 @@ class Examples(ExampleIndex):
             name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features
         }
         left_out = tuple(dict.fromkeys(column for part in parts for column in part.left_out))
-        return cls(index.example_ids, index.splits, index.gold, index.tasks, features, left_out)
+        return cls(index.example_ids, index.splits, index.gold, index.cardinalities, features, left_out)
 
 
 def summarise_shards(
@@ -240,11 +247,11 @@ def summarise_shards(
     rows, ids, features = [], {}, {}
     for name, shard in shards.items():
         schema = shard.schema
-        tasks = stored_tasks(schema)
-        table = shard.read(columns=[ID_COLUMN, SPLIT_COLUMN, *tasks])
+        cardinalities = stored_cardinalities(schema)
+        table = shard.read(columns=[ID_COLUMN, SPLIT_COLUMN, *cardinalities])
         ids[name] = ids_from_table(table, where=f"shard '{name}'")
         counts = {f"n_{split}": pc.sum(pc.equal(table[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
-        gold = {f"n_gold_{task}": len(table) - table[task].null_count for task in tasks}
+        gold = {f"n_gold_{task}": len(table) - table[task].null_count for task in cardinalities}
         rows.append({"shard": name, "n_examples": len(table), **counts, **gold})
         if len(table):
             features[name] = _feature_set(schema)

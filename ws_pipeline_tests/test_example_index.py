@@ -42,9 +42,17 @@ def test_of_a_stored_table_everything_but_the_features_is_read(source, monkeypat
         assert found.example_ids.tolist() == [7, 3, 5, 4]
         assert found.splits.tolist() == ["train", "valid", "test", "train"]
         assert found.gold["spam"].tolist() == [-1, 0, 1, -1]
-        assert found.tasks == {"spam": 2}
+        assert found.cardinalities == {"spam": 2}
         assert found.in_split("train").tolist() == [True, False, False, True]
         assert found.split_counts() == {"train": 2, "valid": 1, "test": 1}
+
+
+def test_the_stored_table_keeps_the_key_that_older_files_have():
+    metadata = examples(7, 3).to_table().schema.metadata
+    assert metadata[b"ws_pipeline.tasks"] == b'{"spam": 2}'
+    table = pa.table({"example_id": [7], "split": ["train"], "spam": [1]})
+    stored = table.replace_schema_metadata({b"ws_pipeline.tasks": b'{"spam": 2}'})
+    assert ExampleIndex.from_table(stored).gold["spam"].tolist() == [1]
 
 
 def test_shards_are_stacked_in_their_order():

@@ -15,7 +15,7 @@ from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.storage.files import ParquetSource, read_parquet, write_parquet
 
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=60)
-TASKS = {"digit": 10, "parity": 2}
+CARDINALITIES = {"digit": 10, "parity": 2}
 ROWS = 4
 
 
@@ -39,7 +39,7 @@ def make_table(n=ROWS, **columns):
 
 
 def read(**columns):
-    return Examples.from_table(make_table(**columns), TASKS, where="e.parquet")
+    return Examples.from_table(make_table(**columns), CARDINALITIES, where="e.parquet")
 
 
 def refusal(error=ExamplesError, **columns):
@@ -52,7 +52,7 @@ def assert_same(left, right):
     assert left.example_ids.tolist() == right.example_ids.tolist()
     assert left.example_ids.dtype == right.example_ids.dtype
     assert left.splits.tolist() == right.splits.tolist()
-    assert left.tasks == right.tasks
+    assert left.cardinalities == right.cardinalities
     for mine, theirs in ((left.features, right.features), (left.gold, right.gold)):
         assert list(mine) == list(theirs)
         for name, values in mine.items():
@@ -70,8 +70,8 @@ def any_examples(draw):
         example_ids=np.array([f"id {i}" for i in range(n)], dtype=object) if text else np.arange(n) - 3,
         splits=seed.choice(["train", "valid", "test"], n).astype(object),
         features={name: seed.normal(size=(n, width)).astype(np.float32) for name, width in widths.items()},
-        gold={task: seed.integers(-1, k, n) for task, k in TASKS.items()},
-        tasks=TASKS,
+        gold={task: seed.integers(-1, k, n) for task, k in CARDINALITIES.items()},
+        cardinalities=CARDINALITIES,
     )
 
 
@@ -87,7 +87,7 @@ def test_a_table_is_decoded_by_its_columns():
     assert examples.features["pixels"].tolist() == [[0, 0], [1, -1], [2, -2], [3, -3]]
     assert examples.gold["digit"].tolist() == [0, 1, 2, 3]
     assert examples.gold["parity"].tolist() == [0, -1, 0, 1]
-    assert examples.tasks == TASKS
+    assert examples.cardinalities == CARDINALITIES
 
 
 def test_features_are_float32_and_gold_is_int64():
@@ -123,11 +123,11 @@ def test_the_index_that_pandas_leaves_behind_is_no_feature(tmp_path):
     frame.to_parquet(tmp_path / "e.parquet")
     assert "__index_level_0__" in pq.read_schema(tmp_path / "e.parquet").names
     with pytest.warns(LeftOutColumnWarning, match="'__index_level_0__' .* the index of a pandas table"):
-        assert list(Examples.from_parquet(tmp_path / "e.parquet", TASKS).features) == ["ink"]
+        assert list(Examples.from_parquet(tmp_path / "e.parquet", CARDINALITIES).features) == ["ink"]
 
 
 def test_named_feature_columns_are_read_in_their_order():
-    examples = Examples.from_table(make_table(), TASKS, feature_columns=["pixels"])
+    examples = Examples.from_table(make_table(), CARDINALITIES, feature_columns=["pixels"])
     assert list(examples.features) == ["pixels"]
 
 
@@ -135,11 +135,13 @@ def test_a_named_feature_column_that_is_not_there_is_refused():
     with pytest.raises(
         ExamplesError, match=r"^e.parquet: no feature column \['pixel'\], got \['example_id', 'split'"
     ):
-        Examples.from_table(make_table(), TASKS, where="e.parquet", feature_columns=["ink", "pixel"])
+        Examples.from_table(make_table(), CARDINALITIES, where="e.parquet", feature_columns=["ink", "pixel"])
 
 
 def read_named(column):
-    return Examples.from_table(make_table(named=column), TASKS, where="e.parquet", feature_columns=["named"])
+    return Examples.from_table(
+        make_table(named=column), CARDINALITIES, where="e.parquet", feature_columns=["named"]
+    )
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.int8())])
@@ -155,7 +157,7 @@ def test_arrays_that_pandas_writes_are_read_when_named(tmp_path):
     file = tmp_path / "part-0.parquet"
     frame = make_table().to_pandas().assign(named=[np.full(3, row) for row in range(ROWS)])
     frame.to_parquet(file)
-    examples = Examples.from_parquet(file, TASKS, feature_columns=["named"])
+    examples = Examples.from_parquet(file, CARDINALITIES, feature_columns=["named"])
     assert examples.features["named"].tolist() == [[row] * 3 for row in range(ROWS)]
 
 
@@ -202,8 +204,8 @@ def test_a_named_column_that_holds_no_numbers_is_refused_with_its_type(column, k
 def test_columns_in_several_chunks_are_read():
     whole = make_table(6)
     assert_same(
-        Examples.from_table(pa.concat_tables([whole.slice(0, 2), whole.slice(2)]), TASKS),
-        Examples.from_table(whole, TASKS),
+        Examples.from_table(pa.concat_tables([whole.slice(0, 2), whole.slice(2)]), CARDINALITIES),
+        Examples.from_table(whole, CARDINALITIES),
     )
 
 
@@ -211,7 +213,7 @@ def test_two_columns_of_one_name_are_refused():
     table = make_table()
     table = table.rename_columns(["ink" if name == "pixels" else name for name in table.column_names])
     with pytest.raises(ExamplesError, match=r"^e.parquet: column names must be unique, repeated: \['ink'\]$"):
-        Examples.from_table(table, TASKS, where="e.parquet")
+        Examples.from_table(table, CARDINALITIES, where="e.parquet")
 
 
 # Features
@@ -341,7 +343,7 @@ def test_examples_come_back_from_their_table(examples):
 def test_examples_come_back_from_a_parquet_file(tmp_path):
     examples = read(example_id=list("dcba"))
     write_parquet(examples.to_table(), tmp_path / "e.parquet")
-    assert_same(Examples.from_parquet(tmp_path / "e.parquet", TASKS), examples)
+    assert_same(Examples.from_parquet(tmp_path / "e.parquet", CARDINALITIES), examples)
     assert_same(Examples.from_table(read_parquet(tmp_path / "e.parquet")), examples)
 
 
@@ -369,13 +371,13 @@ def test_a_truncated_file_is_refused(tmp_path):
     write_parquet(make_table(), path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(FileFormatError, match=r"e.parquet: not a complete Parquet file"):
-        Examples.from_parquet(path, TASKS)
+        Examples.from_parquet(path, CARDINALITIES)
 
 
 def test_an_error_in_a_file_names_the_file(tmp_path):
     pq.write_table(make_table(split=["dev"] * 4), tmp_path / "e.parquet")
     with pytest.raises(ExamplesError) as caught:
-        Examples.from_parquet(tmp_path / "e.parquet", TASKS)
+        Examples.from_parquet(tmp_path / "e.parquet", CARDINALITIES)
     assert str(caught.value).startswith(f"{tmp_path / 'e.parquet'}: example 10 has split 'dev'")
 
 
@@ -385,8 +387,8 @@ def test_an_error_in_a_file_names_the_file(tmp_path):
 def test_shards_are_stacked_in_order():
     whole = make_table(6)
     parts = {"one": whole.slice(0, 2), "two": whole.slice(2)}
-    shards = {name: Examples.from_table(part, TASKS) for name, part in parts.items()}
-    assert_same(Examples.concatenate(shards), Examples.from_table(whole, TASKS))
+    shards = {name: Examples.from_table(part, CARDINALITIES) for name, part in parts.items()}
+    assert_same(Examples.concatenate(shards), Examples.from_table(whole, CARDINALITIES))
 
 
 def test_no_shards_are_refused():
@@ -426,7 +428,7 @@ def test_an_id_in_two_shards_is_refused_with_both_names():
 def store(folder, **shards):
     """Write tables as the files that a summary is made from."""
     for name, table in shards.items():
-        write_parquet(Examples.from_table(table, TASKS).to_table(), folder / f"{name}.parquet")
+        write_parquet(Examples.from_table(table, CARDINALITIES).to_table(), folder / f"{name}.parquet")
     return {name: ParquetSource(folder / f"{name}.parquet") for name in shards}
 
 
@@ -518,5 +520,5 @@ def test_a_summary_refuses_an_id_in_two_shards(tmp_path):
 def test_arrays_of_another_shape_are_refused(changes, found):
     values = {"example_ids": np.arange(2), "splits": np.array(["train"] * 2, dtype=object), "features": {}}
     with pytest.raises(ExamplesError) as refused:
-        Examples(**(values | {"gold": {}, "tasks": TASKS} | changes))
+        Examples(**(values | {"gold": {}, "cardinalities": CARDINALITIES} | changes))
     assert str(refused.value) == f"{found}; make an array of it, in which all rows have one length"

@@ -116,7 +116,7 @@ def test_the_plain_library_gives_the_same_numbers(pipeline_folder, storage, tmp_
     end_model = train_end_model(
         soft_dataset(examples, probs=probs, covered=covered),
         reference_dataset(examples, split="valid", probs=probs, covered=covered),
-        classes=spec.cardinalities,
+        cardinalities=spec.cardinalities,
         architecture=spec.model,
         settings=spec.trainer,
         checkpoint_dir=str(tmp_path / "checkpoints"),
@@ -406,6 +406,24 @@ def test_long_votes_give_the_same_labels_as_wide_ones_and_sources_may_come_and_g
     assert {name for name in one if one[name] != other[name]} <= per_shard
     matrix = pq.read_table(tmp_path / "long/shape/label_matrix/part-0.parquet")
     assert matrix.column_names == ["example_id", *(f"lf_{lf}" for lf in range(5))]
+
+
+@pytest.mark.parametrize(
+    ("id_name", "said"),
+    [("item", "no column 'example_id', got"), ("example_id", "example ids must be unique, .* times\\)")],
+)
+def test_a_long_file_that_is_read_as_wide_is_refused_with_the_setting(
+    pipeline_folder, storage, instance, id_name, said
+):
+    file = pipeline_folder.votes_file("shape", "part-1")
+    as_long(file, "shape")
+    pq.write_table(pq.read_table(file).rename_columns([id_name, "annotator", "answer"]), file)
+    with pytest.raises(ExampleIdError, match=rf"shape/part-1\.parquet: {said}") as refused:
+        ingest(build(pipeline_folder, storage), instance, "part-1")
+    assert str(refused.value).endswith(
+        f"; '{id_name}', 'annotator', 'answer' look like columns of a row per vote; if so, set votes: "
+        "{format: long} for this task"
+    )
 
 
 def test_classes_in_another_order_are_refused_until_the_shards_are_ingested_again(

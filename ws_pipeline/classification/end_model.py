@@ -88,7 +88,7 @@ class EndModel:
         The trained model.
     architecture
         What built its tasks.
-    classes
+    cardinalities
         Number of classes of every task, by task name.
     n_features
         Number of features f of every field, by field name.
@@ -102,7 +102,7 @@ class EndModel:
 
     classifier: MultitaskClassifier
     architecture: ModelConfig
-    classes: dict[str, int]
+    cardinalities: dict[str, int]
     n_features: dict[str, int]
     history: list[HistoryRecord]
     fields: dict[str, list[str]] | None = None
@@ -161,7 +161,7 @@ class EndModel:
             file_format=_FILE_FORMAT,
             header={
                 "architecture": _describe(self.architecture),
-                "classes": list(self.classes.items()),
+                "classes": list(self.cardinalities.items()),  # stored files have this key; it stays
                 "n_features": list(self.n_features.items()),
                 "fields": self.fields and list(self.fields.items()),
                 "history": self.history,
@@ -195,20 +195,20 @@ class EndModel:
         """
         header, tensors = read_tensors(path, file_format=_FILE_FORMAT)
         trusted = _trusted_architecture(path, header["architecture"], architecture)
-        classes, n_features = dict(header["classes"]), dict(header["n_features"])
-        tasks = _tasks(trusted, n_features=n_features, classes=classes, seed=0)
+        cardinalities, n_features = dict(header["classes"]), dict(header["n_features"])
+        tasks = _tasks(trusted, n_features=n_features, cardinalities=cardinalities, seed=0)
         classifier = MultitaskClassifier(tasks, device=device, dataparallel=False)
         check_names_and_shapes(path, tensors, expected=classifier.state_dict())
         classifier.load_state_dict(tensors)
         fields = header["fields"] and dict(header["fields"])
-        return cls(classifier, trusted, classes, n_features, header["history"], fields)
+        return cls(classifier, trusted, cardinalities, n_features, header["history"], fields)
 
 
 def train_end_model(
     train: DictDataset,
     valid: DictDataset | None = None,
     *,
-    classes: Mapping[str, int],
+    cardinalities: Mapping[str, int],
     architecture: ModelConfig,
     settings: EndModelConfig,
     fields: Fields | None = None,
@@ -225,7 +225,7 @@ def train_end_model(
     valid
         Features and reference labels, evaluated during training, see
         :func:`~ws_pipeline.classification.data.from_examples.reference_dataset`.  Default: no evaluation.
-    classes
+    cardinalities
         Number of classes of every task, by task name.
     architecture, settings
         What to build and how to train it; ``settings.seed`` decides the initial weights too.
@@ -251,7 +251,7 @@ def train_end_model(
     tasks = _tasks(
         architecture,
         n_features=n_features,
-        classes=classes,
+        cardinalities=cardinalities,
         seed=settings.seed,
         train_features=train.X_dict,
     )
@@ -265,7 +265,7 @@ def train_end_model(
     return EndModel(
         classifier,
         architecture,
-        dict(classes),
+        dict(cardinalities),
         n_features,
         trainer.history_,
         None if fields is None else {name: list(names) for name, names in fields.items()},
@@ -323,14 +323,18 @@ def _tasks(
     architecture: ModelConfig,
     *,
     n_features: Mapping[str, int],
-    classes: Mapping[str, int],
+    cardinalities: Mapping[str, int],
     seed: int,
     train_features: Mapping[str, Tensor] | None = None,
 ) -> list[Task]:
     """The tasks that the settings describe, or that their function builds."""
     if architecture.build_tasks is not None:
         return build_own_tasks(
-            architecture, n_features=n_features, classes=classes, seed=seed, train_features=train_features
+            architecture,
+            n_features=n_features,
+            cardinalities=cardinalities,
+            seed=seed,
+            train_features=train_features,
         )
     if len(n_features) != 1:
         message = (
@@ -343,7 +347,7 @@ def _tasks(
     return build_tasks(
         architecture,
         n_features=width,
-        classes=classes,
+        cardinalities=cardinalities,
         feature_field=field,
         seed=seed,
         train_features=features,

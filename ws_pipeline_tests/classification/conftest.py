@@ -12,7 +12,7 @@ from ws_pipeline.classification import DictDataset, ModelConfig, MultitaskClassi
 
 def _make_model(seed: int = 0, **settings: object) -> MultitaskClassifier:
     config = ModelConfig(**{"hidden": [8], "dropout": 0.25, **settings})
-    tasks = build_tasks(config, n_features=4, classes={"three": 3, "two": 2}, seed=seed)
+    tasks = build_tasks(config, n_features=4, cardinalities={"three": 3, "two": 2}, seed=seed)
     return MultitaskClassifier(tasks, device=-1)
 
 

@@ -15,8 +15,10 @@ from ws_pipeline.classification.end_model import EndModel, task_probs, train_end
 from ws_pipeline.errors import DatasetError, FileFormatError
 from ws_pipeline.examples import Examples
 from ws_pipeline.settings.end_model import EndModelConfig
+from ws_pipeline.storage.files import FileFormat
+from ws_pipeline.storage.tensor_file import read_tensors
 
-CLASSES = {"three": 3, "two": 2}
+CARDINALITIES = {"three": 3, "two": 2}
 MODULE = """
 import torch
 from torch import nn
@@ -32,14 +34,14 @@ class Both(nn.Module):
     def forward(self, left, right):
         return torch.tanh(self.left(left) * self.right(right))
 
-def build_tasks(*, n_features, classes, seed, train_features, width=4):
+def build_tasks(*, n_features, cardinalities, seed, train_features, width=4):
     calls.append("build_tasks")
     both = Both(n_features["left"], n_features["right"], width)
     reads = [("_input_", "left"), ("_input_", "right")]
     return [
         Task(task, {"both": both, f"{task}_head": nn.Linear(width, k)},
              [Operation("both", reads), Operation(f"{task}_head", ["both"])], loss_func=label_cross_entropy)
-        for task, k in classes.items()
+        for task, k in cardinalities.items()
     ]
 
 def other(**arguments):
@@ -73,7 +75,7 @@ def train(*, fields=False, valid=None, n_epochs=2, seed=0, **architecture):
     return train_end_model(
         dataset(fields=fields),
         valid,
-        classes=CLASSES,
+        cardinalities=CARDINALITIES,
         architecture=ModelConfig(**architecture),
         settings=EndModelConfig(n_epochs=n_epochs, batch_size=16, lr=0.01, seed=seed),
         fields={"left": ["a", "b", "c"], "right": ["b", "c", "d"]} if fields else None,
@@ -86,8 +88,8 @@ def examples(n=20):
         example_ids=np.arange(n),
         splits=np.full(n, "train", dtype=object),
         features={name: columns[:, [i]] for i, name in enumerate("abcd")},
-        gold={task: np.full(n, -1) for task in CLASSES},
-        tasks=CLASSES,
+        gold={task: np.full(n, -1) for task in CARDINALITIES},
+        cardinalities=CARDINALITIES,
     )
 
 
@@ -105,11 +107,18 @@ def test_a_file_gives_back_the_same_model(tmp_path, architecture):
     model.save(tmp_path / "model")
     again = EndModel.load(tmp_path / "model")
     assert again.history == model.history
-    assert (again.classes, again.n_features, again.fields) == (CLASSES, {"features": 4}, None)
+    assert (again.cardinalities, again.n_features, again.fields) == (CARDINALITIES, {"features": 4}, None)
     assert again.architecture == ModelConfig(**architecture)
     assert again.predictions(examples()).equals(model.predictions(examples()))
     again.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+
+def test_the_file_keeps_the_keys_that_older_files_have(tmp_path):
+    train().save(tmp_path / "model")
+    header, _ = read_tensors(tmp_path / "model", file_format=FileFormat("ws_pipeline/EndModel", version=2))
+    assert sorted(header) == ["architecture", "classes", "fields", "history", "n_features"]
+    assert dict(header["classes"]) == CARDINALITIES
 
 
 def test_the_seed_decides_everything(tmp_path):
@@ -226,7 +235,7 @@ def test_without_a_best_model_there_is_no_path_to_one(tmp_path):
         early_stopping_metric="model/all/train/loss:max",
         early_stopping_patience=1,
     )
-    arguments = {"classes": CLASSES, "architecture": ModelConfig(hidden=[8])}
+    arguments = {"cardinalities": CARDINALITIES, "architecture": ModelConfig(hidden=[8])}
     model = train_end_model(dataset(), settings=settings, checkpoint_dir=str(tmp_path), **arguments)
     assert model.training.stopped_early
     assert model.training.checkpoint_path is None

@@ -42,9 +42,9 @@ def loaders() -> list[DictDataLoader]:
 def train(path: Path, n_epochs: int) -> dict[str, float]:
     train_loader, valid, test = loaders()
     features = train_loader.dataset.X_dict["features"]
-    classes = {"digit": 10, "parity": 2}
+    cardinalities = {"digit": 10, "parity": 2}
     config = ModelConfig(hidden=[64, 32], dropout=0.1)
-    tasks = build_tasks(config, n_features=64, classes=classes, seed=0, train_features=features)
+    tasks = build_tasks(config, n_features=64, cardinalities=cardinalities, seed=0, train_features=features)
     model = MultitaskClassifier(tasks, device=-1)
     Trainer(n_epochs=n_epochs, lr=0.005, progress_bar=False).fit(model, [train_loader, valid])
     model.save(path)

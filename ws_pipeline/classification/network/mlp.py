@@ -69,7 +69,7 @@ def build_tasks(
     config: ModelConfig,
     *,
     n_features: int,
-    classes: Mapping[str, int],
+    cardinalities: Mapping[str, int],
     feature_field: str = "features",
     seed: int,
     train_features: Tensor | None = None,
@@ -82,7 +82,7 @@ def build_tasks(
         The trunk, and the heads of tasks for which a linear one does not do.
     n_features
         Number of features f.
-    classes
+    cardinalities
         Number of classes k of every task, by task name.
     feature_field
         The field of the datasets that holds the features ``[n, f]``.
@@ -95,7 +95,7 @@ def build_tasks(
     Returns
     -------
     list of Task
-        One task per entry of ``classes``.  All share the module "trunk", and each has a head
+        One task per entry of ``cardinalities``.  All share the module "trunk", and each has a head
         "<task>_head"; they take hard and probabilistic labels and are scored by accuracy and
         macro-averaged F1.
 
@@ -107,12 +107,12 @@ def build_tasks(
     DatasetError
         ``train_features`` has another shape, or is not finite.
     """
-    too_few = [name for name, n_classes in classes.items() if n_classes < _MIN_CLASSES]
-    if too_few or not classes:
-        found = f"{classes[too_few[0]]} for '{too_few[0]}'" if too_few else "no task"
+    too_few = [name for name, n_classes in cardinalities.items() if n_classes < _MIN_CLASSES]
+    if too_few or not cardinalities:
+        found = f"{cardinalities[too_few[0]]} for '{too_few[0]}'" if too_few else "no task"
         message = f"a multilayer perceptron needs tasks of at least two classes, got {found}"
         raise TaskGraphError(message)
-    unknown = config.unknown_head(classes)
+    unknown = config.unknown_head(cardinalities)
     if unknown:
         raise TaskGraphError(unknown)
     standardizer = Standardizer(n_features)
@@ -123,7 +123,7 @@ def build_tasks(
         trunk, width = _build_trunk(config, standardizer)
         heads = {
             name: _build_head(_head_config(config, name), width, n_classes, config.activation)
-            for name, n_classes in classes.items()
+            for name, n_classes in cardinalities.items()
         }
     return [
         _build_task(name, trunk, head, feature_field, _head_config(config, name).loss_weight)

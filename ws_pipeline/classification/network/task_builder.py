@@ -2,7 +2,7 @@
 
 The function gets keyword arguments only, and returns the tasks (see :class:`TaskBuilder`)::
 
-    def build_tasks(*, n_features, classes, seed, train_features, width=32):
+    def build_tasks(*, n_features, cardinalities, seed, train_features, width=32):
         trunk = nn.Sequential(nn.Linear(n_features["features"], width), nn.ReLU())
         return [
             Task(
@@ -11,7 +11,7 @@ The function gets keyword arguments only, and returns the tasks (see :class:`Tas
                 [Operation("trunk", [("_input_", "features")]), Operation(f"{task}_head", ["trunk"])],
                 loss_func=label_cross_entropy,
             )
-            for task, k in classes.items()
+            for task, k in cardinalities.items()
         ]
 
 A file of weights never decides which function that is: whoever reads it says so again.
@@ -44,7 +44,7 @@ class TaskBuilder(Protocol):
     n_features
         Field name to its number of features f; a batch of the field is ``[n, f]`` float32.  There is
         one field, "features", unless ``feature_columns`` in the pipeline.yaml names others.
-    classes
+    cardinalities
         Task name to its number of classes k.
     seed
         The seed of the training.  Torch's global generator is seeded with it before the call and put
@@ -67,7 +67,7 @@ class TaskBuilder(Protocol):
         self,
         *,
         n_features: Mapping[str, int],
-        classes: Mapping[str, int],
+        cardinalities: Mapping[str, int],
         seed: int,
         train_features: Mapping[str, Tensor] | None,
         **options: Any,
@@ -79,7 +79,7 @@ def build_own_tasks(
     config: ModelConfig,
     *,
     n_features: Mapping[str, int],
-    classes: Mapping[str, int],
+    cardinalities: Mapping[str, int],
     seed: int,
     train_features: Mapping[str, Tensor] | None = None,
 ) -> list[Task]:
@@ -89,7 +89,7 @@ def build_own_tasks(
     ----------
     config
         Settings with ``build_tasks``.
-    n_features, classes, seed, train_features
+    n_features, cardinalities, seed, train_features
         Handed to the function, see :class:`TaskBuilder`.
 
     Raises
@@ -97,12 +97,12 @@ def build_own_tasks(
     SettingsError
         The module or the function is not there, or does not take these arguments.
     TaskGraphError
-        It did not return one task for each of ``classes``.
+        It did not return one task for each of ``cardinalities``.
     """
     function = _find(str(config.build_tasks))
     arguments: dict[str, Any] = {
         "n_features": dict(n_features),
-        "classes": dict(classes),
+        "cardinalities": dict(cardinalities),
         "seed": seed,
         "train_features": None if train_features is None else dict(train_features),
         **config.options,
@@ -115,7 +115,7 @@ def build_own_tasks(
         except Exception as error:
             error.add_note(f"in {_KEY}, '{config.build_tasks}'")
             raise
-    return _checked(tasks, classes, config)
+    return _checked(tasks, cardinalities, config)
 
 
 def _find(reference: str) -> Any:
@@ -145,12 +145,19 @@ def _check_signature(function: Any, arguments: Mapping[str, Any], config: ModelC
     except TypeError as wrong:
         message = (
             f"{_KEY}: '{config.build_tasks}' is called with the keywords {', '.join(arguments)}, which it "
-            f"does not take: {wrong}"
+            f"does not take: {wrong}{_renamed(function, arguments)}"
         )
         raise SettingsError(message) from None
 
 
-def _checked(tasks: Any, classes: Mapping[str, int], config: ModelConfig) -> list[Task]:
+def _renamed(function: Any, arguments: Mapping[str, Any]) -> str:
+    """End of the message for a function written when ``cardinalities`` was called ``classes``."""
+    there = inspect.signature(function).parameters
+    is_old = "classes" in there and "classes" not in arguments and "cardinalities" not in there
+    return "; rename the parameter classes to cardinalities" if is_old else ""
+
+
+def _checked(tasks: Any, cardinalities: Mapping[str, int], config: ModelConfig) -> list[Task]:
     where = f"{_KEY}: '{config.build_tasks}'"
     if not isinstance(tasks, Sequence) or not all(isinstance(task, Task) for task in tasks):
         kinds = sorted({type(task).__name__ for task in tasks}) if isinstance(tasks, Sequence) else []
@@ -158,7 +165,7 @@ def _checked(tasks: Any, classes: Mapping[str, int], config: ModelConfig) -> lis
         message = f"{where} has to return a list of Task, got {found}"
         raise TaskGraphError(message)
     found_names = [task.name for task in tasks]
-    if sorted(found_names) != sorted(classes):
-        message = f"{where} has to return one task for each of {sorted(classes)}, got {found_names}"
+    if sorted(found_names) != sorted(cardinalities):
+        message = f"{where} has to return one task for each of {sorted(cardinalities)}, got {found_names}"
         raise TaskGraphError(message)
     return list(tasks)

@@ -133,7 +133,7 @@ def _multitask_classifier(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
             end_model = train_end_model(
                 train,
                 valid,
-                classes=spec.cardinalities,
+                cardinalities=spec.cardinalities,
                 architecture=architecture,
                 settings=run_config.settings(context),
                 fields=spec.fields,

@@ -24,12 +24,14 @@ from ws_pipeline.defs.automation.shard_state import (
 )
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
+from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import check_same_spelling, ids_from_table
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-from ws_pipeline.labeling.votes.long_votes import LongColumns, read_long_votes
+from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_tables import long_columns
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 
@@ -102,17 +104,31 @@ def _read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> 
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
     k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
     if task_spec.votes.format == "wide":
-        return LabelMatrix.from_parquet(path, k, lf_columns=listed, tasks=tasks, classes=classes)
-    columns = LongColumns(**dict(task_spec.votes.columns))
+        table = read_parquet(path)
+        try:
+            return LabelMatrix.from_table(
+                table, k, lf_columns=listed, tasks=tasks, classes=classes, where=str(path)
+            )
+        except ExampleIdError as error:
+            raise ExampleIdError(f"{error}{_if_long(table)}") from None
     return read_long_votes(
         read_parquet(path),
         k,
-        columns=columns,
+        columns=task_spec.votes.columns,
         classes=classes,
         lf_columns=listed,
         tasks=tasks,
         where=str(path),
     )
+
+
+def _if_long(table: pa.Table) -> str:
+    """End of the message about ids that are missing or repeated, where there seems to be a row per vote."""
+    columns = long_columns(table)
+    if columns is None:
+        return ""
+    named = ", ".join(f"'{name}'" for name in columns)
+    return f"; {named} look like columns of a row per vote; if so, set votes: {{format: long}} for this task"
 
 
 def _vote_counts(of_task: AssetMaker) -> dg.AssetsDefinition:

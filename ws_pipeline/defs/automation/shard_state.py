@@ -249,8 +249,9 @@ def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, Vo
     stored = Examples.from_table(source.schema.empty_table())
     voted = {task: of_task.cardinality for task, of_task in counts.items()}
     found = []
-    if stored.tasks != spec.cardinalities:
-        found.append(f"gold labels of {_classes(stored.tasks)} instead of {_classes(spec.cardinalities)}")
+    if stored.cardinalities != spec.cardinalities:
+        of_gold = _classes(stored.cardinalities)
+        found.append(f"gold labels of {of_gold} instead of {_classes(spec.cardinalities)}")
     if voted != spec.cardinalities:
         found.append(f"votes on {_classes(voted)} instead of {_classes(spec.cardinalities)}")
     if spec.columns is not None and set(stored.features) != set(spec.columns) and source.n_rows:

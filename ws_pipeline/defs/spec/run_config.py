@@ -62,7 +62,7 @@ def label_model_launch_config(settings: LabelModelConfig, *, asset: str) -> Laun
 
 
 def end_model_launch_config(
-    settings: EndModelConfig, classes: Mapping[str, int], model: ModelConfig, *, asset: str
+    settings: EndModelConfig, cardinalities: Mapping[str, int], model: ModelConfig, *, asset: str
 ) -> LaunchConfig[EndModelConfig]:
     """Run config of the end model's training, checked at the launch.
 
@@ -70,7 +70,7 @@ def end_model_launch_config(
     ----------
     settings
         The defaults.
-    classes
+    cardinalities
         Task name to number of classes k.
     model
         The end model.
@@ -82,10 +82,10 @@ def end_model_launch_config(
     def parse(values: Values) -> EndModelConfig:
         parsed = parse_settings(EndModelConfig, values, where=where)
         with naming(where):
-            check_trainer(parsed, classes, model)
+            check_trainer(parsed, cardinalities, model)
         return parsed
 
-    rules = known_as(asset, dict(classes), model.model_dump(mode="json"))
+    rules = known_as(asset, dict(cardinalities), model.model_dump(mode="json"))
     return LaunchConfig(end_model_run_config(settings), parse, rules)
 
 

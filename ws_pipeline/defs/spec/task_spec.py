@@ -15,24 +15,11 @@ from ws_pipeline.settings.label_model import (
     MatrixCompletionConfig,
     check_label_model,
 )
+from ws_pipeline.settings.votes import VoteColumns
 
 ABSTAINS = "abstain"  # of the key no_votes
 FROM_GOLD = "from_gold"  # of the key class_balance
 Columns = Annotated[list[str], Field(min_length=1)]
-
-
-class VoteColumns(Settings):
-    """Columns of votes files with one row per vote."""
-
-    example: str | None = Field(
-        None, description="Column of the example's id. Default: example_id, task, item, question, ..."
-    )
-    source: str | None = Field(
-        None, description="Column of who votes. Default: lf, worker, annotator, judge, source, ..."
-    )
-    label: str | None = Field(
-        None, description="Column of the class. Default: vote, label, answer, response, ..."
-    )
 
 
 class VotesSpec(Settings):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,28 +21,15 @@ from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
 from ws_pipeline.labeling.votes.vote_forms import sparse_from_triples
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, TRIPLE_NAMES
 from ws_pipeline.settings.base import nearest
+from ws_pipeline.settings.votes import VoteColumns
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values, value_type
-
-
-class LongColumns(NamedTuple):
-    """Names of the columns of a long table; None: one of the names that it usually has.
-
-    Parameters
-    ----------
-    example, source, label
-        Columns of the example's id, of the LF, and of the class that it votes for.
-    """
-
-    example: str | None = None
-    source: str | None = None
-    label: str | None = None
 
 
 def read_long_votes(
     table: pa.Table,
     cardinality: int,
     *,
-    columns: LongColumns,
+    columns: VoteColumns,
     classes: Sequence[str] | None = None,
     lf_columns: Sequence[str] | None = None,
     tasks: Collection[str] = (),
@@ -58,7 +44,7 @@ def read_long_votes(
     cardinality
         Number of classes k.
     columns
-        Names of the three columns.
+        Names of the three columns; None: the one column that is called as is usual for it.
     classes
         Names of the k classes, which the labels may be.  Default: labels are numbers.
     lf_columns
@@ -121,10 +107,10 @@ def read_long_votes(
     return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
 
 
-def _find_columns(table: pa.Table, columns: LongColumns, where: str) -> tuple[str, str, str]:
+def _find_columns(table: pa.Table, columns: VoteColumns, where: str) -> tuple[str, str, str]:
     """The columns by their given names, or by those that they usually have."""
     found = []
-    for role, given, known in zip(LongColumns._fields, columns, TRIPLE_NAMES, strict=True):
+    for (role, given), known in zip(columns, TRIPLE_NAMES, strict=True):
         if given is not None and given not in table.column_names:
             known_names = nearest(given, table.column_names)
             message = f"{where}: no column '{given}', which votes.columns.{role} names, {known_names}"

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.example_ids import ID_COLUMN
-from ws_pipeline.storage.arrow_types import plain_values
+from ws_pipeline.storage.arrow_types import holds_numbers, holds_text, plain_values
 
 TRIPLE_COLUMNS = (ID_COLUMN, "lf", "vote")
 _EXAMPLE_NAMES = f"""
@@ -108,7 +108,7 @@ def triple_columns(table: pa.Table, *, where: str = "L") -> tuple[str, str, str]
     LabelMatrixError
         There is a row per vote, but more columns than three, or columns of other names.
     """
-    fitting = [[name for name in table.column_names if name.casefold() in names] for names in TRIPLE_NAMES]
+    fitting = _fitting_columns(table)
     if not all(fitting):
         _refuse_unknown_names(table, fitting, where)
         return None
@@ -124,6 +124,27 @@ def triple_columns(table: pa.Table, *, where: str = "L") -> tuple[str, str, str]
         + (f".rename(columns={renamed})" if renamed else "")
     )
     raise LabelMatrixError(message)
+
+
+def long_columns(table: pa.Table) -> tuple[str, str, str] | None:
+    """Names of the columns of a table that seems to have one row per vote; None if it does not.
+
+    It has columns that are called as those of the example, the LF and the vote usually are, beside any
+    others, and its examples repeat.
+    """
+    fitting = _fitting_columns(table)
+    if not all(fitting):
+        return None
+    examples, lfs, votes = fitting
+    example = ID_COLUMN if ID_COLUMN in examples else examples[0]
+    column = table.column(table.column_names.index(example))  # by its place, as names may repeat here
+    can_be_ids = holds_text(column.type) or holds_numbers(column.type)
+    return (example, lfs[0], votes[0]) if can_be_ids and _repeats(column) else None
+
+
+def _fitting_columns(table: pa.Table) -> list[list[str]]:
+    """Names of the columns that may be the example, of those that may be the LF, and the vote."""
+    return [[name for name in table.column_names if name.casefold() in names] for names in TRIPLE_NAMES]
 
 
 def _refuse_unknown_names(table: pa.Table, fitting: Sequence[Sequence[str]], where: str) -> None:

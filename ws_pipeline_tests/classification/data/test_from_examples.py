@@ -35,7 +35,7 @@ def examples(a=(0, 1, 0, 1, 0, 1, 0, 1), b=(0, 1, 2, 0, 1, 2, 0, 1)):
         splits=np.array(SPLITS, dtype=object),
         features={"x": rows[:, None], "yz": np.stack([rows, -rows], axis=1)},
         gold={"a": np.array(a, dtype=np.int64), "b": np.array(b, dtype=np.int64)},
-        tasks={"a": 2, "b": 3},
+        cardinalities={"a": 2, "b": 3},
     )
 
 

@@ -11,7 +11,7 @@ from ws_pipeline.errors import DatasetError, TaskGraphError
 
 
 def build(seed: int = 0, **settings: object) -> MultitaskClassifier:
-    tasks = build_tasks(ModelConfig(**settings), n_features=5, classes={"a": 3, "b": 2}, seed=seed)
+    tasks = build_tasks(ModelConfig(**settings), n_features=5, cardinalities={"a": 3, "b": 2}, seed=seed)
     return MultitaskClassifier(tasks, device=-1)
 
 
@@ -57,7 +57,7 @@ def test_train_features_standardise_the_input():
     features = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * 7 + 3
     features[:, 2] = 4.0
     tasks = build_tasks(
-        ModelConfig(hidden=[]), n_features=5, classes={"a": 2}, seed=0, train_features=features
+        ModelConfig(hidden=[]), n_features=5, cardinalities={"a": 2}, seed=0, train_features=features
     )
     model = MultitaskClassifier(tasks, device=-1)
     standard = model({"features": features.double()}, ["a"])["trunk"]
@@ -73,17 +73,17 @@ def test_integer_features_are_welcome():
 
 
 def test_another_feature_field():
-    tasks = build_tasks(ModelConfig(), n_features=2, classes={"a": 2}, feature_field="pixels", seed=0)
+    tasks = build_tasks(ModelConfig(), n_features=2, cardinalities={"a": 2}, feature_field="pixels", seed=0)
     assert MultitaskClassifier(tasks, device=-1)({"pixels": torch.ones(1, 2)}, ["a"])["a_head"].shape == (
         1,
         2,
     )
 
 
-@pytest.mark.parametrize(("classes", "found"), [({}, "no task"), ({"a": 2, "b": 1}, "1 for 'b'")])
-def test_too_few_classes(classes, found):
+@pytest.mark.parametrize(("cardinalities", "found"), [({}, "no task"), ({"a": 2, "b": 1}, "1 for 'b'")])
+def test_too_few_classes(cardinalities, found):
     with pytest.raises(TaskGraphError, match=f"at least two classes, got {found}"):
-        build_tasks(ModelConfig(), n_features=2, classes=classes, seed=0)
+        build_tasks(ModelConfig(), n_features=2, cardinalities=cardinalities, seed=0)
 
 
 @pytest.mark.parametrize(

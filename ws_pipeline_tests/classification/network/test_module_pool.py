@@ -251,7 +251,7 @@ def test_a_pool_that_two_tasks_have_may_grow_until_they_are_joined():
     assert list(classifier(*tasks).module_pool) == ["body", "t", "u"]
 
 
-def two_trunks(*, n_features, classes, **_settings):
+def two_trunks(*, n_features, cardinalities, **_settings):
     """What a pipeline.yaml may name: each task has a trunk of its own, under the same name."""
     return [
         Task(
@@ -260,15 +260,17 @@ def two_trunks(*, n_features, classes, **_settings):
             [Operation("trunk", [("_input_", "features")]), Operation(f"{name}_head", ["trunk"])],
             loss_func=label_cross_entropy,
         )
-        for name, k in classes.items()
+        for name, k in cardinalities.items()
     ]
 
 
 def test_an_end_model_of_such_tasks_is_saved_and_read(tmp_path, make_dataset):
     architecture = ModelConfig(build_tasks=f"{__name__}:two_trunks")
-    classes, settings = {"three": 3, "two": 2}, EndModelConfig(n_epochs=2)
+    cardinalities, settings = {"three": 3, "two": 2}, EndModelConfig(n_epochs=2)
     with pytest.warns(SharedModuleWarning, match="task 'three' and task 'two' .* called 'trunk'; both use"):
-        model = train_end_model(make_dataset(), classes=classes, architecture=architecture, settings=settings)
+        model = train_end_model(
+            make_dataset(), cardinalities=cardinalities, architecture=architecture, settings=settings
+        )
     model.save(tmp_path / "model")
     with pytest.warns(SharedModuleWarning, match="task 'three' and task 'two' .* called 'trunk'; both use"):
         read = EndModel.load(tmp_path / "model", architecture=architecture)

@@ -14,7 +14,7 @@ from ws_pipeline.classification.network import task_builder
 from ws_pipeline.classification.network.task_builder import build_own_tasks
 from ws_pipeline.errors import SettingsError, TaskGraphError
 
-CLASSES = {"a": 2, "b": 3}
+CARDINALITIES = {"a": 2, "b": 3}
 MODULE = """
 import torch
 from torch import nn
@@ -22,20 +22,29 @@ from ws_pipeline.classification import Operation, Task, label_cross_entropy
 
 seen = []
 
-def build_tasks(*, n_features, classes, seed, train_features, width=4):
-    seen.append((n_features, classes, seed, train_features))
+def build_tasks(*, n_features, cardinalities, seed, train_features, width=4):
+    seen.append((n_features, cardinalities, seed, train_features))
     trunk = nn.Sequential(nn.Linear(n_features["features"], width), nn.Tanh())
     return [
         Task(task, {"trunk": trunk, f"{task}_head": nn.Linear(width, k)},
              [Operation("trunk", [("_input_", "features")]), Operation(f"{task}_head", ["trunk"])],
              loss_func=label_cross_entropy)
-        for task, k in classes.items()
+        for task, k in cardinalities.items()
     ]
 
-def positional(n_features, classes, seed, train_features):
-    return tuple(build_tasks(n_features=n_features, classes=classes, seed=seed, train_features=None))
+def positional(n_features, cardinalities, seed, train_features):
+    arguments = {"n_features": n_features, "cardinalities": cardinalities, "seed": seed}
+    return tuple(build_tasks(train_features=None, **arguments))
 
-def too_narrow(*, n_features, classes):
+def old_name(*, n_features, classes, seed, train_features):
+    return build_tasks(
+        n_features=n_features, cardinalities=classes, seed=seed, train_features=train_features
+    )
+
+def old_option(*, n_features, seed, train_features, classes):
+    return []
+
+def too_narrow(*, n_features, cardinalities):
     return []
 
 def fails(**arguments):
@@ -47,8 +56,8 @@ def gives_modules(**arguments):
 def gives_nothing(**arguments):
     return None
 
-def forgets_a_task(*, classes, **arguments):
-    return build_tasks(classes={"a": classes["a"]}, **arguments)
+def forgets_a_task(*, cardinalities, **arguments):
+    return build_tasks(cardinalities={"a": cardinalities["a"]}, **arguments)
 
 def unknown_dependency(**arguments):
     import not_installed_anywhere
@@ -71,7 +80,11 @@ def networks(tmp_path, monkeypatch):
 def build(reference="my_networks:build_tasks", *, seed=0, train_features=None, **options):
     config = ModelConfig(build_tasks=reference, options=options)
     return build_own_tasks(
-        config, n_features={"features": 5}, classes=CLASSES, seed=seed, train_features=train_features
+        config,
+        n_features={"features": 5},
+        cardinalities=CARDINALITIES,
+        seed=seed,
+        train_features=train_features,
     )
 
 
@@ -85,7 +98,7 @@ def test_the_function_gets_what_it_needs_and_gives_the_tasks():
     features = {"features": torch.ones(7, 5)}
     tasks = build(seed=3, train_features=features, width=6)
     assert [task.name for task in tasks] == ["a", "b"]
-    assert my_networks.seen == [({"features": 5}, CLASSES, 3, features)]
+    assert my_networks.seen == [({"features": 5}, CARDINALITIES, 3, features)]
     assert tasks[0].module_pool["trunk"][0].weight.shape == (6, 5)
 
 
@@ -94,7 +107,7 @@ def test_the_example_in_the_documentation_builds_tasks(tmp_path):
     header = MODULE[: MODULE.index("seen = ")]
     (tmp_path / "documented.py").write_text(header + textwrap.dedent(indented))
     tasks = build("documented:build_tasks", width=6)
-    outputs = MultitaskClassifier(tasks, device=-1)({"features": torch.ones(2, 5)}, CLASSES)
+    outputs = MultitaskClassifier(tasks, device=-1)({"features": torch.ones(2, 5)}, CARDINALITIES)
     assert outputs["b_head"].shape == (2, 3)
     sys.modules.pop("documented")
 
@@ -154,6 +167,18 @@ def test_what_does_not_work_is_said_by_the_key_of_the_pipeline_yaml(reference, e
 def test_an_option_that_the_function_does_not_take_is_refused():
     with pytest.raises(SettingsError, match=r"train_features, depth, .* unexpected keyword argument 'depth'"):
         build(depth=3)
+
+
+def test_a_function_with_the_parameter_classes_is_told_to_rename_it():
+    with pytest.raises(SettingsError) as caught:
+        build("my_networks:old_name")
+    assert "n_features, cardinalities, seed, train_features, which it does not take" in str(caught.value)
+    assert str(caught.value).endswith("; rename the parameter classes to cardinalities")
+
+
+def test_an_option_called_classes_is_not_taken_for_the_old_parameter():
+    with pytest.raises(SettingsError, match=r"unexpected keyword argument 'cardinalities'$"):
+        build("my_networks:old_option", classes=["x", "y"])
 
 
 def test_the_functions_own_error_passes_through_with_a_note():

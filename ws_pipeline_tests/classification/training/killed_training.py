@@ -62,7 +62,7 @@ def train(folder: Path, settings: dict, on_step=None) -> Trainer:
     """One training, from the beginning or from the checkpoint in ``folder``; writes what it ends in."""
     os.chdir(folder)
     tasks = build_tasks(
-        ModelConfig(hidden=[8], dropout=0.3), n_features=4, classes={"three": 3, "two": 2}, seed=1
+        ModelConfig(hidden=[8], dropout=0.3), n_features=4, cardinalities={"three": 3, "two": 2}, seed=1
     )
     model = MultitaskClassifier(tasks, device=-1)
     if on_step is not None:

@@ -204,7 +204,9 @@ def test_a_classifier_with_a_loss_of_its_own(make_dataset):
 
     histories = []
     for kind in (MultitaskClassifier, Doubled):
-        tasks = build_tasks(ModelConfig(hidden=[8]), n_features=4, classes={"three": 3, "two": 2}, seed=0)
+        tasks = build_tasks(
+            ModelConfig(hidden=[8]), n_features=4, cardinalities={"three": 3, "two": 2}, seed=0
+        )
         loader = DictDataLoader(make_dataset(), batch_size=60)
         histories.append(
             Trainer(n_epochs=1, progress_bar=False).fit(kind(tasks, device=-1), [loader]).history_
@@ -219,7 +221,7 @@ def test_a_classifier_with_a_score_of_its_own(fit):
             scores = super().score(dataloaders, remap_labels, as_dataframe)
             return scores | {"three/toy/valid/grade": 10 * scores["three/toy/valid/accuracy"]}
 
-    tasks = build_tasks(ModelConfig(hidden=[8]), n_features=4, classes={"three": 3, "two": 2}, seed=0)
+    tasks = build_tasks(ModelConfig(hidden=[8]), n_features=4, cardinalities={"three": 3, "two": 2}, seed=0)
     settings = {"n_epochs": 3, "checkpoint_metric": "three/toy/valid/grade:max"}
     trainer, _ = fit(model=Graded(tasks, device=-1), **settings)
     for record in trainer.history_:

@@ -25,14 +25,14 @@ MODULE = """
 from torch import nn
 from ws_pipeline.classification import Operation, Task, label_cross_entropy
 
-def build_tasks(*, n_features, classes, seed, train_features, norm=True):
+def build_tasks(*, n_features, cardinalities, seed, train_features, norm=True):
     middle = [nn.BatchNorm1d(8)] if norm else []
     trunk = nn.Sequential(nn.Linear(n_features["features"], 8), *middle, nn.ReLU())
     return [
         Task(task, {"trunk": trunk, f"{task}_head": nn.Linear(8, k)},
              [Operation("trunk", [("_input_", "features")]), Operation(f"{task}_head", ["trunk"])],
              loss_func=label_cross_entropy)
-        for task, k in classes.items()
+        for task, k in cardinalities.items()
     ]
 """
 
@@ -100,7 +100,7 @@ def train(n, *, norm=True, own=True, **settings):
     )
     return train_end_model(
         dataset(n),
-        classes={"two": 2},
+        cardinalities={"two": 2},
         architecture=architecture,
         settings=EndModelConfig(n_epochs=2, batch_size=16, **settings),
     )

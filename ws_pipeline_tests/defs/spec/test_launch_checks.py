@@ -21,7 +21,7 @@ from ws_pipeline.errors import DeviceError, SettingsError
 from ws_pipeline.labeling import FitConfig
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 
-CLASSES = {"spam": 2, "topic": 3}
+CARDINALITIES = {"spam": 2, "topic": 3}
 END_MODEL = "run config of asset 'multitask_classifier': "
 LABEL_MODEL = "run config of asset 'shape/label_model': "
 
@@ -222,7 +222,7 @@ def test_a_good_run_config_is_what_the_models_are_trained_with(ingested, instanc
     ("launch", "face"),
     [
         (
-            end_model_launch_config(EndModelConfig(lr=0.5), CLASSES, ModelConfig(), asset="a"),
+            end_model_launch_config(EndModelConfig(lr=0.5), CARDINALITIES, ModelConfig(), asset="a"),
             end_model_run_config(EndModelConfig(lr=0.5)),
         ),
         (

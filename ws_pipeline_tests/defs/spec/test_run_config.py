@@ -11,7 +11,7 @@ from ws_pipeline.labeling import FitConfig
 from ws_pipeline.settings.end_model import DECIDED, EndModelConfig, ModelConfig
 from ws_pipeline.settings.trainer import TrainerConfig
 
-CLASSES = {"spam": 2, "topic": 3}
+CARDINALITIES = {"spam": 2, "topic": 3}
 
 
 def test_the_launchpad_shows_the_defaults_of_the_pipeline():
@@ -51,7 +51,7 @@ def test_an_empty_run_config_gives_the_settings_of_the_pipeline(settings):
 
 def test_the_end_models_settings_survive_the_launchpad():
     settings = EndModelConfig(n_epochs=3, batch_size=7, optimizer="adamax", grad_clip=None)
-    launch = end_model_launch_config(settings, CLASSES, ModelConfig(), asset="model")
+    launch = end_model_launch_config(settings, CARDINALITIES, ModelConfig(), asset="model")
     assert settings_of_a_run(launch) == settings
 
 
@@ -77,7 +77,7 @@ def test_every_setting_of_the_end_model_passes_through_the_launchpad():
         "grad_clip": None,
         "evaluation_freq": 0.5,
     }
-    launch = end_model_launch_config(EndModelConfig(), CLASSES, ModelConfig(), asset="model")
+    launch = end_model_launch_config(EndModelConfig(), CARDINALITIES, ModelConfig(), asset="model")
     assert settings_of_a_run(launch, **given) == EndModelConfig(**given)
 
 

@@ -18,12 +18,12 @@ from ws_pipeline.defs.spec.trainer_rules import check_trainer, possible_metrics
 from ws_pipeline.errors import SettingsError
 from ws_pipeline.settings.base import parse_settings
 
-CLASSES = {"spam": 2, "topic": 3}
+CARDINALITIES = {"spam": 2, "topic": 3}
 OWN = ModelConfig(build_tasks="networks:build")
 
 
 def check(model=None, **settings):
-    check_trainer(parse_settings(EndModelConfig, settings), CLASSES, model or ModelConfig())
+    check_trainer(parse_settings(EndModelConfig, settings), CARDINALITIES, model or ModelConfig())
 
 
 def refusal(model=None, **settings):
@@ -98,17 +98,17 @@ def test_tasks_of_ones_own_may_have_metrics_of_their_own():
 
 
 def test_what_can_be_chosen_by_is_what_a_training_gives():
-    model = MultitaskClassifier(build_tasks(ModelConfig(), n_features=2, classes=CLASSES, seed=0))
+    model = MultitaskClassifier(build_tasks(ModelConfig(), n_features=2, cardinalities=CARDINALITIES, seed=0))
 
     def loader(name, split):
-        labels = {task: torch.tensor([0, 1, 0, 1]) for task in CLASSES}
+        labels = {task: torch.tensor([0, 1, 0, 1]) for task in CARDINALITIES}
         dataset = DictDataset(name, split, {"features": torch.zeros(4, 2)}, labels)
         return DictDataLoader(dataset, batch_size=4)
 
     loaders = [loader(SOFT, "train"), loader(GOLD, "valid"), loader(LABEL_MODEL, "valid")]
     (record,) = Trainer(progress_bar=False).fit(model, loaders).history_
-    assert set(possible_metrics(CLASSES)) == {name for name in record if "/" in name}
-    for metric in possible_metrics(CLASSES):
+    assert set(possible_metrics(CARDINALITIES)) == {name for name in record if "/" in name}
+    for metric in possible_metrics(CARDINALITIES):
         check(checkpoint_metric=f"{metric}:max", early_stopping_metric=f"{metric}:min")
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from ws_pipeline.errors import LabelMatrixError, RepeatedVotesWarning
 from ws_pipeline.labeling import LabelMatrix, VoteCounts
-from ws_pipeline.labeling.votes.long_votes import LongColumns, read_long_votes
+from ws_pipeline.labeling.votes.long_votes import read_long_votes
+from ws_pipeline.labeling.votes.vote_tables import long_columns
+from ws_pipeline.settings.votes import VoteColumns
 
 CLASSES = ["ham", "spam"]
 TABLE = pa.table(
@@ -19,7 +21,7 @@ TABLE = pa.table(
         "seconds": [1.5, 2, 3, 4, 5],
     }
 )
-USUAL = LongColumns()
+USUAL = VoteColumns()
 
 
 def read(table=TABLE, columns=USUAL, **options):
@@ -41,7 +43,7 @@ def test_the_sources_may_be_listed():
 
 def test_columns_of_other_names_are_named():
     table = TABLE.rename_columns(["post", "who", "says", "seconds"])
-    assert read(table, LongColumns("post", "who", "says")) == read()
+    assert read(table, VoteColumns(example="post", source="who", label="says")) == read()
     with pytest.raises(
         LabelMatrixError, match=r"file: which column is the example\? none is it among \['post'"
     ):
@@ -49,13 +51,13 @@ def test_columns_of_other_names_are_named():
     with pytest.raises(
         LabelMatrixError, match=r"no column 'poster', which votes\.columns\.example names, did you"
     ):
-        read(table, LongColumns("poster", "who", "says"))
+        read(table, VoteColumns(example="poster", source="who", label="says"))
     twice = TABLE.append_column("item", TABLE["task"])
     with pytest.raises(
         LabelMatrixError, match=r"several may be it: \['task', 'item'\]; name it with votes.col"
     ):
         read(twice)
-    assert read(twice, LongColumns(example="item")) == read()
+    assert read(twice, VoteColumns(example="item")) == read()
 
 
 def test_the_last_of_repeated_votes_is_taken():
@@ -117,6 +119,26 @@ def test_a_listed_source_may_have_any_name():
     assert read(table, lf_columns=["x", "gold"]).votes.tolist() == [[-1, 1], [0, -1]]
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"task": [1, 1], "Worker": [1, 2], "label": [0, 1], "seconds": [1, 2]}, ("task", "Worker", "label")),
+        ({"task": [5, 5], "example_id": [1, 1], "lf": [1, 2], "vote": [0, 1]}, ("example_id", "lf", "vote")),
+        ({"task": [5, 5], "example_id": [1, 2], "lf": [1, 2], "vote": [0, 1]}, None),
+        ({"task": [[5], [5]], "lf": [1, 2], "vote": [0, 1]}, None),
+        ({"example_id": [1, 1], "lf_0": [1, 0], "label": [0, 1]}, None),
+        ({"example_id": [1, 1], "worker": [1, 0], "lf_0": [0, 1]}, None),
+    ],
+)
+def test_a_table_looks_long_by_names_of_columns_and_repeated_examples(columns, expected):
+    assert long_columns(pa.table(columns)) == expected
+
+
+def test_a_table_may_look_long_though_a_name_repeats():
+    table = pa.table([[1, 1], [1, 1], [3, 4], [0, 1]], names=["item", "item", "worker", "answer"])
+    assert long_columns(table) == ("item", "worker", "answer")
+
+
 def test_one_column_is_not_two_things():
     with pytest.raises(LabelMatrixError, match=r"must be three columns, got \['task', 'label', 'label'\]"):
-        read(columns=LongColumns(source="label"))
+        read(columns=VoteColumns(source="label"))
