@@ -9,8 +9,19 @@ where matrix completion computes on another device than the CPU.
 from ws_pipeline.labeling.functions.apply import ApplierMetadata, LFApplier
 from ws_pipeline.labeling.functions.apply_pandas import PandasLFApplier
 from ws_pipeline.labeling.functions.apply_parallel import PandasParallelLFApplier
+from ws_pipeline.labeling.functions.builders import (
+    keyword_lf,
+    lookup_lf,
+    model_lf,
+    regex_lf,
+    threshold_lf,
+)
 from ws_pipeline.labeling.functions.filtering import filter_unlabeled_dataframe
-from ws_pipeline.labeling.functions.labeling_function import LabelingFunction, labeling_function
+from ws_pipeline.labeling.functions.labeling_function import (
+    LabelingFunction,
+    VectorizedLabelingFunction,
+    labeling_function,
+)
 from ws_pipeline.labeling.functions.mapping import LambdaMapper, Mapper, lambda_mapper
 from ws_pipeline.labeling.functions.nlp import NLPLabelingFunction, SpacyPreprocessor, nlp_labeling_function
 from ws_pipeline.labeling.functions.preprocess import LambdaPreprocessor, Preprocessor, preprocessor
@@ -53,15 +64,21 @@ __all__ = [
     "ProbabilisticLabels",
     "RandomVoter",
     "SpacyPreprocessor",
+    "VectorizedLabelingFunction",
     "VoteComparison",
     "VoteCounts",
     "VotePatterns",
     "compare_with_vote",
     "filter_unlabeled_dataframe",
     "generate_simple_label_matrix",
+    "keyword_lf",
     "labeling_function",
     "lambda_mapper",
+    "lookup_lf",
+    "model_lf",
     "nlp_labeling_function",
     "preprocessor",
+    "regex_lf",
     "synthetic_label_matrix",
+    "threshold_lf",
 ]

@@ -13,6 +13,7 @@ from upath import UPath
 from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
+from ws_pipeline.defs.assets.function_votes import label_matrix_of_functions
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
@@ -39,8 +40,13 @@ def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
     """Assets that read shards: the examples, then label matrix and vote counts of every task."""
     assets = [_examples(spec)]
     for task in spec.tasks:
-        of_task = AssetMaker(spec, task)
-        assets += [_label_matrix(of_task, task), _vote_counts(of_task)]
+        of_task, functions = AssetMaker(spec, task), spec.tasks[task].labeling_functions
+        matrix = (
+            _label_matrix(of_task, task)
+            if functions is None
+            else label_matrix_of_functions(of_task, task, functions)
+        )
+        assets += [matrix, _vote_counts(of_task)]
     return assets
 
 

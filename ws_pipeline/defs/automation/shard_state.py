@@ -18,6 +18,7 @@ from ws_pipeline.defs.spec.data_folder import SUFFIX
 from ws_pipeline.defs.spec.pipeline_spec import Listing, PipelineSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.examples import Examples
+from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.storage.file_stamps import stamp_of
 from ws_pipeline.storage.files import ParquetSource
@@ -110,8 +111,14 @@ def _examples_reading(spec: PipelineSpec) -> str:
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
-    votes = task_spec.votes.model_dump()
+    in_files = task_spec.labeling_functions is None
+    votes = task_spec.votes.model_dump() if in_files else _functions(spec, task)
     return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks), votes)
+
+
+def _functions(spec: PipelineSpec, task: str) -> list[tuple[str, str]]:
+    """Labeling functions of a task by name, and what tells that one of them has changed."""
+    return [(lf.name, lf_fingerprint(lf)) for lf in spec.functions_of(task)]
 
 
 def _reading(classes: Any, *others: Any) -> str:
@@ -127,7 +134,8 @@ def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
 def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
     """Fingerprint of all that the votes of a shard on a task are made of.
 
-    The file, the number of classes, the LF columns, and the tasks, whose columns hold no votes.
+    The file, the number of classes, the LF columns, and the tasks, whose columns hold no votes; or the file
+    of the examples and the labeling functions that vote on them.
     """
     return fingerprint(stamp_of(spec.votes_path(task, shard)), _votes_reading(spec, task))
 
@@ -135,7 +143,8 @@ def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
 def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]) -> dict[str, str]:
     """Fingerprints of the shards as their files are now: examples, then the votes on every task."""
     readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
-    parts = list(zip((files[place] for place in spec.places), readings, strict=True))
+    places = ["examples", *map(spec.place_of_votes, spec.tasks)]
+    parts = list(zip((files[place] for place in places), readings, strict=True))
     return {
         shard: "-".join(fingerprint(stamps[shard + SUFFIX], reading) for stamps, reading in parts)
         for shard in shards
@@ -275,7 +284,8 @@ def _other_settings(spec: PipelineSpec, ingested: str) -> list[str]:
     for task, part in zip(spec.tasks, votes, strict=True):
         reading = _votes_reading(spec, task)
         if len(part) == len(fingerprint("", reading)) and not part.endswith(reading):
-            found.append(f"votes of '{task}' that were read with other classes, lf_columns or columns")
+            how = "made by other labeling functions, or " if spec.tasks[task].labeling_functions else ""
+            found.append(f"votes of '{task}' that were {how}read with other classes, lf_columns or columns")
     return found
 
 

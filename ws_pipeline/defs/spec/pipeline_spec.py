@@ -6,6 +6,7 @@ project's repository documents both.  Start reading at :class:`PipelineSpec`.
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import dagster as dg
@@ -29,8 +30,11 @@ from ws_pipeline.defs.spec.data_folder import (
 )
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
+from ws_pipeline.errors import FileAccessError, LabelingFunctionError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.functions.lf_modules import load_labeling_functions, take_by_name
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 
@@ -250,17 +254,41 @@ class PipelineSpec(Settings):
         return UPath(self.data)
 
     def votes_path(self, task: str, shard: str) -> UPath:
-        """File of one shard's votes on one task."""
-        return self.folder / "votes" / task / (check_shard(shard) + SUFFIX)
+        """File that one shard's votes on one task are made of."""
+        return self.folder / self.place_of_votes(task) / (check_shard(shard) + SUFFIX)
+
+    def functions_of(self, task: str) -> list[LabelingFunction]:
+        """The labeling functions that vote on a task.
+
+        Raises
+        ------
+        LabelingFunctionError
+            Their module cannot be imported, has none, or lacks one of the ``lf_columns``.
+        """
+        functions, listed = self.tasks[task].labeling_functions, self.tasks[task].lf_columns
+        if functions is None:
+            return []
+        where = f"{self.where}: tasks.{task}.labeling_functions"
+        try:
+            found = load_labeling_functions(
+                functions.module, folder=Path(self._file).parent if self._file else None
+            )
+            return take_by_name(found, listed, where=functions.module)
+        except (LabelingFunctionError, FileAccessError) as problem:
+            raise type(problem)(f"{where}: {problem}") from problem
 
     def examples_path(self, shard: str) -> UPath:
         """File of one shard's examples."""
         return self.folder / "examples" / (check_shard(shard) + SUFFIX)
 
+    def place_of_votes(self, task: str) -> str:
+        """Folder of the files that the votes of a task are made of, below ``folder``."""
+        return "examples" if self.tasks[task].labeling_functions else f"votes/{task}"
+
     @property
     def places(self) -> list[str]:
         """The folders that hold one file of every shard, below ``folder``."""
-        return ["examples", *(f"votes/{task}" for task in self.tasks)]
+        return list(dict.fromkeys(["examples", *map(self.place_of_votes, self.tasks)]))
 
     def list_files(self) -> Listing:
         """The files that are there now: each of ``places`` to its files' names, and these to their stamps."""

@@ -38,6 +38,20 @@ class VotesSpec(Settings):
         return self
 
 
+class FunctionsSpec(Settings):
+    """Labeling functions that the pipeline applies itself, to the columns of the examples."""
+
+    module: str = Field(
+        min_length=1,
+        description="Python file, relative to the pipeline.yaml, or dotted name of a module; every labeling "
+        "function in it counts.",
+    )
+    processes: int = Field(1, ge=1, description="Processes that apply them; the votes are always the same.")
+    fault_tolerant: bool = Field(
+        default=False, description="Count a labeling function that fails on an example as an abstain."
+    )
+
+
 class TaskSpec(Settings):
     """One task: its classes, and how its label model is fitted."""
 
@@ -49,10 +63,15 @@ class TaskSpec(Settings):
         "taken as uniform.",
     )
     votes: VotesSpec = Field(VotesSpec(), description="How the votes files are written.")
+    labeling_functions: FunctionsSpec | None = Field(
+        None,
+        description="Python file or module of labeling functions that vote on the examples, instead of votes "
+        "files; or module, processes and fault_tolerant.",
+    )
     lf_columns: Columns | None = Field(
         None,
-        description="Columns of the votes files, or sources of long ones, that are LFs, in this order; "
-        "default all but the ids, or all sources.",
+        description="Columns of the votes files, sources of long ones, or functions among labeling_functions "
+        "that are LFs, in this order; default all.",
     )
     label_model: LabelModelConfig = Field(
         AutoLabelModelConfig(), description="Which label model, and its settings; see its key kind."
@@ -93,6 +112,12 @@ class TaskSpec(Settings):
             raise ValueError(message)
         return columns
 
+    @field_validator("labeling_functions", mode="before")
+    @classmethod
+    def _check_labeling_functions(cls, found: Any) -> Any:
+        """Take the module alone for settings that say nothing else."""
+        return {"module": found} if isinstance(found, str) else found
+
     @field_validator("class_balance", mode="before")
     @classmethod
     def _check_class_balance(cls, found: Any, info: ValidationInfo) -> Any:
@@ -131,6 +156,12 @@ class TaskSpec(Settings):
     def _check(self) -> "TaskSpec":
         if len(set(self.classes)) < len(self.classes):
             message = f"class names must be unique, got {self.classes}"
+            raise ValueError(message)
+        if self.labeling_functions is not None and self.votes != VotesSpec():
+            message = (
+                "votes says how votes files are written, but labeling_functions make the votes; give one of "
+                "the two"
+            )
             raise ValueError(message)
         if isinstance(self.class_balance, list):
             from ws_pipeline.labeling.models.class_balance import validate_class_balance

@@ -1,0 +1,132 @@
+"""Per shard: apply a task's labeling functions to the examples, those that have changed and no others."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from upath import UPath
+
+from ws_pipeline.defs.assets.asset_maker import AssetMaker
+from ws_pipeline.defs.assets.metadata import table_metadata
+from ws_pipeline.defs.automation.shard_state import votes_fingerprint
+from ws_pipeline.defs.io_managers import FolderIOManager
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.task_spec import FunctionsSpec
+from ws_pipeline.errors import ExampleIdError
+from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
+from ws_pipeline.example_index import SPLIT_COLUMN
+from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, apply_by_lf
+from ws_pipeline.labeling.functions.function_votes import FunctionVotes, report_table
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.storage.file_stamps import stamp_of
+from ws_pipeline.storage.files import ParquetSource, read_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: FunctionsSpec) -> dg.AssetsDefinition:
+    """The label matrix of a task whose votes are made by labeling functions."""
+    spec = of_task.spec
+
+    @of_task.asset("parquet", version="2", per_shard=True, required_resource_keys={"io_manager"})
+    def label_matrix(
+        context: dg.AssetExecutionContext, examples: ParquetSource
+    ) -> dg.MaterializeResult[FunctionVotes]:
+        """Votes of the task's labeling functions on a shard's examples, null = abstain.
+
+        Only functions that are new or have changed since the shard's last votes are applied, unless the
+        examples have changed.
+        """
+        shard = context.partition_key
+        path, source = spec.votes_path(task, shard), votes_fingerprint(spec, task, shard)
+        stamp, lfs = stamp_of(path), spec.functions_of(task)
+        table = _columns_to_vote_on(spec, read_parquet(path))
+        ids = ids_from_table(table, where=str(path))
+        known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=str(path))
+        _check_same_examples(ids, known, path=path)
+        before = _votes_before(context)
+        kept = {} if before is None else before.unchanged(lfs, ids, stamp)
+        applied = _apply(context, settings, [lf for lf in lfs if lf.name not in kept], table.to_pandas())
+        votes = FunctionVotes.of(
+            lfs,
+            kept,
+            applied.votes,
+            cardinality=spec.cardinalities[task],
+            ids=ids,
+            examples_stamp=stamp,
+        )
+        return dg.MaterializeResult(
+            value=votes,
+            data_version=dg.DataVersion(source),
+            metadata={
+                "source": str(path),
+                "source_fingerprint": source,
+                "n_examples": len(votes.matrix),
+                "n_lfs": votes.matrix.n_lfs,
+                "n_without_votes": int((~votes.matrix.covered).sum()),
+                "n_lfs_applied": len(applied.votes),
+                "n_faults": sum(applied.faults.values()),
+                "labeling_functions": table_metadata(report_table(lfs, applied)),
+            },
+        )
+
+    return label_matrix
+
+
+def _columns_to_vote_on(spec: PipelineSpec, table: pa.Table) -> pa.Table:
+    """What labeling functions may read: no gold labels, and no split, which would tell where they are."""
+    hidden = {SPLIT_COLUMN, *spec.tasks}
+    return table.select([name for name in table.column_names if name not in hidden])
+
+
+def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: UPath) -> None:
+    if not np.array_equal(ids, known):
+        message = (
+            f"{path}: holds other examples than those that were ingested a moment ago ({len(ids)} instead of "
+            f"{len(known)}, or others); the file changed in between: ingest the shard again"
+        )
+        raise ExampleIdError(message)
+
+
+def _votes_before(context: dg.AssetExecutionContext) -> FunctionVotes | None:
+    """The shard's last votes, if functions made them."""
+    manager: FolderIOManager = context.resources.io_manager
+    path = manager.path_of(context.asset_key, context.partition_key)
+    return FunctionVotes.from_source(ParquetSource(path)) if path.exists() else None
+
+
+def _apply(
+    context: dg.AssetExecutionContext,
+    settings: FunctionsSpec,
+    lfs: Sequence[LabelingFunction],
+    frame: "pd.DataFrame",
+) -> AppliedLFs:
+    ids = frame[ID_COLUMN]
+    return apply_by_lf(
+        lfs,
+        frame if lfs else frame.iloc[:0],
+        n_processes=settings.processes,
+        fault_tolerant=settings.fault_tolerant,
+        name_row=lambda row: f"example {ids.iloc[row]}",
+        progress=_progress_lines(context, f"{len(lfs)} labeling functions", len(frame)),
+    )
+
+
+def _progress_lines(context: dg.AssetExecutionContext, what: str, n_examples: int) -> Callable[[int], object]:
+    """Log how many examples are done, at the end and now and then before it."""
+    last = time.monotonic()
+
+    def tell(n_done: int) -> None:
+        nonlocal last
+        if n_done == n_examples or time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            context.log.info("applied %s to %s of %s examples", what, f"{n_done:,}", f"{n_examples:,}")
+            last = time.monotonic()
+
+    return tell

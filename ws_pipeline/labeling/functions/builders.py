@@ -1,0 +1,290 @@
+"""Ready-made labeling functions: keywords, patterns, thresholds, look-up tables, the votes of a model.
+
+They are vectorized: each works on whole columns of a DataFrame, texts with the regular expressions of Arrow,
+which take time linear in the length of the text.  Missing values abstain.
+
+Legend: n rows, k classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.labeling.functions.labeling_function import VectorizedLabelingFunction
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
+from ws_pipeline.settings.base import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VotesOfRows = npt.NDArray[np.int16]
+
+
+def keyword_lf(
+    name: str,
+    keywords: Sequence[str],
+    label: int,
+    *,
+    column: str = "text",
+    ignore_case: bool = True,
+    whole_words: bool = True,
+) -> VectorizedLabelingFunction:
+    """Vote for a class where a text has one of some words or phrases.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    keywords
+        At least one word or phrase.
+    label
+        The class, from 0 on.
+    column
+        Column with the texts.
+    ignore_case
+        Whether "FREE" is found by "free".
+    whole_words
+        Whether "free" is not found in "freedom".
+
+    Raises
+    ------
+    LabelingFunctionError
+        There is no keyword, or one is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> spam = keyword_lf("offers", ["free", "prize"], label=1)
+    >>> spam(pd.DataFrame({"text": ["A FREE gift", "freedom", None]})).tolist()
+    [1, -1, -1]
+    """
+    if isinstance(keywords, str) or not keywords or not all(keywords):
+        message = f"LF '{name}': keywords must be a list of words that are not empty, got {keywords!r}"
+        raise LabelingFunctionError(message)
+    parts = [_at_word_ends(keyword) if whole_words else _escaped(keyword) for keyword in keywords]
+    pattern = "|".join(parts)
+    return regex_lf(name, pattern, label, column=column, ignore_case=ignore_case)
+
+
+def _at_word_ends(keyword: str) -> str:
+    r"""The pattern of a keyword, at the ends of words where it begins or ends with a part of one."""
+    begin = r"\b" if re.match(r"[A-Za-z0-9_]", keyword[0]) else ""
+    end = r"\b" if re.match(r"[A-Za-z0-9_]", keyword[-1]) else ""
+    return f"{begin}{_escaped(keyword)}{end}"
+
+
+def _escaped(keyword: str) -> str:
+    """The pattern of a text as it is; Python's own escapes a blank in a way that RE2 does not know."""
+    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", keyword)
+
+
+def regex_lf(
+    name: str, pattern: str, label: int, *, column: str = "text", ignore_case: bool = False
+) -> VectorizedLabelingFunction:
+    """Vote for a class where a text matches a regular expression, anywhere in it.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    pattern
+        Regular expression in the syntax of RE2, which is that of Python without look-around and
+        back-references.
+    label
+        The class, from 0 on.
+    column
+        Column with the texts.
+    ignore_case
+        Whether upper and lower case count as the same.
+
+    Raises
+    ------
+    LabelingFunctionError
+        The pattern is no regular expression of RE2.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> link = regex_lf("link", r"https?://", label=1)
+    >>> link(pd.DataFrame({"text": ["see http://a.b", "see you"]})).tolist()
+    [1, -1]
+    """
+    _check_label(name, label)
+    try:
+        pc.match_substring_regex(pa.array(["text"]), pattern, ignore_case=ignore_case)
+    except pa.ArrowInvalid as refused:
+        message = (
+            f"LF '{name}': {pattern!r} is no regular expression of RE2 ({refused}); look-around and "
+            "back-references need a labeling function with Python's re"
+        )
+        raise LabelingFunctionError(message) from refused
+    settings = {"pattern": pattern, "label": label, "column": column, "ignore_case": ignore_case}
+    return VectorizedLabelingFunction(name, _vote_by_pattern, settings)
+
+
+def threshold_lf(
+    name: str, column: str, label: int, *, above: float | None = None, below: float | None = None
+) -> VectorizedLabelingFunction:
+    """Vote for a class where a number is above or below a limit, or between two.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    column
+        Column of numbers.
+    label
+        The class, from 0 on.
+    above, below
+        Limits that the number must exceed, and stay under; at least one.  With ``above`` less than ``below``
+        the number lies between them, otherwise outside.
+
+    Raises
+    ------
+    LabelingFunctionError
+        There is no limit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> long = threshold_lf("long", "n_words", label=0, above=20)
+    >>> long(pd.DataFrame({"n_words": [3, 21, None]})).tolist()
+    [-1, 0, -1]
+    """
+    _check_label(name, label)
+    if above is None and below is None:
+        message = f"LF '{name}': give a limit, above=, below= or both"
+        raise LabelingFunctionError(message)
+    settings = {"column": column, "label": label, "above": above, "below": below}
+    return VectorizedLabelingFunction(name, _vote_by_threshold, settings)
+
+
+def lookup_lf(name: str, column: str, table: Mapping[Any, int]) -> VectorizedLabelingFunction:
+    """Vote by a table from values of a column to classes; abstain on other values.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    column
+        Column to look up.
+    table
+        Value to class.
+
+    Raises
+    ------
+    LabelingFunctionError
+        The table is empty, or a class is below 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> sender = lookup_lf("sender", "domain", {"shop.example": 1, "bank.example": 0})
+    >>> sender(pd.DataFrame({"domain": ["bank.example", "home.example"]})).tolist()
+    [0, -1]
+    """
+    if not table:
+        message = f"LF '{name}': the table is empty"
+        raise LabelingFunctionError(message)
+    for label in table.values():
+        _check_label(name, label)
+    return VectorizedLabelingFunction(name, _vote_by_table, {"column": column, "table": dict(table)})
+
+
+def model_lf(
+    name: str, columns: str | Sequence[str], *, thresholds: float | Sequence[float] = 0.5
+) -> VectorizedLabelingFunction:
+    """Vote as a model does whose probabilities are in columns, where it is sure enough.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    columns
+        The k columns of P(class 0), .., P(class k-1); or, for two classes, the one column of P(class 1).
+    thresholds
+        Probability from which on the most probable class gets the vote: one for all classes, or k of them.
+
+    Raises
+    ------
+    LabelingFunctionError
+        The number of thresholds is not that of the classes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> old_model = model_lf("old_model", "p_spam", thresholds=[0.9, 0.8])
+    >>> old_model(pd.DataFrame({"p_spam": [0.85, 0.6, 0.05]})).tolist()
+    [1, -1, 0]
+    """
+    names = [columns] if isinstance(columns, str) else list(columns)
+    k = max(2, len(names))
+    limits = [float(thresholds)] * k if isinstance(thresholds, int | float) else list(map(float, thresholds))
+    if len(limits) != k:
+        message = f"LF '{name}': expected one threshold, or one for each of {k} classes, got {len(limits)}"
+        raise LabelingFunctionError(message)
+    return VectorizedLabelingFunction(name, _vote_by_model, {"columns": names, "limits": limits})
+
+
+def _vote_by_pattern(
+    df: pd.DataFrame, *, pattern: str, label: int, column: str, ignore_case: bool
+) -> VotesOfRows:
+    texts = pa.array(_column(df, column), type=pa.large_string(), from_pandas=True)
+    found = pc.match_substring_regex(texts, pattern, ignore_case=ignore_case)
+    return _votes(pc.fill_null(found, fill_value=False).to_numpy(zero_copy_only=False), label)
+
+
+def _vote_by_threshold(
+    df: pd.DataFrame, *, column: str, label: int, above: float | None, below: float | None
+) -> VotesOfRows:
+    numbers = _numbers(df, column)
+    is_above = numbers > (-np.inf if above is None else above)
+    is_below = numbers < (np.inf if below is None else below)
+    outside = above is not None and below is not None and above >= below
+    known = ~np.isnan(numbers)
+    return _votes(known & (is_above | is_below if outside else is_above & is_below), label)
+
+
+def _vote_by_table(df: pd.DataFrame, *, column: str, table: Mapping[Any, int]) -> VotesOfRows:
+    found = _column(df, column).map(table)
+    return np.asarray(found.fillna(ABSTAIN).to_numpy(), dtype=np.int16)
+
+
+def _vote_by_model(df: pd.DataFrame, *, columns: Sequence[str], limits: Sequence[float]) -> VotesOfRows:
+    probs = np.stack([_numbers(df, column) for column in columns], axis=1)
+    if len(columns) == 1:
+        probs = np.hstack([1 - probs, probs])
+    known = ~np.isnan(probs.sum(axis=1))
+    best = np.where(known[:, None], probs, -np.inf).argmax(axis=1)
+    sure = known & (probs[np.arange(len(probs)), best] >= np.asarray(limits)[best])
+    return np.where(sure, best, ABSTAIN).astype(np.int16)
+
+
+def _votes(voted: npt.NDArray[np.bool_], label: int) -> VotesOfRows:
+    return np.where(voted, label, ABSTAIN).astype(np.int16)
+
+
+def _numbers(df: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = _column(df, column).to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
+
+
+def _column(df: pd.DataFrame, column: str) -> pd.Series[Any]:
+    if column not in df.columns:
+        message = f"there is no column '{column}', {nearest(column, list(map(str, df.columns)))}"
+        raise LabelingFunctionError(message)
+    return df[column]
+
+
+def _check_label(name: str, label: Any) -> None:
+    if not isinstance(label, int | np.integer) or isinstance(label, bool) or label < 0:
+        message = f"LF '{name}': a class is a whole number from 0 on, got {label!r}"
+        raise LabelingFunctionError(message)

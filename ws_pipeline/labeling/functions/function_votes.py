@@ -1,0 +1,126 @@
+"""Votes that labeling functions made, each column with the fingerprint of its function.
+
+An LF whose fingerprint has not changed does not run again on examples that have not changed: its column is
+taken from the votes before.
+
+Legend: n examples, m labeling functions (LFs), k classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, VotesOfLF
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+
+if TYPE_CHECKING:
+    from ws_pipeline.storage.files import ParquetSource
+
+_FUNCTIONS_KEY = b"ws_pipeline.labeling_functions"
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionVotes:
+    """A label matrix and what its columns were made of.
+
+    Parameters
+    ----------
+    matrix
+        Votes of the m LFs on n examples.
+    fingerprints
+        LF name to the fingerprint of its function.
+    examples_stamp
+        Text that changes when the examples do that the LFs voted on.
+    """
+
+    matrix: LabelMatrix
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    examples_stamp: str = ""
+
+    def unchanged(
+        self, lfs: Sequence[LabelingFunction], ids: npt.NDArray[Any], examples_stamp: str
+    ) -> dict[str, VotesOfLF]:
+        """Votes ``[n]`` of those LFs that would vote the same again on these examples.
+
+        Parameters
+        ----------
+        lfs
+            The LFs as they are now.
+        ids
+            ``[n]`` ids of the examples.
+        examples_stamp
+            Stamp of the examples as they are now.
+        """
+        if examples_stamp != self.examples_stamp or not np.array_equal(ids, self.matrix.example_ids):
+            return {}
+        columns = dict(zip(self.matrix.lf_names, self.matrix.votes.T, strict=True))
+        return {
+            lf.name: columns[lf.name].astype(np.int16)
+            for lf in lfs
+            if lf.name in columns and self.fingerprints.get(lf.name) == lf_fingerprint(lf)
+        }
+
+    @classmethod
+    def of(
+        cls,
+        lfs: Sequence[LabelingFunction],
+        *columns: Mapping[str, VotesOfLF],
+        cardinality: int,
+        ids: npt.NDArray[Any],
+        examples_stamp: str,
+    ) -> FunctionVotes:
+        """Put the columns of all LFs together, in the order of the LFs.
+
+        Raises
+        ------
+        LabelMatrixError
+            A vote is not below k; names the LF and the example.
+        """
+        of_lf = {name: votes for part in columns for name, votes in part.items()}
+        together = [of_lf[lf.name] for lf in lfs]
+        votes = np.column_stack(together) if together else np.empty((len(ids), 0), dtype=np.int16)
+        matrix = LabelMatrix(votes, cardinality, ids, [lf.name for lf in lfs])
+        return cls(matrix, {lf.name: lf_fingerprint(lf) for lf in lfs}, examples_stamp)
+
+    def to_table(self) -> pa.Table:
+        """Encode as the table of the label matrix, with the fingerprints beside it."""
+        table = self.matrix.to_table()
+        made_of = {"fingerprints": dict(self.fingerprints), "examples_stamp": self.examples_stamp}
+        return table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), _FUNCTIONS_KEY: json.dumps(made_of)}
+        )
+
+    @classmethod
+    def from_source(cls, source: ParquetSource) -> FunctionVotes | None:
+        """Read what :meth:`to_table` stored; None if the votes in the file were not made by functions."""
+        stored = (source.schema.metadata or {}).get(_FUNCTIONS_KEY)
+        if stored is None:
+            return None
+        made_of = json.loads(stored)
+        return cls(LabelMatrix.from_table(source.read()), made_of["fingerprints"], made_of["examples_stamp"])
+
+
+def report_table(lfs: Sequence[LabelingFunction], applied: AppliedLFs) -> pa.Table:
+    """One row per LF: whether it ran, its seconds, and on how many examples it failed."""
+    rows = [
+        {
+            "lf": lf.name,
+            "applied": "yes" if lf.name in applied.votes else "no, unchanged",
+            "seconds": round(applied.seconds.get(lf.name, 0.0), 3),
+            "n_faults": applied.faults[lf.name],
+        }
+        for lf in lfs
+    ]
+    schema = pa.schema(
+        {"lf": pa.string(), "applied": pa.string(), "seconds": pa.float64(), "n_faults": pa.int64()}
+    )
+    return pa.Table.from_pylist(rows, schema)

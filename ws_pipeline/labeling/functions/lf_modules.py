@@ -1,0 +1,185 @@
+"""Labeling functions found in a Python file or module, in the order in which they are defined there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import linecache
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.settings.base import nearest
+from ws_pipeline.storage.file_errors import telling_file_errors
+
+_SUFFIX = ".py"
+_loading = threading.Lock()  # of the path that modules are looked for in
+_loaded: dict[Path, tuple[bytes, ModuleType]] = {}  # a file's text and what it became
+
+
+def load_labeling_functions(reference: str, *, folder: Path | None = None) -> list[LabelingFunction]:
+    """Find the labeling functions of a file or module.
+
+    All objects of its top level count that ``@labeling_function()`` or the builders of
+    :mod:`ws_pipeline.labeling.functions.builders` made, alone or in lists; in the order of their definition.
+
+    Parameters
+    ----------
+    reference
+        Path of a ``.py`` file, or the dotted name of a module that can be imported.
+    folder
+        Folder that a relative path starts from.  Default: the working directory.
+
+    Returns
+    -------
+    list
+        At least one labeling function, names unique.  A file is read again when its text has changed.
+
+    Raises
+    ------
+    LabelingFunctionError
+        There is no such file or module, importing it fails, two LFs have one name, or there is none.
+    """
+    if reference.endswith(_SUFFIX):
+        module = _module_of_file((folder or Path()) / reference)
+    else:
+        module = _module_of_name(reference)
+    found = list({id(lf): lf for value in vars(module).values() for lf in _lfs_in(value)}.values())
+    if not found:
+        message = f"{reference}: found no labeling function; {_what_is_there(module)}"
+        raise LabelingFunctionError(message)
+    names = [lf.name for lf in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        message = f"{reference}: {names.count(repeated[0])} labeling functions are called '{repeated[0]}'"
+        raise LabelingFunctionError(f"{message}; give each a name of its own")
+    return found
+
+
+def take_by_name(
+    lfs: Sequence[LabelingFunction], names: Sequence[str] | None, *, where: str
+) -> list[LabelingFunction]:
+    """Those of the labeling functions that are listed, in the order of the list; all if there is no list.
+
+    Raises
+    ------
+    LabelingFunctionError
+        A name is not there; the nearest one is named.
+    """
+    if names is None:
+        return list(lfs)
+    known = {lf.name: lf for lf in lfs}
+    for name in names:
+        if name not in known:
+            message = f"{where}: there is no labeling function '{name}', {nearest(name, list(known))}"
+            raise LabelingFunctionError(message)
+    return [known[name] for name in names]
+
+
+def _lfs_in(value: Any) -> Iterator[LabelingFunction]:
+    if isinstance(value, LabelingFunction):
+        yield value
+    elif isinstance(value, list | tuple):
+        yield from (item for item in value if isinstance(item, LabelingFunction))
+
+
+def _module_of_name(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
+            raise _import_failed(name, missing) from missing
+        message = (
+            f"{name}: expected a Python file such as lfs.py, or the name of a module, but there is no module "
+            f"'{missing.name}'; install its package, or start from the folder that it is in"
+        )
+        raise LabelingFunctionError(message) from missing
+    except Exception as error:
+        raise _import_failed(name, error) from error
+
+
+def _module_of_file(file: Path) -> ModuleType:
+    """The module of a file, which may import modules beside it."""
+    file = file.resolve()
+    with telling_file_errors(file, "read"):
+        text = file.read_bytes()
+    with _loading:
+        if file not in _loaded or _loaded[file][0] != text:
+            _loaded[file] = text, _execute(file, text)
+        return _loaded[file][1]
+
+
+def _execute(file: Path, text: bytes) -> ModuleType:
+    """Import a file under a name of its own, so that several pipelines may each have an lfs.py."""
+    name = f"{file.stem}_{hashlib.sha256(file.parent.name.encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        message = f"{file}: expected a Python file"
+        raise LabelingFunctionError(message)
+    module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        # not by the loader, which may take the compiled file of an older text with the same time
+        exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102  the user's functions
+    except Exception as error:
+        raise _import_failed(str(file), error) from error
+    finally:
+        sys.path.remove(str(file.parent))
+    lines = text.decode(errors="replace").splitlines(keepends=True)
+    # the source text of a function is that which it was made of, also when the file changes
+    linecache.cache[str(file)] = len(text), None, lines, str(file)
+    _send_by_value([name, *(set(sys.modules) - before)], file.parent)
+    return module
+
+
+def _send_by_value(names: Sequence[str], folder: Path) -> None:
+    """Let other processes, which do not find the modules of this folder, get what is in them by value."""
+    import cloudpickle
+
+    for name in names:
+        module = sys.modules[name]
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
+            cloudpickle.register_pickle_by_value(module)
+
+
+def _import_failed(where: str, error: Exception) -> LabelingFunctionError:
+    line = getattr(error, "lineno", None) or _line_in(where, error)
+    at = f", line {line}" if line else ""
+    return LabelingFunctionError(f"{where}{at}: cannot be imported: {type(error).__name__}: {error}")
+
+
+def _line_in(file: str, error: Exception) -> int | None:
+    """The last line of the file that the error passed through."""
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return lines[-1] if lines else None
+
+
+def _what_is_there(module: ModuleType) -> str:
+    """What to do about a module without labeling functions."""
+    plain = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    others = [
+        name for name, value in vars(module).items() if type(value).__name__ == LabelingFunction.__name__
+    ]
+    if others:
+        return f"'{others[0]}' is one of another package; import labeling_function from ws_pipeline.labeling"
+    if plain:
+        return f"'{plain[0]}' is a plain function; decorate it with @labeling_function()"
+    return "decorate functions with @labeling_function() of ws_pipeline.labeling"

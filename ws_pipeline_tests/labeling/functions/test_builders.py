@@ -1,0 +1,130 @@
+"""Ready-made labeling functions, against loops over the rows."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.labeling import keyword_lf, lookup_lf, model_lf, regex_lf, threshold_lf
+from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
+from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
+
+TEXTS = ["Win a prize", "winter", "C++ (free)", "feel free!", None, "", "a+b", "100 % off", "PRIZE"]
+FRAME = pd.DataFrame({"text": TEXTS})
+
+
+def votes(lf, frame=FRAME):
+    return lf(frame).tolist()
+
+
+@pytest.mark.parametrize("words", [["win"], ["free", "prize"], ["C++"], ["a+b", "100 %"], ["(free)"]])
+def test_whole_words(words):
+    def has_word(text):
+        # a keyword that ends in a sign needs no end of a word there
+        ends = [
+            (r"\b" if word[0].isalnum() else "") + re.escape(word) + (r"\b" if word[-1].isalnum() else "")
+            for word in words
+        ]
+        return text is not None and re.search("|".join(ends), text, re.IGNORECASE) is not None
+
+    assert votes(keyword_lf("lf", words, 1)) == [1 if has_word(text) else -1 for text in TEXTS]
+
+
+def test_parts_of_words_and_case():
+    assert votes(keyword_lf("lf", ["win"], 0, whole_words=False)) == [0, 0, -1, -1, -1, -1, -1, -1, -1]
+    assert votes(keyword_lf("lf", ["prize"], 0, ignore_case=False)) == [0] + [-1] * 8
+
+
+def test_patterns():
+    assert votes(regex_lf("lf", r"^\d+|\bfree\b", 2)) == [-1, -1, 2, 2, -1, -1, -1, 2, -1]
+    assert votes(regex_lf("lf", "prize", 1, ignore_case=True)) == [1] + [-1] * 7 + [1]
+
+
+def test_another_column():
+    frame = FRAME.rename(columns={"text": "title"})
+    assert votes(keyword_lf("lf", ["prize"], 1, column="title"), frame)[0] == 1
+    with pytest.raises(LabelingFunctionError, match="no column 'titel', did you mean 'title'"):
+        votes(keyword_lf("lf", ["prize"], 1, column="titel"), frame)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"above": 2}, [-1, -1, 1, 1, -1]),
+        ({"below": 2}, [1, -1, -1, -1, -1]),
+        ({"above": 1, "below": 3}, [-1, 1, -1, -1, -1]),
+        ({"above": 3, "below": 2}, [1, -1, -1, 1, -1]),
+    ],
+)
+def test_thresholds(limits, expected):
+    frame = pd.DataFrame({"number": [1, 2, 3, 4.5, np.nan]})
+    assert votes(threshold_lf("lf", "number", 1, **limits), frame) == expected
+
+
+def test_lookup():
+    frame = pd.DataFrame({"domain": ["a", "b", "c", None], "number": [1, 2, 1, 3]})
+    assert votes(lookup_lf("lf", "domain", {"a": 0, "c": 2}), frame) == [0, -1, 2, -1]
+    assert votes(lookup_lf("lf", "number", {1: 1}), frame) == [1, -1, 1, -1]
+
+
+def test_votes_of_a_model():
+    frame = pd.DataFrame(
+        {"p": [0.95, 0.6, 0.2, np.nan], "a": [0.5, 0.2, 0.3, 0.1], "b": [0.3, 0.2, 0.3, 0.2]}
+    )
+    frame["c"] = 1 - frame.a - frame.b
+    assert votes(model_lf("lf", "p", thresholds=[0.7, 0.9]), frame) == [1, -1, 0, -1]
+    assert votes(model_lf("lf", ["a", "b", "c"], thresholds=[0.5, 0.5, 0.65]), frame) == [0, -1, -1, 2]
+    assert votes(model_lf("lf", ["a", "b", "c"]), frame) == [0, 2, -1, 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: keyword_lf("lf", "free", 1),
+            "keywords must be a list of words that are not empty, got 'free'",
+        ),
+        (lambda: keyword_lf("lf", [], 1), r"keywords must be .* got \[\]"),
+        (lambda: keyword_lf("lf", ["a", ""], 1), "keywords must be"),
+        (lambda: regex_lf("lf", "(?<=a)b", 1), "no regular expression of RE2 .*use|need a labeling function"),
+        (lambda: regex_lf("lf", "(", 1), "no regular expression of RE2"),
+        (lambda: regex_lf("lf", "a", -1), "a class is a whole number from 0 on, got -1"),
+        (lambda: threshold_lf("lf", "x", "spam", above=1), "a class is a whole number from 0 on, got 'spam'"),
+        (lambda: threshold_lf("lf", "x", 1), "give a limit, above=, below= or both"),
+        (lambda: lookup_lf("lf", "x", {}), "the table is empty"),
+        (lambda: lookup_lf("lf", "x", {"a": True}), "a class is a whole number from 0 on, got True"),
+        (lambda: model_lf("lf", ["a", "b", "c"], thresholds=[0.5]), "one for each of 3 classes, got 1"),
+    ],
+)
+def test_wrong_settings_are_refused(make, said):
+    with pytest.raises(LabelingFunctionError, match=said) as raised:
+        make()
+    assert str(raised.value).startswith("LF 'lf': ")
+
+
+def test_their_settings_are_in_the_fingerprint():
+    fingerprints = [
+        lf_fingerprint(lf)
+        for lf in (
+            keyword_lf("lf", ["free"], 1),
+            keyword_lf("lf", ["free", "prize"], 1),
+            keyword_lf("lf", ["free"], 0),
+            regex_lf("lf", "free", 1),
+            threshold_lf("lf", "x", 1, above=1),
+            threshold_lf("lf", "x", 1, above=2),
+            lookup_lf("lf", "x", {"a": 1}),
+            lookup_lf("lf", "x", {"a": 0}),
+        )
+    ]
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert fingerprints[0] == lf_fingerprint(keyword_lf("lf", ["free"], 1))
+
+
+def test_they_run_in_other_processes(monkeypatch):
+    from ws_pipeline.labeling.functions import apply_by_lf as module
+
+    monkeypatch.setattr(module, "_PART_ROWS", 4)
+    applied = apply_by_lf([keyword_lf("lf", ["prize"], 1)], FRAME, n_processes=2)
+    assert applied.votes["lf"].tolist() == [1] + [-1] * 7 + [1]
