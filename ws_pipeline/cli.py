@@ -27,6 +27,7 @@ from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.example_index import SPLITS
+from ws_pipeline.importing import command as importing
 from ws_pipeline.labeling.models.probabilistic_labels import replaced_in
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
@@ -35,12 +36,19 @@ _INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt._
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _SHOWN = 10  # skipped files that are named, at most
 _LOGGER = "command"
+_EPILOG = (
+    "python -m ws_pipeline import FORMAT PATH --task NAME --out FOLDER makes such a folder from an export "
+    "of a labelling tool or a table of answers; see python -m ws_pipeline import --help"
+)
 _log = logging.getLogger("ws_pipeline.command")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run, print; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ws_pipeline", description=__doc__)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [importing.IMPORT]:
+        return importing.main(arguments[1:])
+    parser = argparse.ArgumentParser(prog="python -m ws_pipeline", description=__doc__, epilog=_EPILOG)
     parser.add_argument("pipeline", type=Path, help="path of a pipeline.yaml")
     parser.add_argument("--storage", default="storage", help="folder or fsspec URL of the results")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")

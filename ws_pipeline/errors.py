@@ -26,6 +26,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   ├── OperationError                  a module fails in a forward pass
     │   ├── MetricError                     a metric that is unknown or cannot be computed
     │   │   └── UndefinedMetricError        ... because of the gold labels, such as those of one class only
+    │   ├── ExportError                     an export of a labelling tool that cannot be imported as it is
     │   └── FileFormatError                 a file that is damaged, foreign or of another version
     ├── FileAccessError (OSError)           a file or folder that cannot be read or written
     │   └── MissingFileError (FileNotFoundError)   ... because it is not there
@@ -150,6 +151,10 @@ class MetricError(InvalidInputError):
 
 class UndefinedMetricError(MetricError):
     """A metric that these gold labels give no value, such as recall without a positive one."""
+
+
+class ExportError(InvalidInputError):
+    """An export of a labelling tool, or a table of answers, that cannot be imported as it is."""
 
 
 class FileFormatError(InvalidInputError):

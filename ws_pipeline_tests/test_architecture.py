@@ -67,13 +67,14 @@ ALLOWED["classification"] = ALLOWED["classification/training"] | {"classificatio
 LIBRARY = VALUES | {"analysis", "labeling", "classification"}
 ALLOWED |= {
     "compat": LIBRARY,
+    "importing": VALUES | {"labeling/votes"},
     "defs/spec": LIBRARY,
     "defs/automation": LIBRARY | {"defs/spec"},
     "defs/assets": LIBRARY | {"defs/spec", "defs/automation", "defs/resources", "defs/io_managers"},
     "defs/resources": LIBRARY | {"defs/spec"},
     "defs/io_managers": LIBRARY | {"defs/spec"},
     "defs": LIBRARY | {"defs"},
-    "cli": LIBRARY | {"defs"},
+    "cli": LIBRARY | {"defs", "importing"},
     "definitions": {"defs", "errors"},
     "__main__": {"cli"},
     "__init__": set(),

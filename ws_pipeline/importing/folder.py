@@ -1,0 +1,203 @@
+"""Writes an import as a folder of the pipeline: examples, votes, and a pipeline.yaml that runs as it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from ws_pipeline.errors import ExportError, FileAccessError, SettingsError
+from ws_pipeline.example_ids import ID_COLUMN
+from ws_pipeline.example_index import SPLIT_COLUMN, SPLITS
+from ws_pipeline.importing.export import VOTE_COLUMNS, Export
+from ws_pipeline.importing.splits import assign_splits
+from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
+from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.files import write_parquet
+
+SHARD = "part-0.parquet"
+SPEC = "pipeline.yaml"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Written(NamedTuple):
+    """What was decided when a folder was written: split to number of examples, and notes."""
+
+    splits: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def check_task(task: str) -> None:
+    """Refuse what is no name of a task.
+
+    Raises
+    ------
+    SettingsError
+        The name has other characters than letters, digits and underscores, or is that of a column.
+    """
+    if not _NAME.fullmatch(task) or task in {ID_COLUMN, SPLIT_COLUMN}:
+        message = (
+            f"--task: '{task}' is not the name of a task; use letters, digits and underscores, a letter "
+            f"first, but not {ID_COLUMN} or {SPLIT_COLUMN}"
+        )
+        raise SettingsError(message)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something, or a file.
+
+    Raises
+    ------
+    FileAccessError
+        There is a file, or a folder that is not empty.
+    """
+    if "://" in str(folder) or ":/" in str(folder)[2:]:
+        message = f"--out: '{folder}' is a URL, expected a folder on this machine; copy it there afterwards"
+        raise SettingsError(message)
+    if folder.is_dir() and any(folder.iterdir()):
+        message = (
+            f"{folder}: the folder is not empty, and nothing is overwritten; choose another --out, or "
+            "empty it"
+        )
+        raise FileAccessError(message)
+    if folder.exists() and not folder.is_dir():
+        message = f"{folder}: this is a file, expected a new folder; choose another --out"
+        raise FileAccessError(message)
+
+
+def write_folder(
+    export: Export, folder: Path, task: str, *, shares: Sequence[float] | None = None, made_by: str
+) -> Written:
+    """Write the files; the folder is there, complete, or not at all.
+
+    Parameters
+    ----------
+    export
+        What was read.
+    folder
+        A folder that is empty or not there.
+    task
+        Name of the task.
+    shares
+        Shares of the splits of examples that have none; see :func:`.assign_splits`.
+    made_by
+        The command, for a comment in the pipeline.yaml.
+
+    Returns
+    -------
+    Written
+        What was decided.
+
+    Raises
+    ------
+    FileAccessError
+        The folder holds something, or cannot be written.
+    """
+    check_task(task)
+    check_folder(folder)
+    examples, notes = examples_table(export, task, shares)
+    with telling_file_errors(folder, "write"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            unfinished.chmod(0o755)
+            write_parquet(examples, unfinished / "examples" / SHARD)
+            write_parquet(export.votes, unfinished / "votes" / task / SHARD)
+            text = spec_text(export, examples, folder.name, task, made_by)
+            (unfinished / SPEC).write_text(text, encoding="utf-8")
+            if folder.is_dir():
+                folder.rmdir()
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    splits = {split: pc.sum(pc.equal(examples[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
+    return Written(splits, tuple(notes))
+
+
+def examples_table(export: Export, task: str, shares: Sequence[float] | None) -> tuple[pa.Table, list[str]]:
+    """The examples with splits and gold labels, and what was decided in words."""
+    ids = export.examples[ID_COLUMN].to_pylist()
+    others = {name: export.examples[name] for name in export.examples.column_names if name != ID_COLUMN}
+    said = []
+    if SPLIT_COLUMN in others and pa.types.is_string(others[SPLIT_COLUMN].type):
+        if shares is not None:
+            message = "--splits would be ignored: the export has splits of its own; leave it out"
+            raise ExportError(message)
+        splits = others.pop(SPLIT_COLUMN)
+        how = "those of the export"
+    else:
+        splits, how = assign_splits(ids, export.gold, shares)
+    said.append(f"splits: {how}")
+    columns = {ID_COLUMN: export.examples[ID_COLUMN], SPLIT_COLUMN: splits}
+    for name, values in others.items():
+        free = name
+        while free in {*columns, task} or (free != name and free in others):
+            free = f"{free}_column"
+        if free != name:
+            said.append(f"column '{name}' is called '{free}', since '{name}' has another meaning here")
+        columns[free] = values
+    if export.gold:
+        columns[task] = pa.array([export.gold.get(name) for name in ids], pa.string())
+    return pa.table(columns), said
+
+
+def spec_text(export: Export, examples: pa.Table, name: str, task: str, made_by: str) -> str:
+    """The pipeline.yaml; it has an end model where there are features, and splits for it."""
+    example, source, label = VOTE_COLUMNS
+    lines = [
+        f"# Made by: {made_by}",
+        "# data/README.md describes every key.",
+        f"name: {_flow(re.sub('[^A-Za-z0-9_]', '_', f'_{name}' if name[:1].isdigit() else name))}",
+        "tasks:",
+        f"  {_flow(task)}:",
+        f"    classes: {_flow(list(export.classes))}",
+        f"    votes: {{format: long, columns: {{example: {example}, source: {source}, label: {label}}}}}",
+    ]
+    listed = _listed_sources(export, task)
+    if listed:
+        lines += ["    # listed, since one has a name that columns of other meaning often have", listed]
+    return "\n".join([*lines, *_model_lines(export, examples)]) + "\n"
+
+
+def _model_lines(export: Export, examples: pa.Table) -> list[str]:
+    splits = set(examples[SPLIT_COLUMN].unique().to_pylist())
+    if not export.features:
+        return [
+            "# There are no features, so that the pipeline ends at the labels.  To train an end model,",
+            f"# add columns of numbers (such as an embedding of the text) to examples/{SHARD}, see that",
+            "# there are examples in each of the splits train, valid and test, and delete this line.",
+            "model: null",
+        ]
+    listed = f"feature_columns: {_flow(list(export.features))}"
+    missing = [split for split in SPLITS if split not in splits]
+    if missing:
+        return [
+            listed,
+            f"# No example is in {' or in '.join(missing)}, which an end model needs.  To train one,",
+            "# import again with --splits 0.8,0.1,0.1.",
+            "model: null",
+        ]
+    return [listed]
+
+
+def _listed_sources(export: Export, task: str) -> str | None:
+    """The sources as LFs, if the pipeline would refuse one of them by its name; None otherwise."""
+    sources = sorted(export.report.sources)
+    try:
+        check_lf_names(sources, tasks=[task], where="sources", if_votes=LIST_THEM)
+    except ValueError:
+        return f"    lf_columns: {_flow(sources)}"
+    return None
+
+
+def _flow(value: object) -> str:
+    """A value as YAML on one line, quoted where YAML would read something else."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9).strip()
+    return text.removesuffix("...").strip()

@@ -1,0 +1,69 @@
+"""Exports of doccano, one file per annotator."""
+
+from __future__ import annotations
+
+import pytest
+
+ANN = [
+    {"id": 1, "text": "good", "label": ["pos"], "Comments": [], "topic": "film"},
+    {"id": 2, "text": "bad", "label": ["neg"], "Comments": ["?"], "topic": "book"},
+]
+BOB = [
+    {"id": 1, "text": "good", "label": ["neg"], "Comments": [], "topic": "film"},
+    {"id": 2, "text": "bad", "label": [], "Comments": [], "topic": "book"},
+]
+
+
+def test_every_file_of_a_folder_is_a_source(import_it):
+    found = import_it("doccano", {"ann.jsonl": ANN, "bob.jsonl": BOB})
+    assert found.status == 0, found.err
+    assert found.votes == {"1": {"ann": "pos", "bob": "neg"}, "2": {"ann": "neg"}}
+    assert found.examples["text"].to_pylist() == ["good", "bad"]
+    assert found.examples["topic_column"].to_pylist() == ["film", "book"]
+    assert "1  no label" in found.out
+
+
+def test_one_file_needs_the_name_of_its_source(import_it):
+    refused = import_it("doccano", {"all.jsonl": ANN})
+    assert (
+        "all.jsonl: a file of doccano does not say who labelled; name the source with --source" in refused.err
+    )
+    found = import_it("doccano", {"all.jsonl": ANN}, "--source", "team")
+    assert found.votes == {"1": {"team": "pos"}, "2": {"team": "neg"}}
+    again = import_it("doccano", {"ann.jsonl": ANN, "bob.jsonl": BOB}, "--source", "x", out="other")
+    assert "the sources of a folder are the names of its files; leave out --source" in again.err
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            {"id": 3, "text": "x", "label": ["pos", "neg"]},
+            "bob.jsonl: line 1: 'label' chooses several classes",
+        ),
+        (
+            {"id": 3, "text": "x", "label": [[0, 3, "LOC"]]},
+            "line 1: 'label' is [0, 3, 'LOC'], expected the name",
+        ),
+        (
+            {"id": 3, "text": "x", "annotations": []},
+            "line 1: expected a list of labels under 'label', got the",
+        ),
+        ({"text": "x", "label": ["pos"]}, "line 1: there is no example id"),
+        (
+            {"id": 1, "text": "else", "label": ["pos"]},
+            "example '1' has the text 'else', but before it was 'good'",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_line(import_it, record, said):
+    found = import_it("doccano", {"ann.jsonl": ANN, "bob.jsonl": [record]})
+    assert found.status == 1
+    assert said in found.err
+
+
+def test_a_folder_without_any_file_is_refused(import_it):
+    found = import_it("doccano", {"a.zip": "", "b.txt": ""})
+    assert "no file that ends in .jsonl or .json; unpack the export of doccano" in found.err
+    missing = import_it("doccano", {"x/a.jsonl": ANN, "b.txt": ""})
+    assert missing.status == 1

@@ -1,0 +1,95 @@
+"""Files of exports: what is read of them, and that nothing is guessed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ws_pipeline.errors import ExportError, FileFormatError, MissingFileError
+from ws_pipeline.importing.export_files import read_records, read_table, text_column, text_of
+
+
+def test_csv_is_text_and_only_an_empty_value_is_none(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_bytes(b'\xef\xbb\xbfid,note,x\r\n007,"two\nlines, ""q""",NA\r\n1e3,,null\r\n')
+    table = read_table(file)
+    assert table.column_names == ["id", "note", "x"]
+    assert table["id"].to_pylist() == ["007", "1e3"]
+    assert text_column(table, "note", "file").to_pylist() == ['two\nlines, "q"', None]
+    assert table["x"].to_pylist() == ["NA", "null"]
+
+
+def test_numbers_of_parquet_become_text_without_a_fraction_where_they_have_none(tmp_path):
+    table = pa.table(
+        {
+            "whole": pa.array([1.0, None, float("nan")]),
+            "half": pa.array([0.5, 2.0, None]),
+            "int": pa.array([7, None, 9], pa.int32()),
+            "bool": pa.array([True, False, None]),
+            "decimal": pa.array([decimal.Decimal("1.50"), decimal.Decimal(3), None]),
+            "day": pa.array([dt.date(2026, 1, 2), None, None]),
+            "category": pa.array(["x", None, ""]).dictionary_encode(),
+            "nothing": pa.nulls(3),
+            "lists": pa.array([[1], [2], None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    read = read_table(tmp_path / "a.parquet")
+    texts = {name: text_column(read, name, "file").to_pylist() for name in read.column_names[:-1]}
+    assert texts == {
+        "whole": ["1", None, None],
+        "half": ["0.5", "2", None],
+        "int": ["7", None, "9"],
+        "bool": ["true", "false", None],
+        "decimal": ["1.5", "3", None],
+        "day": ["2026-01-02", None, None],
+        "category": ["x", None, None],
+        "nothing": [None, None, None],
+    }
+    with pytest.raises(
+        ExportError, match=r"file: column 'lists' has type list<.*>, expected text or numbers"
+    ):
+        text_column(read, "lists", "file")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1"), (1.0, "1"), (1.5, "1.5"), (True, "true"), (None, None), ("", ""), ([1, "é"], '[1, "é"]')],
+)
+def test_values_of_json_as_text(value, text):
+    assert text_of(value) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[{"a": 1}, {"a": 2}]', '{"a": 1}\n\n{"a": 2}\n', '\ufeff{"a": 1}\r\n{"a": 2}'],
+    ids=["list", "lines", "mark and carriage returns"],
+)
+def test_records_of_a_list_and_of_lines_are_the_same(tmp_path, text):
+    (tmp_path / "a.json").write_text(text, encoding="utf-8", newline="")
+    records = read_records(tmp_path / "a.json")
+    assert [record.values for record in records] == [{"a": 1}, {"a": 2}]
+
+
+def test_an_object_over_several_lines_is_one_record(tmp_path):
+    (tmp_path / "a.json").write_text('{\n "a": 1,\n "b": [2]\n}\n')
+    assert [record.values for record in read_records(tmp_path / "a.json")] == [{"a": 1, "b": [2]}]
+
+
+def test_broken_files_are_named_with_the_place(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(FileFormatError, match=r"a.jsonl: line 2 is not UTF-8 text \(invalid start byte\)"):
+        read_records(file)
+    file.write_text('[\n{"a": 1},\n{"a": }]')
+    with pytest.raises(FileFormatError, match=r"not valid JSON \(Expecting value, line 3, column 7\)"):
+        read_records(file)
+    with pytest.raises(MissingFileError, match=r"b.csv: there is no such file"):
+        read_table(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n1,2,3\n")
+    with pytest.raises(FileFormatError, match=r"c.csv: not a table .*Row #3: Expected 2 columns, got 3"):
+        read_table(tmp_path / "c.csv")
