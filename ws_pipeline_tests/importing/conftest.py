@@ -13,7 +13,8 @@ import pytest
 from ws_pipeline.cli import main
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.example_index import ExampleIndex
-from ws_pipeline.labeling.votes.long_votes import LongColumns, read_long_votes
+from ws_pipeline.labeling.votes.long_votes import read_long_votes
+from ws_pipeline.settings.votes import VoteColumns
 
 TASK = "topic"
 
@@ -45,7 +46,7 @@ class Imported:
         return read_long_votes(
             pq.read_table(self.folder / f"votes/{TASK}/part-0.parquet"),
             task.cardinality,
-            columns=LongColumns(**task.votes.columns.model_dump()),
+            columns=VoteColumns(**task.votes.columns.model_dump()),
             classes=task.classes,
             lf_columns=task.lf_columns,
             tasks=[TASK],
