@@ -54,11 +54,14 @@ class ObjectDigest:
     follow_globals
         Whether the global variables that a function reads, and the functions that it calls, count as
         parts of it.
+    by_name
+        Packages of whose functions and classes only the name counts, as of those that are installed.
     """
 
     parts_of: PartsOf
     plain: tuple[type, ...] = ()
     follow_globals: bool = False
+    by_name: tuple[str, ...] = ()
 
     def __call__(self, *values: Any) -> str:
         """Digest of nested values, 64 hexadecimal digits.
@@ -104,12 +107,40 @@ class ObjectDigest:
         """Values that decide what an object does."""
         for kind, parts_of in {**self.parts_of, **_PARTS_OF}.items():
             if isinstance(value, kind):
-                parts = parts_of(value)
-                break
-        else:
-            has_name = hasattr(value, "__qualname__")
-            parts = _parts_of_function(value) if has_name else [type(value), attributes_of(value)]
-        return [*parts, *globals_read(value)] if self.follow_globals else parts
+                return parts_of(value)
+        if not hasattr(value, "__qualname__"):
+            return [type(value), attributes_of(value)]
+        parts = self._parts_of_class(value) if isinstance(value, type) else self._parts_of_function(value)
+        return [*parts, *globals_read(value)] if self.follow_globals and self._is_own(value) else parts
+
+    def _parts_of_class(self, kind: type) -> list[Any]:
+        return [kind.__module__, kind.__qualname__, *map(self._source, kind.__mro__)]
+
+    def _parts_of_function(self, function: Any) -> list[Any]:
+        """Name, source text, and all that its calls depend on beside their arguments."""
+        names = [getattr(function, name, None) for name in ("__module__", "__qualname__")]
+        values = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__", "__self__")]
+        closure = [_content_of_cell(cell) for cell in getattr(function, "__closure__", None) or ()]
+        wrapped = getattr(function, "__wrapped__", None)
+        return [names, self._source(function), values, closure, wrapped, attributes_of(function)]
+
+    def _source(self, code: Any) -> Any:
+        """Source text of a function or class; what it was compiled to where there is none."""
+        try:
+            return inspect.getsource(code) if self._is_own(code) else None
+        except (OSError, TypeError):
+            if not isinstance(code, type):
+                return getattr(code, "__code__", None)
+            return sorted_items({name: part for name, part in vars(code).items() if inspect.isfunction(part)})
+
+    def _is_own(self, code: Any) -> bool:
+        """Whether a function or class is neither installed nor of one of the packages ``by_name``."""
+        if (getattr(code, "__module__", None) or "").partition(".")[0] in self.by_name:
+            return False
+        try:
+            return not _is_installed(inspect.getsourcefile(code))
+        except TypeError:  # built in, or made without a file
+            return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,14 +172,12 @@ def attributes_of(value: Any, left_out: AbstractSet[str] = frozenset()) -> list[
 
 
 def globals_read(value: Any) -> list[list[Any]]:
-    """Global variables that a function, or the methods of a class, of one's own code read, by name."""
+    """Global variables that a function, or the methods of a class, read, by name."""
     functions = vars(value).values() if isinstance(value, type) else [value]
     found: dict[str, Any] = {}
     for function in functions:
         code, variables = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-        if code is None or _is_installed(function):
-            continue
-        names = set(_names_of(code))
+        names = set() if code is None else set(_names_of(code))
         for name in names & variables.keys() - {"__name__", "__file__"}:
             found[name] = variables[name]
             found |= _read_of_module(name, variables[name], names)
@@ -157,7 +186,7 @@ def globals_read(value: Any) -> list[list[Any]]:
 
 def _read_of_module(name: str, value: Any, names: AbstractSet[str]) -> dict[str, Any]:
     """What a function reads of a module of one's own that it names."""
-    if not isinstance(value, ModuleType) or _is_file_installed(getattr(value, "__file__", None)):
+    if not isinstance(value, ModuleType) or _is_installed(getattr(value, "__file__", None)):
         return {}
     return {f"{name}.{part}": getattr(value, part) for part in names if part in vars(value)}
 
@@ -170,34 +199,8 @@ def _names_of(code: CodeType) -> Iterator[str]:
             yield from _names_of(constant)
 
 
-def _is_installed(code: Any) -> bool:
-    try:
-        return _is_file_installed(inspect.getsourcefile(code))
-    except TypeError:
-        return False
-
-
-def _is_file_installed(file: str | None) -> bool:
+def _is_installed(file: str | None) -> bool:
     return (file or "").startswith(_INSTALLED)
-
-
-def _parts_of_function(function: Any) -> list[Any]:
-    """Name, source text, and all that its calls depend on beside their arguments."""
-    names = [getattr(function, name, None) for name in ("__module__", "__qualname__")]
-    values = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__", "__self__")]
-    closure = [_content_of_cell(cell) for cell in getattr(function, "__closure__", None) or ()]
-    wrapped = getattr(function, "__wrapped__", None)
-    return [names, _source(function), values, closure, wrapped, attributes_of(function)]
-
-
-def _source(code: Any) -> Any:
-    """Source text of a function or class; what it was compiled to where there is none."""
-    try:
-        return None if _is_file_installed(inspect.getsourcefile(code)) else inspect.getsource(code)
-    except (OSError, TypeError):
-        if not isinstance(code, type):
-            return getattr(code, "__code__", None)
-        return sorted_items({name: part for name, part in vars(code).items() if inspect.isfunction(part)})
 
 
 def _content_of_cell(cell: Any) -> Any:
@@ -209,7 +212,6 @@ def _content_of_cell(cell: Any) -> Any:
 
 
 _PARTS_OF: dict[type, Callable[[Any], list[Any]]] = {
-    type: lambda kind: [kind.__module__, kind.__qualname__, *map(_source, kind.__mro__)],
     CodeType: lambda code: [getattr(code, name) for name in _CODE],
     functools.partial: lambda function: [function.func, function.args, function.keywords],
     re.Pattern: lambda pattern: [pattern.pattern, pattern.flags],

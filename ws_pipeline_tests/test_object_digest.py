@@ -44,6 +44,14 @@ def test_global_variables_are_those_that_the_code_names():
     assert globals_read(len) == []
 
 
+def test_of_packages_by_name_only_the_name_counts(monkeypatch):
+    by_name = ObjectDigest({}, follow_globals=True, by_name=(helper.__module__.partition(".")[0],))
+    before = by_name(helper, Reads)
+    monkeypatch.setitem(globals(), "LIMIT", 4)
+    assert by_name(helper, Reads) == before
+    assert by_name(helper) != by_name(reads_a_global)
+
+
 @pytest.mark.parametrize("function", [reads_a_global, Reads], ids=["function", "class"])
 def test_a_changed_global_changes_what_reads_it(monkeypatch, function):
     before, blind = digest(function), digest(function, follow_globals=False)

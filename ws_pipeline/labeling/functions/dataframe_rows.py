@@ -48,47 +48,39 @@ class DataFrameRow:
         Its values ``[columns]``.
     """
 
-    __slots__ = ("__dict__", "_ws_label", "_ws_layout", "_ws_series", "_ws_values")
+    __slots__ = ("__dict__", "_ws_row")  # one slot, as setting one takes much of the time of making a row
     __hash__ = None  # type: ignore[assignment]  # as a Series
 
-    _ws_layout: _Layout
-    _ws_label: Any
-    _ws_values: npt.NDArray[Any]
-    _ws_series: pd.Series[Any] | None
+    _ws_row: tuple[_Layout, Any, npt.NDArray[Any], pd.Series[Any] | None]
 
     def __init__(self, layout: _Layout, label: Any, values: npt.NDArray[Any]) -> None:
-        keep = object.__setattr__  # past our own
-        keep(self, "_ws_layout", layout)
-        keep(self, "_ws_label", label)
-        keep(self, "_ws_values", values)
-        keep(self, "_ws_series", None)
+        _set_row(self, (layout, label, values, None))
 
     def ws_to_series(self) -> pd.Series[Any]:
         """Return the row as a Series, always the same one."""
-        if self._ws_series is None:
+        layout, label, values, series = self._ws_row
+        if series is None:
             import pandas as pd
 
-            columns, dtype = self._ws_layout.columns, self._ws_layout.dtype
-            series: pd.Series[Any] = pd.Series(
-                self._ws_values, columns, dtype=dtype, name=self._ws_label, copy=True
-            )
-            object.__setattr__(self, "_ws_series", series)
-            return series
-        return self._ws_series
+            series = pd.Series(values, layout.columns, dtype=layout.dtype, name=label, copy=True)
+            _set_row(self, (layout, label, values, series))
+        return series
 
     def __getattr__(self, name: str) -> Any:  # only what is not in __dict__
-        position = self._ws_layout.attributes.get(name)
+        layout, _, values, _ = self._ws_row
+        position = layout.attributes.get(name)
         if position is None:
             return getattr(self.ws_to_series(), name)
-        value = self.__dict__[name] = self._ws_values[position]
+        value = self.__dict__[name] = values[position]
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._ws_for_writing(), name, value)
 
     def __getitem__(self, key: Any) -> Any:
+        layout, _, values, _ = self._ws_row
         try:
-            return self._ws_values[self._ws_layout.items[key]]
+            return values[layout.items[key]]
         except (KeyError, TypeError):  # a list, a slice, or no such column
             return self.ws_to_series()[key]
 
@@ -107,9 +99,13 @@ class DataFrameRow:
     def _ws_for_writing(self) -> pd.Series[Any]:
         """Return the Series, which from now on answers everything."""
         series = self.ws_to_series()
-        object.__setattr__(self, "_ws_layout", self._ws_layout._replace(items={}, attributes={}))
+        layout, label, values, _ = self._ws_row
+        _set_row(self, (layout._replace(items={}, attributes={}), label, values, series))
         self.__dict__.clear()
         return series
+
+
+_set_row = vars(DataFrameRow)["_ws_row"].__set__  # past the attributes that go to the Series
 
 
 def _forward(name: str) -> Callable[..., Any]:

@@ -14,9 +14,9 @@ def lf_fingerprint(lf: LabelingFunction) -> str:
 
     It is made of the source text of the function, and of all functions and classes of one's own code that it
     reaches by name; of the global variables that these read, by value; of the resources, the preprocessors
-    and the ``version`` of the LF.  Of installed packages only the names count, and of objects other than
-    numbers, texts, arrays and containers of these only what their public attributes hold: where something
-    else changes, such as a model that is loaded from a file, change ``version``.
+    and the ``version`` of the LF.  Of installed packages, and of this one, only the names count; of objects
+    other than numbers, texts, arrays and containers of these, only what their public attributes hold.  Where
+    something else changes, such as a model that is loaded from a file, change ``version``.
 
     Parameters
     ----------
@@ -37,4 +37,5 @@ _DIGEST = ObjectDigest(
         BaseMapper: lambda mapper: [type(mapper), sorted_items(mapper.__getstate__())],
     },
     follow_globals=True,
+    by_name=("ws_pipeline",),
 )
