@@ -43,14 +43,14 @@ class Joined(nn.Module):
     def forward(self, left, right):
         return torch.relu(self.layer(torch.cat([left, right], dim=1)))
 
-def build_tasks(*, n_features, classes, seed, train_features, width):
+def build_tasks(*, n_features, cardinalities, seed, train_features, width):
     joined = Joined(sum(n_features.values()), width)
     reads = [("_input_", name) for name in n_features]
     return [
         Task(task, {"joined": joined, f"{task}_head": nn.Linear(width, k)},
              [Operation("joined", reads), Operation(f"{task}_head", ["joined"])],
              loss_func=label_cross_entropy)
-        for task, k in classes.items()
+        for task, k in cardinalities.items()
     ]
 """
 
