@@ -29,6 +29,7 @@ from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.baselines import MajorityClassVoter, MajorityLabelVoter, RandomVoter
 from ws_pipeline.labeling.models.candidates import Candidate
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
+from ws_pipeline.labeling.models.family_report import Families, find_families
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
@@ -36,15 +37,18 @@ from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_
 from ws_pipeline.labeling.synthetic import generate_simple_label_matrix, synthetic_label_matrix
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import LFAnalysis
+from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.settings.label_model import FitConfig
+from ws_pipeline.settings.votes import VoteColumns
 
 __all__ = [
     "ApplierMetadata",
     "AutoLabelModel",
     "Candidate",
     "DawidSkene",
+    "Families",
     "FitConfig",
     "LFAnalysis",
     "LFApplier",
@@ -65,11 +69,13 @@ __all__ = [
     "RandomVoter",
     "SpacyPreprocessor",
     "VectorizedLabelingFunction",
+    "VoteColumns",
     "VoteComparison",
     "VoteCounts",
     "VotePatterns",
     "compare_with_vote",
     "filter_unlabeled_dataframe",
+    "find_families",
     "generate_simple_label_matrix",
     "keyword_lf",
     "labeling_function",
@@ -78,6 +84,7 @@ __all__ = [
     "model_lf",
     "nlp_labeling_function",
     "preprocessor",
+    "read_long_votes",
     "regex_lf",
     "synthetic_label_matrix",
     "threshold_lf",

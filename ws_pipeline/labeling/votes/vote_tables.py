@@ -27,7 +27,7 @@ _LF_NAMES = """
     rater rater_id labeler labeler_id performer user user_id
 """
 _VOTE_NAMES = """
-    vote label answer response annotation judgment judgement rating
+    vote label answer response annotation judgment judgement rating verdict
 """
 TRIPLE_NAMES = tuple(frozenset(names.split()) for names in (_EXAMPLE_NAMES, _LF_NAMES, _VOTE_NAMES))
 """What the example, the LF and the vote are called in tables of one row per vote, in lower case."""
