@@ -1,4 +1,4 @@
-"""The committed files of the small examples are those that their scripts write, and say what the texts say."""
+"""The committed files of the small examples are those that their scripts write."""
 
 import importlib.util
 from pathlib import Path
