@@ -16,6 +16,7 @@ from ws_pipeline.importing.options import ImportOptions, choose_questions
 TRACE, OBSERVATION = "trace", "observation"
 _TYPES = {"CATEGORICAL", "BOOLEAN"}  # scores that name a class
 _BOOLEANS = {"1": "True", "0": "False"}  # what Langfuse writes as stringValue of a boolean
+_PEOPLE = "ANNOTATION"
 _NEEDED = ("name", "source", "datatype", "traceid")
 
 
@@ -46,6 +47,15 @@ def read_langfuse(path: Path, options: ImportOptions) -> Export:
     level = options.level or _level(chosen, collector.where)
     for record in chosen:
         _read_score(record, level, collector, several=len(questions) > 1)
+    n_unknown = sum(
+        record.values["source"] == _PEOPLE and not text_of(record.values.get("authoruserid"))
+        for record in chosen
+    )
+    if n_unknown:
+        collector.notes.append(
+            f"{n_unknown} scores of people have no authorUserId, so that all of them are one source, "
+            f"'{_PEOPLE}'"
+        )
     return collector.finish(options)
 
 
@@ -56,8 +66,8 @@ def _read_score(record: Record, level: str, collector: Collector, *, several: bo
         collector.skipped[f"score that is not about {_named(level)}"] += 1
         return
     example = collector.example(subject, {}, where)
-    author = text_of(values.get("authoruserid"))
-    source = f"{values['source']}:{author}" if author else str(values["source"])
+    who = text_of(values.get("authoruserid")) or text_of(values.get("evaluatorid"))
+    source = f"{values['source']}:{who}" if who else str(values["source"])
     label = text_of(values.get("stringvalue"))
     if not label and values["datatype"] == "BOOLEAN":
         label = _BOOLEANS.get(text_of(values.get("value")) or "")
