@@ -31,7 +31,7 @@ def read_langfuse(path: Path, options: ImportOptions) -> Export:
     FileFormatError
         The file is neither JSON nor a table.
     """
-    records = [Record(_plain_names(record.values), record.where) for record in read_json_or_rows(path)]
+    records = [Record(_plain(record.values), record.where) for record in read_json_or_rows(path)]
     for record in records:
         _check(record)
     collector = Collector(f"{path}")
@@ -96,9 +96,9 @@ def _level(scores: list[Record], where: str) -> str:
     return OBSERVATION if n_observations else TRACE
 
 
-def _plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys in lower case without underscores: the API says traceId, the blob storage trace_id."""
-    return {name.replace("_", "").casefold(): value for name, value in values.items()}
+def _plain(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Values as text; keys in lower case without underscores, as traceId of the API and trace_id of files."""
+    return {name.replace("_", "").casefold(): text_of(value) for name, value in values.items()}
 
 
 def _check(record: Record) -> None:

@@ -71,6 +71,11 @@ def _read_example(rows: _Rows, split: str, name: str, values: Any, where: str) -
         )
         raise ExportError(message)
     votes = values["weak_labels"]
+    if not isinstance(votes, list):
+        message = (
+            f"{where}: 'weak_labels' is {votes!r}, expected a list of numbers; is this a folder of WRENCH?"
+        )
+        raise ExportError(message)
     rows.n_sources = len(votes) if rows.n_sources is None else rows.n_sources
     if len(votes) != rows.n_sources:
         message = f"{where}: {len(votes)} weak labels, expected {rows.n_sources} as of the examples before it"
