@@ -57,7 +57,9 @@ def read_wrench(path: Path, options: ImportOptions) -> Export:
     answers = pa.table(
         {name: pa.array(values, pa.large_string()) for name, values in zip(ANSWER, columns, strict=True)}
     )
-    found = Found(f"{path}", examples, answers, rows.gold, {}, (*rows.notes,), rows.classes, features)
+    found = Found(
+        f"{path}", examples, answers, rows.gold, {}, (*rows.notes,), rows.classes, features, has_splits=True
+    )
     return make_export(found, options)
 
 
