@@ -161,7 +161,13 @@ def test_no_asset_module_postpones_its_annotations():
 
 
 @pytest.mark.parametrize(
-    "module", ["ws_pipeline.definitions", "ws_pipeline.labeling", "ws_pipeline.analysis"]
+    "module",
+    [
+        "ws_pipeline.definitions",
+        "ws_pipeline.labeling",
+        "ws_pipeline.analysis",
+        "ws_pipeline.importing.command",
+    ],
 )
 def test_loading_imports_nothing_heavy(module, tmp_path):
     code = (

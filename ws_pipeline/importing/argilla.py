@@ -14,8 +14,9 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import Record, read_records
+from ws_pipeline.importing.export_files import Record, read_records, text_of
 from ws_pipeline.importing.options import ImportOptions, choose_questions
+from ws_pipeline.importing.shapes import object_at, objects_at
 
 _NESTED = ("fields", "responses", "suggestions")
 _COUNTING = {None, "submitted"}  # states of a response that is an answer
@@ -39,12 +40,12 @@ def read_argilla(path: Path, options: ImportOptions) -> Export:
         questions.update(name for name, _, _ in _answers(record))
     (question,) = choose_questions(questions, options, where=collector.where)
     for record in records:
-        columns = {**(record.values.get("metadata") or {}), **record.values["fields"]}
+        columns = object_at(record.values, "metadata", record.where) | record.values["fields"]
         example = collector.example(record.values.get("id"), columns, record.where)
         for name, source, value in _answers(record):
             if name == question:
                 _read_answer(value, source, example, question, collector, record.where)
-        for name, vector in (record.values.get("vectors") or {}).items():
+        for name, vector in object_at(record.values, "vectors", record.where).items():
             collector.vector(example, name, vector)
     return collector.finish(options)
 
@@ -52,7 +53,7 @@ def read_argilla(path: Path, options: ImportOptions) -> Export:
 def _read_answer(
     answer: Mapping[str, Any], source: str, example: str, question: str, collector: Collector, where: str
 ) -> None:
-    status = answer.get("status")
+    status = text_of(answer.get("status"))
     if status not in _COUNTING:
         collector.skipped[f"response with status '{status}'"] += 1
         return
@@ -61,18 +62,21 @@ def _read_answer(
 
 def _answers(record: Record) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Question, source and content of all responses and suggestions."""
-    for question, responses in (record.values.get("responses") or {}).items():
-        for response in responses or []:
-            user = response.get("user_id")
+    responses = object_at(record.values, "responses", record.where)
+    for question in responses:
+        for response in objects_at(responses, question, record.where):
+            user = text_of(response.get("user_id"))
             if not user:
                 message = (
                     f"{record.where}: a response to '{question}' without 'user_id'; export the records again"
                 )
                 raise ExportError(message)
-            yield question, str(user), response
-    for question, suggestion in (record.values.get("suggestions") or {}).items():
+            yield question, user, response
+    suggestions = object_at(record.values, "suggestions", record.where)
+    for question in suggestions:
+        suggestion = object_at(suggestions, question, record.where)
         if suggestion:
-            yield question, f"model:{suggestion.get('agent') or 'unknown'}", suggestion
+            yield question, f"model:{text_of(suggestion.get('agent')) or 'unknown'}", suggestion
 
 
 def _check(record: Record) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -80,6 +79,8 @@ class Export:
         Columns of ``examples`` that are features.
     report
         What was found.
+    has_splits
+        Whether ``split`` of ``examples`` is the split; else it is a column like any other.
     """
 
     examples: pa.Table
@@ -88,6 +89,7 @@ class Export:
     classes: tuple[str, ...]
     features: tuple[str, ...]
     report: Report
+    has_splits: bool = False
 
 
 class Found(NamedTuple):
@@ -111,6 +113,8 @@ class Found(NamedTuple):
         Names of the classes, where the format has them.
     features
         Columns of ``examples`` that are features.
+    has_splits
+        Whether ``split`` of ``examples`` is the split.
     """
 
     where: str
@@ -121,6 +125,7 @@ class Found(NamedTuple):
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    has_splits: bool = False
 
 
 def make_export(found: Found, options: ImportOptions) -> Export:
@@ -158,7 +163,7 @@ def make_export(found: Found, options: ImportOptions) -> Export:
         skipped=skipped,
         notes=(*found.notes, *_alike(classes)),
     )
-    return Export(found.examples, votes, kept_gold, classes, found.features, report)
+    return Export(found.examples, votes, kept_gold, classes, found.features, report, found.has_splits)
 
 
 def _move_gold(
@@ -248,8 +253,3 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     """Value to how often it occurs, the most frequent first."""
     pairs = [(row["values"], row["counts"]) for row in column.value_counts().to_pylist()]
     return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
-
-
-def empty_answers() -> pa.Table:
-    """A table of no answer."""
-    return pa.table({name: pa.array(np.empty(0, dtype=object), pa.large_string()) for name in VOTE_COLUMNS})

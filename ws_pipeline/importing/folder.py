@@ -126,7 +126,7 @@ def examples_table(export: Export, task: str, shares: Sequence[float] | None) ->
     ids = export.examples[ID_COLUMN].to_pylist()
     others = {name: export.examples[name] for name in export.examples.column_names if name != ID_COLUMN}
     said = []
-    if SPLIT_COLUMN in others and pa.types.is_string(others[SPLIT_COLUMN].type):
+    if export.has_splits:
         if shares is not None:
             message = "--splits would be ignored: the export has splits of its own; leave it out"
             raise ExportError(message)

@@ -18,6 +18,7 @@ from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
 from ws_pipeline.importing.export_files import Record, read_json_or_rows, text_of
 from ws_pipeline.importing.options import ImportOptions, choose_questions
+from ws_pipeline.importing.shapes import object_at, objects_at
 
 _CHOICES = "choices"
 #: Columns of JSON-MIN and CSV that are neither data nor an answer.
@@ -46,18 +47,16 @@ def read_label_studio(path: Path, options: ImportOptions) -> Export:
 def _read_tasks(records: list[Record], collector: Collector, options: ImportOptions) -> None:
     questions: Counter[str] = Counter()
     for task, where in records:
-        for _, result in _results(task, where):
-            questions[result["from_name"]] += 1
+        questions.update(_questions(task, where))
     (question,) = choose_questions(questions, options, where=collector.where)
     for task, where in records:
-        data = task.get("data")
-        example = collector.example(task.get("id"), data if isinstance(data, dict) else {}, where)
-        for annotation in _list(task, "annotations", where):
+        example = collector.example(task.get("id"), object_at(task, "data", where), where)
+        for annotation in objects_at(task, "annotations", where):
             _read_annotation(annotation, example, question, collector, where)
-        for prediction in _list(task, "predictions", where):
+        for prediction in objects_at(task, "predictions", where):
             label = _label(prediction, question, collector, where)
             if label is not None:
-                source = f"model:{prediction.get('model_version') or 'unknown'}"
+                source = f"model:{text_of(prediction.get('model_version')) or 'unknown'}"
                 collector.answer(example, source, label, _time(prediction))
     _note_other_results(records, collector)
 
@@ -81,8 +80,8 @@ def _label(answer: Mapping[str, Any], question: str, collector: Collector, where
     """The class that an annotation or a prediction chooses; None, and counted, where it chooses none."""
     found = [
         result
-        for result in answer.get("result") or []
-        if result.get("type") == _CHOICES and result.get("from_name") == question
+        for result in objects_at(answer, "result", where)
+        if result.get("type") == _CHOICES and text_of(result.get("from_name")) == question
     ]
     if not found:
         collector.skipped[f"no answer to '{question}'"] += 1
@@ -93,40 +92,30 @@ def _label(answer: Mapping[str, Any], question: str, collector: Collector, where
             "expected one; choices about regions of an example are not read"
         )
         raise ExportError(message)
-    label = one_class(found[0].get("value", {}).get(_CHOICES), where, f"the answer to '{question}'")
+    label = one_class(object_at(found[0], "value", where).get(_CHOICES), where, f"the answer to '{question}'")
     if label is None:
         collector.skipped[f"no answer to '{question}'"] += 1
     return label
 
 
-def _results(task: Mapping[str, Any], where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Kind and content of all answers that are choices."""
+def _questions(task: Mapping[str, Any], where: str) -> Iterator[str]:
+    """The question of each answer that is a choice."""
     for kind in ("annotations", "predictions"):
-        for answer in _list(task, kind, where):
-            for result in answer.get("result") or []:
-                if result.get("type") == _CHOICES and "from_name" in result:
-                    yield kind, result
+        for answer in objects_at(task, kind, where):
+            for result in objects_at(answer, "result", where):
+                question = text_of(result.get("from_name"))
+                if result.get("type") == _CHOICES and question:
+                    yield question
 
 
 def _note_other_results(records: list[Record], collector: Collector) -> None:
     """Count answers of other types, such as rectangles, which are not read."""
     for task, where in records:
         for kind in ("annotations", "predictions"):
-            for answer in _list(task, kind, where):
-                for result in answer.get("result") or []:
+            for answer in objects_at(task, kind, where):
+                for result in objects_at(answer, "result", where):
                     if result.get("type") != _CHOICES:
                         collector.skipped[f"result of type '{result.get('type')}'"] += 1
-
-
-def _list(task: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    values = task.get(key) or []
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        message = (
-            f"{where}: '{key}' is {str(values)[:60]}, expected a list of objects with their results; "
-            "export as JSON with annotations, not their numbers"
-        )
-        raise ExportError(message)
-    return values
 
 
 def _annotator(completed_by: Any, where: str) -> str:
@@ -160,7 +149,7 @@ def _read_flat(records: list[Record], collector: Collector, options: ImportOptio
     for values, where in records:
         others = {name: value for name, value in values.items() if name not in _KNOWN and name != question}
         example = collector.example(values.get("id"), others, where)
-        if values.get("annotator") in {None, ""}:
+        if not text_of(values.get("annotator")):
             collector.skipped["no annotator"] += 1
             continue
         label = one_class(_choices(values.get(question)), where, f"the answer to '{question}'")

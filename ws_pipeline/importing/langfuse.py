@@ -16,6 +16,7 @@ from ws_pipeline.importing.options import ImportOptions, choose_questions
 TRACE, OBSERVATION = "trace", "observation"
 _TYPES = {"CATEGORICAL", "BOOLEAN"}  # scores that name a class
 _BOOLEANS = {"1": "True", "0": "False"}  # what Langfuse writes as stringValue of a boolean
+_PEOPLE = "ANNOTATION"
 _NEEDED = ("name", "source", "datatype", "traceid")
 
 
@@ -30,7 +31,7 @@ def read_langfuse(path: Path, options: ImportOptions) -> Export:
     FileFormatError
         The file is neither JSON nor a table.
     """
-    records = [Record(_plain_names(record.values), record.where) for record in read_json_or_rows(path)]
+    records = [Record(_plain(record.values), record.where) for record in read_json_or_rows(path)]
     for record in records:
         _check(record)
     collector = Collector(f"{path}")
@@ -46,6 +47,15 @@ def read_langfuse(path: Path, options: ImportOptions) -> Export:
     level = options.level or _level(chosen, collector.where)
     for record in chosen:
         _read_score(record, level, collector, several=len(questions) > 1)
+    n_unknown = sum(
+        record.values["source"] == _PEOPLE and not text_of(record.values.get("authoruserid"))
+        for record in chosen
+    )
+    if n_unknown:
+        collector.notes.append(
+            f"{n_unknown} scores of people have no authorUserId, so that all of them are one source, "
+            f"'{_PEOPLE}'"
+        )
     return collector.finish(options)
 
 
@@ -56,8 +66,8 @@ def _read_score(record: Record, level: str, collector: Collector, *, several: bo
         collector.skipped[f"score that is not about {_named(level)}"] += 1
         return
     example = collector.example(subject, {}, where)
-    author = text_of(values.get("authoruserid"))
-    source = f"{values['source']}:{author}" if author else str(values["source"])
+    who = text_of(values.get("authoruserid")) or text_of(values.get("evaluatorid"))
+    source = f"{values['source']}:{who}" if who else str(values["source"])
     label = text_of(values.get("stringvalue"))
     if not label and values["datatype"] == "BOOLEAN":
         label = _BOOLEANS.get(text_of(values.get("value")) or "")
@@ -86,9 +96,9 @@ def _level(scores: list[Record], where: str) -> str:
     return OBSERVATION if n_observations else TRACE
 
 
-def _plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys in lower case without underscores: the API says traceId, the blob storage trace_id."""
-    return {name.replace("_", "").casefold(): value for name, value in values.items()}
+def _plain(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Values as text; keys in lower case without underscores, as traceId of the API and trace_id of files."""
+    return {name.replace("_", "").casefold(): text_of(value) for name, value in values.items()}
 
 
 def _check(record: Record) -> None:

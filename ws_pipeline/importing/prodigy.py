@@ -70,7 +70,7 @@ def _label(record: Record, kind: str, n_labels: int, collector: Collector) -> st
     """The class that an answer is for; None, and counted, where it is for none."""
     values, where = record
     answer = values.get("answer")
-    if answer not in {ACCEPT, REJECT, IGNORE}:
+    if answer not in [ACCEPT, REJECT, IGNORE]:
         message = (
             f"{where}: 'answer' is {answer!r}, expected accept, reject or ignore; export annotations (db-out)"
         )
@@ -112,8 +112,9 @@ def _explain(labels: set[str | None]) -> str:
 
 def _source(values: Mapping[str, Any], options: ImportOptions, where: str) -> str:
     for name in _SOURCES:
-        if values.get(name):
-            return str(values[name])
+        source = text_of(values.get(name))
+        if source:
+            return source
     if options.source is None:
         message = (
             f"{where}: neither {' nor '.join(_SOURCES)}, so that the source is not known; name it with "

@@ -14,7 +14,8 @@ def feature_vectors(values: Sequence[Any]) -> pa.Array | None:
     if not all(isinstance(value, list) for value in values):
         return None
     try:
-        matrix = np.array(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+            matrix = np.array(values, dtype=np.float32)
     except (ValueError, TypeError):
         return None
     if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():

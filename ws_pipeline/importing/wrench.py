@@ -57,7 +57,9 @@ def read_wrench(path: Path, options: ImportOptions) -> Export:
     answers = pa.table(
         {name: pa.array(values, pa.large_string()) for name, values in zip(ANSWER, columns, strict=True)}
     )
-    found = Found(f"{path}", examples, answers, rows.gold, {}, (*rows.notes,), rows.classes, features)
+    found = Found(
+        f"{path}", examples, answers, rows.gold, {}, (*rows.notes,), rows.classes, features, has_splits=True
+    )
     return make_export(found, options)
 
 
@@ -71,6 +73,11 @@ def _read_example(rows: _Rows, split: str, name: str, values: Any, where: str) -
         )
         raise ExportError(message)
     votes = values["weak_labels"]
+    if not isinstance(votes, list):
+        message = (
+            f"{where}: 'weak_labels' is {votes!r}, expected a list of numbers; is this a folder of WRENCH?"
+        )
+        raise ExportError(message)
     rows.n_sources = len(votes) if rows.n_sources is None else rows.n_sources
     if len(votes) != rows.n_sources:
         message = f"{where}: {len(votes)} weak labels, expected {rows.n_sources} as of the examples before it"

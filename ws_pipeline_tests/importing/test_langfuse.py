@@ -82,6 +82,13 @@ def test_scores_on_two_levels_need_a_choice(import_it):
     assert "2  score that is not about an observation" in by_observation.out
 
 
+def test_who_judged_is_told_where_the_table_says_it(import_it):
+    rows = [FULL[0] | {"authorUserId": None}, FULL[1] | {"evaluatorId": "e7"}]
+    found = import_it("langfuse", {"scores.jsonl": rows})
+    assert found.votes == {"t1": {"ANNOTATION": "good", "EVAL:e7": "poor"}}
+    assert "note: 1 scores of people have no authorUserId, so that all of them are one source" in found.out
+
+
 def test_a_table_without_the_columns_of_scores_is_refused(import_it):
     found = import_it("langfuse", {"scores.csv": "traceId,name,value\nt,q,1\n"})
     assert "scores.csv: row 1: no key ['source', 'datatype'], got ['traceid', 'name', 'value']" in found.err
