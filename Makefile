@@ -11,10 +11,11 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 FILES := pyproject.toml constraints.txt
 
-.PHONY: help demo dev test test-fast lint bench clean
+.PHONY: help demo demo-text dev test test-fast lint bench clean
 
 help:
 	@echo "make demo        run the whole chain on data/digits and print the scores"
+	@echo "make demo-text   run it on data/messages: short texts, labeling functions in Python, no votes files"
 	@echo "make dev         open the Dagster UI on http://127.0.0.1:3000"
 	@echo "make test        run the tests"
 	@echo "make test-fast   run them without the slow ones"
@@ -25,6 +26,10 @@ help:
 demo: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/python -m ws_pipeline data/digits/pipeline.yaml --storage $(WS_PIPELINE_STORAGE)
 	@echo "next:     make dev   (the same runs, assets and scores in the Dagster UI)"
+
+demo-text: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	@$(BIN)/python -m ws_pipeline data/messages/pipeline.yaml --storage $(WS_PIPELINE_STORAGE)/messages
+	@echo "next:     edit data/messages/lfs.py and run it again: only what changed is applied"
 
 dev: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
@@ -45,6 +50,7 @@ bench: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_model.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_quality.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/trainer.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/labeling_functions.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sensors.py
 	$(BIN)/python benchmarks/pipeline.py
 

@@ -211,6 +211,25 @@ def test_changed_functions_make_shards_stale_and_a_retrain_refuse_them(folder, s
     assert retrain(folder, storage, instance).success
 
 
+def test_the_sensor_ingests_all_shards_after_an_edit(folder, storage, instance):
+    definitions = build_definitions([load(folder)], storage=str(storage))
+
+    def tick():
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        result = definitions.resolve_sensor_def("new_shards")(context)
+        return [(request.job_name, request.partition_key) for request in result.run_requests or []]
+
+    ingest(folder, storage, instance)
+    assert tick() == [("retrain", None)]
+    edit(folder, "lt(12)", "lt(7)")  # the code location is not loaded again
+    assert tick() == [("ingest", "part-0"), ("ingest", "part-1")]
+    edit(folder, "lt(7)", "lt(7")
+    with pytest.raises(
+        LabelingFunctionError, match=r"tasks\.spam\.labeling_functions: .*lfs\.py, line 19: .*Syntax"
+    ):
+        tick()
+
+
 def test_functions_see_no_gold_and_no_split(folder, storage, instance):
     edit(folder, "any(word in x.text for word in WORDS)", "x.spam")
     with pytest.raises(LabelingFunctionError, match="LF 'has_word' failed on example 0: AttributeError"):
