@@ -93,6 +93,8 @@ def main() -> None:
     keywords = [keyword_lf(lf.name, [word.strip()], 1) for lf, word in zip(lfs, words, strict=True)]
     seconds, _ = timed(lambda: apply_by_lf(keywords, df))
     line("keyword_lf (whole words), 1 process", seconds, plain)
+    one_keyword, _ = timed(lambda: apply_by_lf(keywords[:1], df))
+    line("one changed keyword_lf of 100", one_keyword, seconds)
 
     ids = df["example_id"].to_numpy()
     before = FunctionVotes.of(lfs, applied.votes, cardinality=2, ids=ids, examples_stamp="")
@@ -103,6 +105,8 @@ def main() -> None:
     assert len(kept) == N_LFS - 1
     line("all functions, 1 process", all_again, all_again)
     line("one changed function of 100", one_again, all_again)
+    one_plain, _ = timed(lambda: plain_loop([looks_for("w7 ")], df))
+    line("plain loop over one function", one_plain, all_again)
     line("finding the others unchanged", kept_in, all_again)
 
 
