@@ -34,6 +34,7 @@ _ZIP = b"PK"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _TABLE_LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 _MAY_BE_FOLDER = (IsADirectoryError, FileNotFoundError, PermissionError)
+_THREADS_FROM = 2**20  # bytes of a Parquet file
 _MAX_HEADER_BYTES = 100 * 2**20  # the limit of safetensors itself
 
 #: A folder that Spark has within its output until all of it is there.
@@ -124,9 +125,20 @@ def read_parquet(path: PathLike, columns: list[str] | None = None) -> pa.Table:
     FileFormatError
         The file is truncated or is not Parquet; or the files of a folder do not make one table.
     """
+    return _one_table(path, _each_file(path, lambda stream: _read_table(stream, columns)))
+
+
+def _read_table(stream: BinaryIO, columns: list[str] | None) -> pa.Table:
+    """Read a file, a large one with several threads.
+
+    A process that ends right after pyarrow read with several threads is aborted now and then, with all its
+    work done; what is read last are small tables, which need none.
+    """
     import pyarrow.parquet as pq
 
-    return _one_table(path, _each_file(path, lambda stream: pq.read_table(stream, columns=columns)))
+    n_bytes = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return pq.read_table(stream, columns=columns, use_threads=n_bytes >= _THREADS_FROM)
 
 
 @dataclass(frozen=True)
