@@ -19,6 +19,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     │   ├── VoteCountsError                 counts that do not belong together
     │   ├── ClassBalanceError               class balance or the gold labels it comes from
     │   ├── ExamplesError                   features, splits or gold labels
+    │   │   └── TextError                       ... texts that no features can be made of
     │   ├── DatasetError                    fields or labels of a DictDataset
     │   │   └── NoDatasetError (AssertionError)  something else in the place of a DictDataset
     │   ├── TaskGraphError                  tasks, operations and modules that do not fit
@@ -40,6 +41,7 @@ comes from a user's own function is also of that error's type (:func:`error_like
     WsPipelineWarning (UserWarning)
     ├── GoldFeatureWarning                  a feature column that equals the gold labels of a task
     ├── SingleRowBatchWarning               a batch of one example that a model with batch norm leaves out
+    ├── FewDimensionsWarning                texts that give fewer features than were asked for
     ├── LeftOutColumnWarning                columns of a table that are no features, or no votes
     ├── RepeatedVotesWarning                a source that votes more than once on an example
     ├── SilentLFWarning                     a labeling function that never votes
@@ -120,6 +122,10 @@ class ClassBalanceError(InvalidInputError):
 
 class ExamplesError(InvalidInputError):
     """Examples with wrong features, splits or gold labels."""
+
+
+class TextError(ExamplesError):
+    """Texts that no features can be made of, or what is to make them."""
 
 
 class DatasetError(InvalidInputError):
@@ -259,6 +265,10 @@ class GoldFeatureWarning(WsPipelineWarning):
 
 class SingleRowBatchWarning(WsPipelineWarning):
     """The last mini-batch would have one example, and is left out, since batch norm cannot train on it."""
+
+
+class FewDimensionsWarning(WsPipelineWarning):
+    """Texts give fewer features than the settings ask for."""
 
 
 class LeftOutColumnWarning(WsPipelineWarning):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ws_pipeline.example_index import (
     check_array,
     stored_cardinalities,
 )
+from ws_pipeline.example_texts import TEXTS_KEY, read_texts, stack_texts, stored_texts
 from ws_pipeline.feature_columns import (
     FeatureSet,
     Floats,
@@ -54,6 +55,10 @@ class Examples(ExampleIndex):
         Feature column name to ``[n, width]`` float32, finite.
     left_out
         The columns of its file that are no features, and why.
+    texts
+        Text column name to ``[n]`` texts that features are to be made of.
+    text_digest
+        Digest of the models that made some of the features of text; None: none are.
 
     Raises
     ------
@@ -63,6 +68,8 @@ class Examples(ExampleIndex):
 
     features: dict[str, Floats]
     left_out: tuple[LeftOut, ...] = ()
+    texts: dict[str, pa.ChunkedArray] = field(default_factory=dict)
+    text_digest: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,10 +98,25 @@ class Examples(ExampleIndex):
             raise ExamplesError(message)
         return np.concatenate([self.features[name] for name in names], axis=1)
 
+    def with_text_features(self, features: Mapping[str, Floats], digest: str) -> Examples:
+        """The examples with features ``[n, d]`` that were made of text, behind those that they have.
+
+        Parameters
+        ----------
+        features
+            Column name to features.
+        digest
+            Of the models that made them, see :class:`~ws_pipeline.text.text_models.TextModels`.
+        """
+        return replace(self, features=self.features | dict(features), text_digest=digest)
+
     @classmethod
     def from_source(cls, source: ParquetSource) -> Examples:
-        """Read the stored table of examples, with the features; see :meth:`from_table`."""
-        return cls.from_table(source.read(), where=str(source.path))
+        """Read the stored table of examples, with the features, without texts; see :meth:`from_table`."""
+        schema = source.schema
+        texts = stored_texts(schema)
+        columns = [name for name in schema.names if name not in texts] if texts else None
+        return cls.from_table(source.read(columns), where=str(source.path), text_columns=())
 
     @classmethod
     def from_table(
@@ -104,6 +126,7 @@ class Examples(ExampleIndex):
         *,
         where: str = "examples",
         feature_columns: Sequence[str] | None = None,
+        text_columns: Sequence[str] | None = None,
         classes: Mapping[str, Sequence[str]] | None = None,
     ) -> Examples:
         """Decode and validate a table of the examples contract.
@@ -122,6 +145,8 @@ class Examples(ExampleIndex):
             Name of the source; opens every error message.
         feature_columns
             Names of the feature columns to read.  Default: all.
+        text_columns
+            Names of the columns of text to read.  Default: what :meth:`to_table` stored.
         classes
             Task name to the names of its classes, which its gold column may hold.  Default: numbers only.
 
@@ -139,13 +164,15 @@ class Examples(ExampleIndex):
         """
         metadata = table.schema.metadata or {}
         index = ExampleIndex.from_table(table, cardinalities, classes=classes, where=where)
-        ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.cardinalities}
+        named_texts = stored_texts(table.schema) if text_columns is None else text_columns
+        texts = read_texts(table, named_texts, where=where)
+        ids, taken = index.example_ids, {ID_COLUMN, SPLIT_COLUMN, *index.cardinalities, *texts}
         columns, left_out = choose_features(table, ids, taken, where=where, named=feature_columns)
         features = {name: _features(table.column(name), name, ids, where) for name in columns}
         if CARDINALITIES_KEY not in metadata:
             warn_of_gold_among_features(features, index.gold, where=where)
         left_out += decode_left_out(metadata.get(_LEFT_OUT_KEY, b"[]"))
-        return cls(ids, index.splits, index.gold, index.cardinalities, features, left_out)
+        return cls(ids, index.splits, index.gold, index.cardinalities, features, left_out, texts)
 
     @classmethod
     def from_parquet(
@@ -154,6 +181,7 @@ class Examples(ExampleIndex):
         cardinalities: Mapping[str, int],
         *,
         feature_columns: Sequence[str] | None = None,
+        text_columns: Sequence[str] | None = None,
         classes: Mapping[str, Sequence[str]] | None = None,
     ) -> Examples:
         """Read a shard of examples from a Parquet file (local path or any fsspec URL).
@@ -170,6 +198,7 @@ class Examples(ExampleIndex):
             cardinalities,
             where=str(path),
             feature_columns=feature_columns,
+            text_columns=text_columns,
             classes=classes,
         )
 
@@ -188,6 +217,9 @@ class Examples(ExampleIndex):
             CARDINALITIES_KEY: json.dumps(self.cardinalities),
             _LEFT_OUT_KEY: encode_left_out(self.left_out),
         }
+        if self.texts:
+            columns |= self.texts
+            metadata[TEXTS_KEY] = json.dumps(list(self.texts))
         return pa.table(columns).replace_schema_metadata(metadata)
 
     @classmethod
@@ -214,7 +246,10 @@ class Examples(ExampleIndex):
             name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features
         }
         left_out = tuple(dict.fromkeys(column for part in parts for column in part.left_out))
-        return cls(index.example_ids, index.splits, index.gold, index.cardinalities, features, left_out)
+        texts = _stacked_texts(filled or shards)
+        return cls(
+            index.example_ids, index.splits, index.gold, index.cardinalities, features, left_out, texts
+        )
 
 
 def summarise_shards(
@@ -272,6 +307,19 @@ def _check_splits(counts: Mapping[str, int], needed: Sequence[str]) -> None:
             "those to validate and to test on need no gold label"
         )
         raise ExamplesError(message)
+
+
+def _stacked_texts(shards: Mapping[str, Examples]) -> dict[str, pa.ChunkedArray]:
+    """Text columns of all shards; refused where one has others."""
+    (first_name, first), *others = shards.items()
+    for name, shard in others:
+        if set(shard.texts) != set(first.texts):
+            message = (
+                f"the text columns of shard '{name}' are {list(shard.texts)}, those of shard '{first_name}' "
+                f"{list(first.texts)}; read the same text columns of every shard"
+            )
+            raise ExamplesError(message)
+    return {name: stack_texts([shard.texts[name] for shard in shards.values()]) for name in first.texts}
 
 
 def _feature_set(schema: pa.Schema) -> FeatureSet:

@@ -20,6 +20,7 @@ VALUES = {
     "storage",
     "example_ids",
     "example_index",
+    "example_texts",
     "feature_columns",
 }
 VALUES |= {"class_names", "examples", "optim", "errors", "devices", "object_digest"}
@@ -36,8 +37,10 @@ ALLOWED: dict[str, set[str]] = {
     "example_ids": {"errors", "arrays", "storage"},
     "class_names": {"errors", "settings", "storage"},
     "example_index": {"errors", "storage", "example_ids", "array_types", "class_names"},
+    "example_texts": {"errors", "storage", "example_ids", "example_index"},
     "feature_columns": {"errors", "storage", "example_ids"},
-    "examples": {"errors", "storage", "example_ids", "example_index", "feature_columns"},
+    "examples": {"errors", "storage", "example_ids", "example_index", "example_texts", "feature_columns"},
+    "text": VALUES,
     "optim": {"errors", "settings"},
     "compat/nested_settings": {"errors", "settings"},
     "analysis": VALUES,
@@ -64,7 +67,7 @@ ALLOWED["classification/training"] = ALLOWED["classification/multitask_classifie
     "compat/nested_settings",
 }
 ALLOWED["classification"] = ALLOWED["classification/training"] | {"classification/training"}
-LIBRARY = VALUES | {"analysis", "labeling", "classification"}
+LIBRARY = VALUES | {"analysis", "labeling", "classification", "text"}
 ALLOWED |= {
     "compat": LIBRARY,
     "importing": VALUES | {"labeling/votes"},

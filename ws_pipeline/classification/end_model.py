@@ -98,6 +98,8 @@ class EndModel:
         Feature columns of every field.  None: all, in the field "features".
     training
         How it was trained; None in a model that was read from a file.
+    text_digest
+        Digest of the models that made features of text for it; None: there are none.
     """
 
     classifier: MultitaskClassifier
@@ -107,6 +109,7 @@ class EndModel:
     history: list[HistoryRecord]
     fields: dict[str, list[str]] | None = None
     training: TrainingSummary | None = None
+    text_digest: str | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -146,7 +149,13 @@ class EndModel:
         pyarrow.Table
             example_id, split and, per task, ``<task>/p_0`` .. ``<task>/p_{k-1}`` and
             ``<task>/prediction``.
+
+        Raises
+        ------
+        DatasetError
+            A field is missing, has another number of features, or features that other models made of text.
         """
+        _check_same_texts("the examples", examples.text_digest, self.text_digest)
         columns = {ID_COLUMN: pa.array(examples.example_ids), "split": pa.array(examples.splits, pa.string())}
         for task, probs in self.predict_proba(feature_fields(examples, self.fields)).items():
             columns |= {f"{task}/p_{label}": pa.array(column) for label, column in enumerate(probs.T.copy())}
@@ -155,18 +164,16 @@ class EndModel:
 
     def save(self, path: PathLike) -> None:
         """Write everything to one safetensors file, atomically; the same model gives the same bytes."""
-        write_tensors(
-            path,
-            self.classifier.state_dict(),
-            file_format=_FILE_FORMAT,
-            header={
-                "architecture": _describe(self.architecture),
-                "classes": list(self.cardinalities.items()),  # stored files have this key; it stays
-                "n_features": list(self.n_features.items()),
-                "fields": self.fields and list(self.fields.items()),
-                "history": self.history,
-            },
-        )
+        header: dict[str, Any] = {
+            "architecture": _describe(self.architecture),
+            "classes": list(self.cardinalities.items()),  # stored files have this key; it stays
+            "n_features": list(self.n_features.items()),
+            "fields": self.fields and list(self.fields.items()),
+            "history": self.history,
+        }
+        if self.text_digest is not None:
+            header["text_digest"] = self.text_digest
+        write_tensors(path, self.classifier.state_dict(), file_format=_FILE_FORMAT, header=header)
 
     @classmethod
     def load(
@@ -201,7 +208,8 @@ class EndModel:
         check_names_and_shapes(path, tensors, expected=classifier.state_dict())
         classifier.load_state_dict(tensors)
         fields = header["fields"] and dict(header["fields"])
-        return cls(classifier, trusted, cardinalities, n_features, header["history"], fields)
+        digest = header.get("text_digest")
+        return cls(classifier, trusted, cardinalities, n_features, header["history"], fields, None, digest)
 
 
 def train_end_model(
@@ -247,6 +255,8 @@ def train_end_model(
     SingleRowBatchWarning
         The last mini-batch of every epoch is left out: it has one example, and the model batch norm.
     """
+    if valid is not None:
+        _check_same_texts("the valid dataset", valid.text_digest, train.text_digest)
     n_features = {name: int(values.shape[1]) for name, values in train.X_dict.items()}
     tasks = _tasks(
         architecture,
@@ -270,7 +280,19 @@ def train_end_model(
         trainer.history_,
         None if fields is None else {name: list(names) for name, names in fields.items()},
         _summary(trainer, device),
+        train.text_digest,
     )
+
+
+def _check_same_texts(what: str, found: str | None, expected: str | None) -> None:
+    """Refuse features that other models made of text: the same numbers mean something else there."""
+    if found != expected:
+        message = (
+            f"{what} have features that other models made of text than the end model was trained on (digest "
+            f"{found and found[:12]}, expected {expected and expected[:12]}); make datasets, end model and "
+            "predictions again: retrain"
+        )
+        raise DatasetError(message)
 
 
 def _drops_single_row(model: nn.Module, n: int, batch_size: int) -> bool:

@@ -200,6 +200,7 @@ LOADERS = {
     "ws_pipeline/DawidSkene": "ws_pipeline.labeling.models.dawid_skene:DawidSkene.from_file",
     "ws_pipeline/LiftDawidSkene": "ws_pipeline.labeling.models.lift_dawid_skene:LiftDawidSkene.from_file",
     "ws_pipeline/MajorityLabelVoter": "ws_pipeline.labeling.models.baselines:MajorityLabelVoter.from_file",
+    "ws_pipeline/TextModels": "ws_pipeline.text.text_models:TextModels.load",
     "ws_pipeline/DictDataset": "ws_pipeline.classification.data.dict_dataset:DictDataset.load",
     "ws_pipeline/EndModel": "ws_pipeline.classification.end_model:EndModel.load",
 }

@@ -153,6 +153,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _value_type(annotation: Any) -> Any:
-    """The type of the values of a dict or list annotation (its last argument)."""
+    """The type of the values of a dict or list annotation (its last argument), without annotations."""
     arguments = getattr(annotation, "__args__", ())
-    return arguments[-1] if arguments else annotation
+    values = arguments[-1] if arguments else annotation
+    return values.__origin__ if hasattr(values, "__metadata__") else values

@@ -49,6 +49,8 @@ class DictDataset(Dataset[Item]):
     label_sources
         Where the labels of a task are from, by task name, such as "gold"; tasks without labels are left
         out.  Default: it is not known.
+    text_digest
+        Digest of the models that made features of text.  Default: there are none.
 
     Raises
     ------
@@ -70,7 +72,9 @@ class DictDataset(Dataset[Item]):
         Y_dict: Mapping[str, Any] | None = None,
         *,
         label_sources: Mapping[str, str] | None = None,
+        text_digest: str | None = None,
     ) -> None:
+        self.text_digest = text_digest
         self.label_sources = None if label_sources is None else dict(label_sources)
         self.name = name
         self.split = split
@@ -182,7 +186,9 @@ class DictDataset(Dataset[Item]):
                 tensors[f"X/{field}"] = values
             else:
                 tensors[f"X.json/{field}"] = _encode_list(field, values)
-        header = {"name": self.name, "split": self.split, "label_sources": self.label_sources}
+        header: dict[str, Any] = {"name": self.name, "split": self.split, "label_sources": self.label_sources}
+        if self.text_digest is not None:
+            header["text_digest"] = self.text_digest
         write_tensors(path, tensors, file_format=_FILE_FORMAT, header=header)
 
     @classmethod
@@ -205,7 +211,14 @@ class DictDataset(Dataset[Item]):
                 value = json.loads(tensors[key].numpy().tobytes()) if is_json else tensors[key]
                 parts["X" if is_json else part][name] = value
             sources = header.get("label_sources")  # earlier files have none
-            return cls(header["name"], header["split"], parts["X"], parts["Y"], label_sources=sources)
+            return cls(
+                header["name"],
+                header["split"],
+                parts["X"],
+                parts["Y"],
+                label_sources=sources,
+                text_digest=header.get("text_digest"),
+            )
         except (KeyError, ValueError) as broken:
             message = f"{path}: not a dataset that can be used ({broken}); write it again"
             raise FileFormatError(message) from broken

@@ -86,7 +86,7 @@ def soft_dataset(
         for task, values in probs.items()
     }
     sources = dict.fromkeys(labels, SOFT)
-    return _dataset(SOFT, split, feature_fields(examples, fields), taken, labels, sources)
+    return _dataset(SOFT, split, examples, fields, taken, labels, sources)
 
 
 def reference_dataset(
@@ -130,7 +130,7 @@ def reference_dataset(
         voted = (covered or {})[task][members]
         if task not in sources and voted.any():
             labels[task], sources[task] = _soft_labels(values[members], voted), LABEL_MODEL
-    return _dataset(REFERENCE, split, feature_fields(examples, fields), members, labels, sources)
+    return _dataset(REFERENCE, split, examples, fields, members, labels, sources)
 
 
 def references(dataset: DictDataset) -> dict[str, str | None]:
@@ -181,11 +181,13 @@ def _soft_labels(probs: npt.NDArray[Any], labelled: npt.NDArray[np.bool_]) -> np
 def _dataset(
     name: str,
     split: str,
-    features: Mapping[str, npt.NDArray[Any]],
+    examples: Examples,
+    fields: Fields | None,
     rows: npt.NDArray[np.bool_],
     labels: Mapping[str, npt.NDArray[Any]],
     sources: Mapping[str, str],
 ) -> DictDataset:
-    fields = {field: torch.from_numpy(values[rows]) for field, values in features.items()}
-    tensors = {task: torch.from_numpy(values) for task, values in labels.items()}
-    return DictDataset(name, split, fields, tensors, label_sources=sources)
+    features = feature_fields(examples, fields)
+    X_dict = {field: torch.from_numpy(values[rows]) for field, values in features.items()}
+    Y_dict = {task: torch.from_numpy(values) for task, values in labels.items()}
+    return DictDataset(name, split, X_dict, Y_dict, label_sources=sources, text_digest=examples.text_digest)

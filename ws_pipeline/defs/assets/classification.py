@@ -20,6 +20,7 @@ from ws_pipeline.defs.assets.metadata import (
     training_metadata,
     warnings_to_log,
 )
+from ws_pipeline.defs.assets.text_features import all_features, build_text_assets, text_inputs
 from ws_pipeline.defs.io_managers import SavesItself, TensorSource
 from ws_pipeline.defs.resources import Checkpoints, ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -37,6 +38,7 @@ def build_classification_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]
     """Assets that train the end model on the probabilistic labels and score it."""
     of_pipeline = AssetMaker(spec, part="end_model")
     return [
+        *build_text_assets(spec),
         _train_dataset(of_pipeline),
         *(_reference_dataset(of_pipeline, split) for split in SPLITS[1:]),
         _multitask_classifier(of_pipeline),
@@ -47,9 +49,9 @@ def build_classification_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]
 def _train_dataset(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
     spec = of_pipeline.spec
 
-    @of_pipeline.asset("torch", version="2", of_each_task=LABELS_AND_VOTE)
+    @of_pipeline.asset("torch", version="2", of_each_task=LABELS_AND_VOTE, also=text_inputs(spec))
     def train_dataset(
-        examples: dict[str, Examples], **inputs: ProbabilisticLabels
+        examples: dict[str, Examples], **inputs: ProbabilisticLabels | pa.Table
     ) -> dg.MaterializeResult[SavesItself]:
         """Features of the train split with the probabilistic labels of its examples.
 
@@ -62,7 +64,7 @@ def _train_dataset(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
         for task in spec.tasks:
             require_good_labels(spec, task, labels=labels[task], vote=votes[task], examples=examples)
         dataset = soft_dataset(
-            Examples.concatenate(examples),
+            all_features(spec, examples, inputs),
             probs={task: found.probs for task, found in labels.items()},
             covered={task: found.labelled for task, found in labels.items()},
             split="train",
@@ -84,10 +86,15 @@ def _reference_dataset(of_pipeline: AssetMaker, split: str) -> dg.AssetsDefiniti
     )
 
     @of_pipeline.asset(
-        "torch", version="2", name=f"{split}_dataset", of_each_task=LABELS, description=description
+        "torch",
+        version="2",
+        name=f"{split}_dataset",
+        of_each_task=LABELS,
+        also=text_inputs(spec),
+        description=description,
     )
     def dataset_of_split(
-        examples: dict[str, Examples], **inputs: ProbabilisticLabels
+        examples: dict[str, Examples], **inputs: ProbabilisticLabels | pa.Table
     ) -> dg.MaterializeResult[SavesItself]:
         from ws_pipeline.classification.data.from_examples import reference_dataset, references
 
@@ -95,7 +102,7 @@ def _reference_dataset(of_pipeline: AssetMaker, split: str) -> dg.AssetsDefiniti
         for task, found in labels.items():
             name = name_of(spec, task, "probabilistic_labels")
             check_same_examples(found.example_ids, examples, what=name)
-        everything = Examples.concatenate(examples)
+        everything = all_features(spec, examples, inputs)
         dataset = reference_dataset(everything, split=split, **_probs_and_covered(labels), fields=spec.fields)
         return dg.MaterializeResult(
             value=dataset, metadata={"n_examples": len(dataset), "reference": references(dataset)}
@@ -148,18 +155,21 @@ def _multitask_classifier(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
 
 
 def _predictions(of_pipeline: AssetMaker) -> dg.AssetsDefinition:
-    architecture = of_pipeline.spec.model
+    spec, architecture = of_pipeline.spec, of_pipeline.spec.model
 
-    @of_pipeline.asset("parquet", version="1")
+    @of_pipeline.asset("parquet", version="1", also=text_inputs(spec))
     def predictions(
-        multitask_classifier: TensorSource, examples: dict[str, Examples], device: ComputeDevice
+        multitask_classifier: TensorSource,
+        examples: dict[str, Examples],
+        device: ComputeDevice,
+        **inputs: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
         """The end model's P(class) for every example and task, those without votes included."""
         from ws_pipeline.classification.end_model import EndModel
 
         chosen = device.resolve()
         end_model = EndModel.load(multitask_classifier.path, architecture=architecture, device=chosen)
-        table = end_model.predictions(Examples.concatenate(examples))
+        table = end_model.predictions(all_features(spec, examples, inputs))
         return dg.MaterializeResult(value=table, metadata={"n_examples": table.num_rows, "device": chosen})
 
     return predictions

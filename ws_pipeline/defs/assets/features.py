@@ -21,12 +21,13 @@ def check_has_features(spec: PipelineSpec, shard: Examples, *, where: str) -> No
     ExamplesError
         The message names the file, the columns that are no features with type and reason, and what to do.
     """
-    if spec.model is None or shard.features or not len(shard):
+    if spec.model is None or shard.features or shard.texts or not len(shard):
         return
     found = "; ".join(map(str, shard.left_out)) or "there is no column beside ids, splits and gold labels"
     message = (
         f"{where}: no column can feed the end model: {found}; write the features as numbers, or as lists of "
-        f"numbers of one length, or set 'model: null' in {spec.where} to stop at the labels"
+        f"numbers of one length, name columns of text under 'features' in {spec.where}, or set 'model: null' "
+        "there to stop at the labels"
     )
     raise ExamplesError(message)
 
@@ -37,6 +38,7 @@ def features_metadata(shard: Examples) -> Mapping[str, Any]:
         "feature_columns": dg.MetadataValue.json(shard.feature_widths),
         "n_features": sum(shard.feature_widths.values()),
         "left_out_columns": table_metadata(_as_table(shard.left_out)),
+        **{f"n_without_{name}": texts.null_count for name, texts in shard.texts.items()},
     }
 
 

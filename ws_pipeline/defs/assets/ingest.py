@@ -58,7 +58,11 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         source = examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
             shard = Examples.from_parquet(
-                path, spec.cardinalities, feature_columns=spec.columns, classes=spec.classes
+                path,
+                spec.cardinalities,
+                feature_columns=spec.columns,
+                text_columns=list(spec.features),
+                classes=spec.classes,
             )
         check_has_features(spec, shard, where=str(path))
         return dg.MaterializeResult(

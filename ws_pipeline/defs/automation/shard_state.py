@@ -1,8 +1,8 @@
 """Shards: which files are there, which partitions, and what has been ingested and trained on.
 
 A shard is ingested again when its files change, or what the pipeline.yaml says about reading them: the
-tasks with their numbers of classes, the feature columns and the LF columns.  What was ingested and trained on
-is read from the materializations themselves, each of which has a fingerprint of what it was made from as its
+tasks with their numbers of classes, the feature, text and LF columns.  What was ingested and trained on is
+read from the materializations themselves, each of which has a fingerprint of what it was made from as its
 data version, so that one query gives it for all shards.
 """
 
@@ -106,7 +106,8 @@ def fingerprint(stamp: str, reading: str) -> str:
 
 
 def _examples_reading(spec: PipelineSpec) -> str:
-    return _reading(spec.classes, spec.columns)
+    # nothing is added where there are no texts, so that what was ingested before there were any stays valid
+    return _reading(spec.classes, spec.columns, *([sorted(spec.features)] if spec.features else []))
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
@@ -265,6 +266,8 @@ def _differences(spec: PipelineSpec, source: ParquetSource, counts: dict[str, Vo
         found.append(f"votes on {_classes(voted)} instead of {_classes(spec.cardinalities)}")
     if spec.columns is not None and set(stored.features) != set(spec.columns) and source.n_rows:
         found.append(f"feature columns {list(stored.features)} instead of {spec.columns}")
+    if set(stored.texts) != set(spec.features):
+        found.append(f"text columns {list(stored.texts)} instead of {list(spec.features)}")
     for task, of_task in counts.items():
         listed = spec.tasks[task].lf_columns
         if listed is not None and list(of_task.lf_names) != listed:

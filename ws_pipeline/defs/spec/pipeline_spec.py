@@ -5,7 +5,7 @@ project's repository documents both.  Start reading at :class:`PipelineSpec`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +37,7 @@ from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.functions.lf_modules import load_labeling_functions, take_by_name
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
+from ws_pipeline.settings.text_features import TextFeature
 
 Listing = Mapping[str, Mapping[str, str]]
 """Folder to the names of its files, and these to what changes when a file does."""
@@ -86,6 +87,9 @@ class PipelineSpec(Settings):
         None,
         description="Feature columns that feed the end model, side by side; default all. Or, for "
         "model.build_tasks, field name to columns.",
+    )
+    features: dict[str, TextFeature] = Field(
+        {}, description="Column of text of the examples files to what makes features of it."
     )
     filter_uncovered: bool = Field(
         default=True,
@@ -146,13 +150,25 @@ class PipelineSpec(Settings):
         cls, columns: list[str] | dict[str, list[str]] | None, info: ValidationInfo
     ) -> list[str] | dict[str, list[str]] | None:
         """Refuse columns that hold no features."""
-        meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
-        meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
-        for column in _distinct(columns or []):
-            if column in meaning:
-                message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
-                raise ValueError(message)
+        _check_are_features(_distinct(columns or []), info)
         return columns
+
+    @field_validator("features")
+    @classmethod
+    def _check_features(
+        cls, features: dict[str, TextFeature], info: ValidationInfo
+    ) -> dict[str, TextFeature]:
+        """Refuse columns that hold no text to learn from, or that no field takes."""
+        _check_are_features(features, info)
+        fields = info.data.get("feature_columns")
+        unused = set(features) - set(_distinct(fields)) if isinstance(fields, dict) else set()
+        if isinstance(fields, dict) and unused:
+            message = (
+                f"column '{min(unused)}' is in none of the fields {list(fields)} of feature_columns; list it "
+                "in one of them"
+            )
+            raise ValueError(message)
+        return features
 
     @field_validator("model")
     @classmethod
@@ -165,6 +181,9 @@ class PipelineSpec(Settings):
             message = (
                 "filter_uncovered says what the end model is trained on, but model is null; leave it out"
             )
+            raise ValueError(message)
+        if model is None and info.data.get("features"):
+            message = "features are made for the end model, but model is null; leave features out"
             raise ValueError(message)
         fields = info.data.get("feature_columns")
         if isinstance(fields, dict) and (model is None or model.build_tasks is None):
@@ -208,13 +227,15 @@ class PipelineSpec(Settings):
     def fields(self) -> dict[str, list[str]] | None:
         """Feature columns of every field of the datasets; None: all columns, in one field."""
         if isinstance(self.feature_columns, list):
-            return {"features": self.feature_columns}
+            return {"features": list(dict.fromkeys([*self.feature_columns, *self.features]))}
         return self.feature_columns
 
     @property
     def columns(self) -> list[str] | None:
-        """Feature columns to read, each once; None: all."""
-        return None if self.feature_columns is None else _distinct(self.feature_columns)
+        """Columns of numbers to read, each once; None: all."""
+        if self.feature_columns is None:
+            return None
+        return [column for column in _distinct(self.feature_columns) if column not in self.features]
 
     @property
     def cardinalities(self) -> dict[str, int]:
@@ -328,6 +349,16 @@ def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str,
         if missing:
             skipped[f"{there[0]}/{name}"] = f"the shard is not complete, missing {', '.join(missing)}"
     return dict(sorted(skipped.items()))
+
+
+def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
+    """Refuse a column that means something else."""
+    meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
+    meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
+    for column in columns:
+        if column in meaning:
+            message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
+            raise ValueError(message)
 
 
 def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:

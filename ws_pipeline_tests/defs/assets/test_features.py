@@ -87,8 +87,8 @@ def test_examples_that_feed_no_model_are_refused_at_ingest(pipeline_folder, inge
         ingest()
     assert str(refused.value) == (
         f"{file}: no column can feed the end model: 'features' (string): text, such as 'a'; write the "
-        "features as numbers, or as lists of numbers of one length, or set 'model: null' in "
-        f"{pipeline_folder.spec_path} to stop at the labels"
+        "features as numbers, or as lists of numbers of one length, name columns of text under 'features' in "
+        f"{pipeline_folder.spec_path}, or set 'model: null' there to stop at the labels"
     )
 
 
