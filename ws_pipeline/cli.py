@@ -18,6 +18,7 @@ from upath import UPath
 
 from ws_pipeline.analysis.scores_table import GOLD
 from ws_pipeline.commands import check as checking
+from ws_pipeline.commands import new as making
 from ws_pipeline.defs.automation.command_log import command_logger
 from ws_pipeline.defs.automation.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.defs.automation.shard_state import register_shards
@@ -37,8 +38,9 @@ _INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt._
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _SHOWN = 10  # skipped files that are named, at most
 _LOGGER = "command"
-_SUBCOMMANDS = {importing.IMPORT: importing.main, checking.CHECK: checking.main}
+_SUBCOMMANDS = {importing.IMPORT: importing.main, checking.CHECK: checking.main, making.NEW: making.main}
 _EPILOG = (
+    "python -m ws_pipeline new FOLDER makes a folder to start from.  "
     "python -m ws_pipeline check PIPELINE.yaml (or its folder) reads all files and reports every problem, "
     "without running anything.  "
     "python -m ws_pipeline import FORMAT PATH --task NAME --out FOLDER makes such a folder from an export "

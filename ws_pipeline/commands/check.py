@@ -6,6 +6,7 @@ It reads as the ingestion does, with the same rules, but runs nothing and writes
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         _look_at_files(spec, findings)
     print(findings_text(findings))
     if not findings.problems and spec is not None:
-        print(f"run it:  python -m ws_pipeline {spec.where}")
+        print(f"run it:  python -m ws_pipeline {shlex.quote(spec.where)}")
     return 1 if findings.problems else 0
 
 

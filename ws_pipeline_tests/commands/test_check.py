@@ -243,8 +243,8 @@ def test_ids_that_are_in_two_shards_are_reported_beside_differing_features(pipel
     found = check()
     assert found.problems == [
         (
-            "the features of shard 'part-2' differ from those of shard 'part-0': extra ['width']; compute the "
-            "same features for every shard"
+            "the features of shard 'part-2' differ from those of shard 'part-0': extra ['width']; compute "
+            "the same features for every shard"
         ),
         (
             "example 0 is in shard 'part-0' and in shard 'part-2' (120 such ids); every example belongs to "
@@ -252,8 +252,8 @@ def test_ids_that_are_in_two_shards_are_reported_beside_differing_features(pipel
         ),
         (
             "task 'shape': the LF columns of shard 'part-1' differ from those of shard 'part-0': missing "
-            "['lf_2'], extra []; apply the same labeling functions, in the same order, to every shard, or list "
-            "them as lf_columns"
+            "['lf_2'], extra []; apply the same labeling functions, in the same order, to every shard, or "
+            "list them as lf_columns"
         ),
     ]
     assert "task shape: 6 LFs on 240 examples" in found.text
