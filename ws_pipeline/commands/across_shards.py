@@ -38,17 +38,21 @@ def compare_shards(spec: PipelineSpec, files: ShardFiles, findings: Findings) ->
     """Refuse an id in two shards, differing features, and a missing split; warn where gold is missing."""
     index = {shard: of_shard.index for shard, of_shard in files.examples.items()}
     filled = {shard: found.features for shard, found in files.examples.items() if len(found.index)}
+    together = Findings()
     for shard in list(filled)[1:]:
         first = next(iter(filled))
-        findings.attempt(check_same_features, {first: filled[first], shard: filled[shard]})
-    findings.attempt(check_disjoint, {shard: found.example_ids for shard, found in index.items()})
-    if len(index) < len(files.shards):
+        together.attempt(check_same_features, {first: filled[first], shard: filled[shard]})
+    together.attempt(check_disjoint, {shard: found.example_ids for shard, found in index.items()})
+    counts = {split: sum(found.split_counts()[split] for found in index.values()) for split in SPLITS}
+    is_complete = len(index) == len(files.shards)
+    if is_complete:
+        # without an end model there is nothing to validate or test
+        together.attempt(check_splits, counts, SPLITS if spec.model else ())
+    findings.add(together, opening=f"{spec.folder / 'examples'}: ")
+    if not is_complete:
         said = "whether all splits and gold labels are there, and whether an example is in two shards"
         findings.unchecked.append(f"{said}, in shards whose examples could not be read")
         return
-    counts = {split: sum(found.split_counts()[split] for found in index.values()) for split in SPLITS}
-    # without an end model there is nothing to validate or test
-    findings.attempt(check_splits, counts, SPLITS if spec.model else ())
     for task in spec.tasks:
         _warn_of_missing_gold(spec, task, index, findings)
 
@@ -70,11 +74,11 @@ def summarise_votes(
     if not read:
         return None
     matrices = dict(with_same_lfs(task_spec, read))
-    first = next(iter(matrices))
+    first, where = next(iter(matrices)), str(spec.folder / spec.place_of_votes(task))
     alike = {
         shard: matrix
         for shard, matrix in matrices.items()
-        if _has_lfs_of(findings, task, first, matrices[first], shard, matrix)
+        if _has_lfs_of(findings, where, first, matrices[first], shard, matrix)
     }
     gold: Labels = np.concatenate([files.examples[shard].index.gold[task] for shard in alike])
     counts = VoteCounts.total({shard: VoteCounts.from_label_matrix(votes) for shard, votes in alike.items()})
@@ -106,11 +110,11 @@ def _of_lfs_that_voted(spec: PipelineSpec, task: str, files: ShardFiles) -> dict
 
 
 def _has_lfs_of(
-    findings: Findings, task: str, first: str, of_first: LabelMatrix, shard: str, found: LabelMatrix
+    findings: Findings, where: str, first: str, of_first: LabelMatrix, shard: str, found: LabelMatrix
 ) -> bool:
     alone = Findings()
     alone.attempt(check_same_lfs, first, of_first.lf_names, shard, found.lf_names)
-    findings.add(alone, opening=f"task '{task}': ")
+    findings.add(alone, opening=f"{where}: ")
     return not alone.problems
 
 
