@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from upath import UPath
 
 from ws_pipeline.analysis.scores_table import GOLD
+from ws_pipeline.commands import check as checking
+from ws_pipeline.commands import new as making
 from ws_pipeline.defs.automation.command_log import command_logger
 from ws_pipeline.defs.automation.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.defs.automation.shard_state import register_shards
@@ -24,7 +26,7 @@ from ws_pipeline.defs.automation.turns import take_turn, turn_file
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, skipped_files
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, require_shards, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.importing import command as importing
@@ -36,7 +38,11 @@ _INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt._
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _SHOWN = 10  # skipped files that are named, at most
 _LOGGER = "command"
+_SUBCOMMANDS = {importing.IMPORT: importing.main, checking.CHECK: checking.main, making.NEW: making.main}
 _EPILOG = (
+    "python -m ws_pipeline new FOLDER makes a folder to start from.  "
+    "python -m ws_pipeline check PIPELINE.yaml (or its folder) reads all files and reports every problem, "
+    "without running anything.  "
     "python -m ws_pipeline import FORMAT PATH --task NAME --out FOLDER makes such a folder from an export "
     "of a labelling tool or a table of answers; see python -m ws_pipeline import --help"
 )
@@ -46,8 +52,8 @@ _log = logging.getLogger("ws_pipeline.command")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run, print; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == [importing.IMPORT]:
-        return importing.main(arguments[1:])
+    if arguments and arguments[0] in _SUBCOMMANDS:
+        return _SUBCOMMANDS[arguments[0]](arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m ws_pipeline", description=__doc__, epilog=_EPILOG)
     parser.add_argument("pipeline", type=Path, help="path of a pipeline.yaml")
     parser.add_argument("--storage", default="storage", help="folder or fsspec URL of the results")
@@ -126,15 +132,7 @@ def _find_shards(spec: PipelineSpec) -> list[str]:
         print(f"warning: skipped {file}: {reason}", file=sys.stderr)
     if len(skipped) > _SHOWN:
         print(f"warning: skipped {len(skipped) - _SHOWN} more", file=sys.stderr)
-    shards = spec.find_shards(files)
-    if not shards:
-        wanted = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
-        message = (
-            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {wanted}; put "
-            "them there, or say with the key 'data' where they are"
-        )
-        raise InvalidInputError(message)
-    return shards
+    return require_shards(spec, files)
 
 
 def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:

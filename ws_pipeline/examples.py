@@ -293,12 +293,25 @@ def summarise_shards(
     check_same_features(features)
     check_disjoint(ids)
     summary = pa.Table.from_pylist(rows)
-    _check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS}, needed_splits)
+    check_splits({split: pc.sum(summary[f"n_{split}"]).as_py() for split in SPLITS}, needed_splits)
     return summary
 
 
-def _check_splits(counts: Mapping[str, int], needed: Sequence[str]) -> None:
-    """Refuse examples among which a split does not occur."""
+def check_splits(counts: Mapping[str, int], needed: Sequence[str]) -> None:
+    """Refuse examples among which a needed split does not occur.
+
+    Parameters
+    ----------
+    counts
+        Split to number of examples.
+    needed
+        Splits that have to occur.
+
+    Raises
+    ------
+    ExamplesError
+        Names the splits without examples.
+    """
     missing = [split for split in needed if not counts[split]]
     if missing:
         message = (

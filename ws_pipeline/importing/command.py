@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> int:
         check_task(given.task)
         check_folder(given.out)
         shares = None if given.splits is None else parse_shares(given.splits)
-        export = read_export(given.format, given.path, _options(given))
-        made_by = shlex.join(["python", "-m", "ws_pipeline", IMPORT, *arguments]).replace("\n", " ")
+        export = read_export(given.format, given.path, options_of(given))
+        made_by = command_line(IMPORT, arguments)
         written = write_folder(export, given.out, given.task, shares=shares, made_by=made_by)
     except (WsPipelineError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -35,7 +35,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _options(given: argparse.Namespace) -> ImportOptions:
+def command_line(command: str, arguments: Sequence[str]) -> str:
+    """A command of this project as one line, to type or to keep in a comment."""
+    return shlex.join(["python", "-m", "ws_pipeline", command, *arguments]).replace("\n", " ")
+
+
+def options_of(given: argparse.Namespace) -> ImportOptions:
+    """What was said with the options of :func:`add_options`, but for the splits."""
     return ImportOptions(
         questions=tuple(dict.fromkeys(given.question)),
         classes=() if given.classes is None else tuple(given.classes.split(",")),
@@ -56,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Make a folder that the pipeline runs on from an export of a labelling tool or a table "
         "of answers; docs/formats.md says what is read of each format.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="formats:\n" + "\n".join(f"  {name:<14}{each.what}" for name, each in FORMATS.items()),
+        epilog=formats_text(),
     )
     parser.add_argument("format", metavar="FORMAT", help="one of the formats below")
     parser.add_argument("path", metavar="PATH", type=Path, help="file or folder of the export")
@@ -64,6 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", required=True, type=Path, help="folder to write, which must not hold anything"
     )
+    add_options(parser)
+    return parser
+
+
+def formats_text() -> str:
+    """The formats, one a line, for the help."""
+    return "formats:\n" + "\n".join(f"  {name:<14}{each.what}" for name, each in FORMATS.items())
+
+
+def add_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say how an export is read."""
     parser.add_argument(
         "--question", action="append", default=[], help="which question is read, where there are several"
     )
@@ -77,4 +94,3 @@ def _parser() -> argparse.ArgumentParser:
     for role in ("example", "source", "label", "time"):
         parser.add_argument(f"--{role}-column", metavar="COLUMN", help=f"column of the {role}")
     parser.add_argument("--level", choices=["trace", "observation"], help="what an example is (langfuse)")
-    return parser

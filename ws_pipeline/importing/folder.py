@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,8 +51,15 @@ def check_task(task: str) -> None:
         raise SettingsError(message)
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, *, argument: str = "--out") -> None:
     """Refuse a folder that holds something, or a file.
+
+    Parameters
+    ----------
+    folder
+        The folder that is to be written.
+    argument
+        What the command calls it.
 
     Raises
     ------
@@ -59,21 +67,57 @@ def check_folder(folder: Path) -> None:
         There is a file, or a folder that is not empty.
     """
     if "://" in str(folder) or ":/" in str(folder)[2:]:
-        message = f"--out: '{folder}' is a URL, expected a folder on this machine; copy it there afterwards"
+        message = (
+            f"{argument}: '{folder}' is a URL, expected a folder on this machine; copy it there afterwards"
+        )
         raise SettingsError(message)
     if folder.is_dir() and any(folder.iterdir()):
         message = (
-            f"{folder}: the folder is not empty, and nothing is overwritten; choose another --out, or "
+            f"{folder}: the folder is not empty, and nothing is overwritten; choose another {argument}, or "
             "empty it"
         )
         raise FileAccessError(message)
     if folder.exists() and not folder.is_dir():
-        message = f"{folder}: this is a file, expected a new folder; choose another --out"
+        message = f"{folder}: this is a file, expected a new folder; choose another {argument}"
         raise FileAccessError(message)
 
 
+@contextmanager
+def complete_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder that is empty or not there: it is there, complete, if the block succeeds, or not at all.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder to write to.
+
+    Raises
+    ------
+    FileAccessError
+        The folder cannot be written.
+    """
+    with telling_file_errors(folder, "write"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            unfinished.chmod(0o755)
+            yield unfinished
+            if folder.is_dir():
+                folder.rmdir()
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def write_folder(
-    export: Export, folder: Path, task: str, *, shares: Sequence[float] | None = None, made_by: str
+    export: Export,
+    folder: Path,
+    task: str,
+    *,
+    shares: Sequence[float] | None = None,
+    made_by: str,
+    more_files: Mapping[str, str] | None = None,
+    more_spec: str = "",
 ) -> Written:
     """Write the files; the folder is there, complete, or not at all.
 
@@ -89,6 +133,10 @@ def write_folder(
         Shares of the splits of examples that have none; see :func:`.assign_splits`.
     made_by
         The command, for a comment in the pipeline.yaml.
+    more_files
+        Names of further files to their texts.
+    more_spec
+        Further lines of the pipeline.yaml.
 
     Returns
     -------
@@ -103,20 +151,12 @@ def write_folder(
     check_task(task)
     check_folder(folder)
     examples, notes = examples_table(export, task, shares)
-    with telling_file_errors(folder, "write"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            unfinished.chmod(0o755)
-            write_parquet(examples, unfinished / "examples" / SHARD)
-            write_parquet(export.votes, unfinished / "votes" / task / SHARD)
-            text = spec_text(export, examples, folder.name, task, made_by)
-            (unfinished / SPEC).write_text(text, encoding="utf-8")
-            if folder.is_dir():
-                folder.rmdir()
-            unfinished.rename(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    text = spec_text(export, examples, folder.name, task, made_by) + more_spec
+    with complete_folder(folder) as unfinished:
+        write_parquet(examples, unfinished / "examples" / SHARD)
+        write_parquet(export.votes, unfinished / "votes" / task / SHARD)
+        for name, content in {SPEC: text, **(more_files or {})}.items():
+            (unfinished / name).write_text(content, encoding="utf-8")
     splits = {split: pc.sum(pc.equal(examples[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
     return Written(splits, tuple(notes))
 
@@ -148,13 +188,18 @@ def examples_table(export: Export, task: str, shares: Sequence[float] | None) ->
     return pa.table(columns), said
 
 
+def pipeline_name(folder: str) -> str:
+    """The name of the pipeline in a folder: letters, digits and underscores, no digit first."""
+    return re.sub("[^A-Za-z0-9_]", "_", f"_{folder}" if folder[:1].isdigit() else folder)
+
+
 def spec_text(export: Export, examples: pa.Table, name: str, task: str, made_by: str) -> str:
     """The pipeline.yaml; it has an end model where there are features, and splits for it."""
     example, source, label = VOTE_COLUMNS
     lines = [
         f"# Made by: {made_by}",
         "# data/README.md describes every key.",
-        f"name: {_flow(re.sub('[^A-Za-z0-9_]', '_', f'_{name}' if name[:1].isdigit() else name))}",
+        f"name: {_flow(pipeline_name(name))}",
         "tasks:",
         f"  {_flow(task)}:",
         f"    classes: {_flow(list(export.classes))}",

@@ -47,7 +47,7 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         shard = context.partition_key
         path, source = spec.votes_path(task, shard), votes_fingerprint(spec, task, shard)
         stamp, lfs = stamp_of(path), spec.functions_of(task)
-        table = _columns_to_vote_on(spec, read_parquet(path))
+        table = columns_to_vote_on(spec, read_parquet(path))
         ids = ids_from_table(table, where=str(path))
         known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=str(path))
         _check_same_examples(ids, known, path=path)
@@ -80,7 +80,7 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
     return label_matrix
 
 
-def _columns_to_vote_on(spec: PipelineSpec, table: pa.Table) -> pa.Table:
+def columns_to_vote_on(spec: PipelineSpec, table: pa.Table) -> pa.Table:
     """What labeling functions may read: no gold labels, and no split, which would tell where they are."""
     hidden = {SPLIT_COLUMN, *spec.tasks}
     return table.select([name for name in table.column_names if name not in hidden])

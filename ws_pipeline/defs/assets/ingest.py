@@ -26,7 +26,7 @@ from ws_pipeline.defs.automation.shard_state import (
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
-from ws_pipeline.example_ids import check_same_spelling, ids_from_table
+from ws_pipeline.example_ids import Ids, check_same_spelling, ids_from_table
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.examples import Examples, summarise_shards
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
@@ -57,14 +57,7 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
         path = spec.examples_path(context.partition_key)
         source = examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
-            shard = Examples.from_parquet(
-                path,
-                spec.cardinalities,
-                feature_columns=spec.columns,
-                text_columns=list(spec.features),
-                classes=spec.classes,
-            )
-        check_has_features(spec, shard, where=str(path))
+            shard = examples_of_table(spec, read_parquet(path), where=str(path))
         return dg.MaterializeResult(
             value=shard,
             data_version=dg.DataVersion(source),
@@ -80,6 +73,26 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
     return examples
 
 
+def examples_of_table(spec: PipelineSpec, table: pa.Table, *, where: str) -> Examples:
+    """Decode the table of a shard's examples, and see that it can feed the end model.
+
+    Raises
+    ------
+    ExamplesError, ExampleIdError
+        The table breaks the contract of :meth:`.Examples.from_table`, or has no feature.
+    """
+    shard = Examples.from_table(
+        table,
+        spec.cardinalities,
+        where=where,
+        feature_columns=spec.columns,
+        text_columns=list(spec.features),
+        classes=spec.classes,
+    )
+    check_has_features(spec, shard, where=where)
+    return shard
+
+
 def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     spec, task_spec = of_task.spec, of_task.spec.tasks[task]
 
@@ -91,10 +104,9 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = _read_votes(path, task_spec, tasks=spec.tasks)
+            votes = read_votes(path, task_spec, tasks=spec.tasks)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
-        check_same_spelling(votes.example_ids, known, where=str(path))
-        matrix = votes.aligned_to(known, where=str(path))
+        matrix = align_votes(votes, known, where=str(path))
         return dg.MaterializeResult(
             value=matrix,
             data_version=dg.DataVersion(source),
@@ -110,7 +122,13 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     return label_matrix
 
 
-def _read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
+def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
+    """The votes on a shard's examples ``[n]``, in their order; see :meth:`.LabelMatrix.aligned_to`."""
+    check_same_spelling(votes.example_ids, known, where=where)
+    return votes.aligned_to(known, where=where)
+
+
+def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
     k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
     if task_spec.votes.format == "wide":

@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from ws_pipeline.array_types import Labels
 from ws_pipeline.defs.assets.alignment import with_same_lfs
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.label_metadata import CLASS_SHARE, CONFLICTS, COVERAGE, class_shares
@@ -60,15 +61,13 @@ def _check_lfs(of_task: AssetMaker, task: str, task_spec: TaskSpec) -> dg.AssetC
     ) -> Iterator[dg.AssetCheckResult]:
         counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
         key = of_task.key("lf_summary")
-        silent = list(counts.silent_lfs)
-        yield _result(
-            key, "lfs_vote", f"these never vote: {_some(silent)}; mend or remove them", passed=not silent
-        )
+        said = never_vote(counts)
+        yield _result(key, "lfs_vote", said, passed=not said)
         gold = np.concatenate([shard.gold[task] for shard in examples.values()])
-        yield _above_chance(key, lf_summary, counts, gold)
-        share = counts.n_covered / max(1, counts.n_examples)
-        said = f"{share:.1%} of the examples have a vote; add LFs for the others, or lower min_coverage"
-        yield _result(key, "coverage", said, passed=share >= task_spec.min_coverage)
+        said, n_judged = below_chance(lf_summary, counts, gold)
+        yield _result(key, "lfs_above_chance", said, passed=not said, metadata={"n_judged": n_judged})
+        said = low_coverage(counts, task_spec)
+        yield _result(key, "coverage", said, passed=not said)
         yield _steady(context, key, "votes_steady", [COVERAGE, CONFLICTS], task_spec.max_drift)
 
     return check_lfs
@@ -155,8 +154,37 @@ def _logged(check: Check) -> Check:
     return run
 
 
-def _above_chance(key: dg.AssetKey, summary: pa.Table, counts: VoteCounts, gold: Any) -> dg.AssetCheckResult:
-    """Name the LFs that are right less often than their votes would be if they were dealt out at random."""
+def never_vote(counts: VoteCounts) -> str:
+    """Which LFs never vote; empty if all do."""
+    silent = list(counts.silent_lfs)
+    return f"these never vote: {_some(silent)}; mend or remove them" if silent else ""
+
+
+def low_coverage(counts: VoteCounts, task_spec: TaskSpec) -> str:
+    """How few of the examples have a vote; empty if enough have one."""
+    share = counts.n_covered / max(1, counts.n_examples)
+    if share >= task_spec.min_coverage:
+        return ""
+    return f"{share:.1%} of the examples have a vote; add LFs for the others, or lower min_coverage"
+
+
+def below_chance(summary: pa.Table, counts: VoteCounts, gold: Labels) -> tuple[str, int]:
+    """Which LFs are right less often than their votes would be if they were dealt out at random.
+
+    Parameters
+    ----------
+    summary
+        The LF summary, with accuracies.
+    counts
+        Counts of the same votes.
+    gold
+        ``[n]`` gold labels, -1 where unknown.
+
+    Returns
+    -------
+    (str, int)
+        The LFs, empty if there is none; and how many LFs meet enough gold labels to be judged.
+    """
     from scipy.stats import binomtest
 
     chances = chance_accuracies(counts.class_counts, gold)
@@ -167,7 +195,7 @@ def _above_chance(key: dg.AssetKey, summary: pa.Table, counts: VoteCounts, gold:
         if test.pvalue < SIGNIFICANCE / len(rows):
             below.append(f"{row['lf']} ({row['accuracy']:.2f}, chance {chance:.2f})")
     said = f"below chance on gold labels: {_some(below)}; mend, turn around or remove them"
-    return _result(key, "lfs_above_chance", said, passed=not below, metadata={"n_judged": len(rows)})
+    return said if below else "", len(rows)
 
 
 def _judged(row: Mapping[str, Any]) -> bool:

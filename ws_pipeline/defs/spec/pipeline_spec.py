@@ -30,7 +30,7 @@ from ws_pipeline.defs.spec.data_folder import (
 )
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
-from ws_pipeline.errors import FileAccessError, LabelingFunctionError
+from ws_pipeline.errors import FileAccessError, InvalidInputError, LabelingFunctionError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
@@ -359,6 +359,25 @@ def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
         if column in meaning:
             message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
             raise ValueError(message)
+
+
+def require_shards(spec: PipelineSpec, files: Listing | None = None) -> list[str]:
+    """Names of the shards whose files are all there, at least one; see :meth:`PipelineSpec.find_shards`.
+
+    Raises
+    ------
+    InvalidInputError
+        There is none; the message says which files make one.
+    """
+    shards = spec.find_shards(files)
+    if not shards:
+        wanted = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
+        message = (
+            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {wanted}; put "
+            "them there, or say with the key 'data' where they are"
+        )
+        raise InvalidInputError(message)
+    return shards
 
 
 def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:

@@ -1,0 +1,107 @@
+"""Applies a task's labeling functions to a shard's examples as the ingestion does, and names all that fail.
+
+Legend: n examples, m labeling functions (LFs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ws_pipeline.commands.findings import Findings
+from ws_pipeline.defs.assets.function_votes import columns_to_vote_on
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.errors import WsPipelineError
+from ws_pipeline.example_ids import Ids
+from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
+from ws_pipeline.labeling.functions.function_votes import FunctionVotes
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Voting:
+    """The examples of a shard, to vote on.
+
+    Parameters
+    ----------
+    spec
+        The pipeline.
+    task
+        A task with labeling functions.
+    table
+        The file of the examples ``[n]``.
+    ids
+        ``[n]`` their ids.
+    """
+
+    spec: PipelineSpec
+    task: str
+    table: pa.Table
+    ids: Ids
+
+    def votes_of(
+        self, lfs: Sequence[LabelingFunction], findings: Findings, *, opening: str = ""
+    ) -> LabelMatrix:
+        """Votes of those of the m LFs that do not fail.
+
+        Each of the others is a problem; or, where the task's faults are tolerated, a warning.
+
+        Parameters
+        ----------
+        lfs
+            The LFs.
+        findings
+            Where problems and warnings go.
+        opening
+            Put before each of them.
+        """
+        together = Findings()
+        votes = together.attempt(self._apply, lfs)
+        if votes is not None:
+            findings.add(together, opening=opening)
+            return votes
+        # one after the other, to name all that fail
+        tried = {lf.name: self._try(lf, findings, opening) for lf in lfs}
+        columns = {name: votes for name, votes in tried.items() if votes is not None}
+        nothing = np.empty((len(self.ids), 0), dtype=np.int8)
+        side_by_side = np.concatenate([nothing, *(votes.votes for votes in columns.values())], axis=1)
+        return LabelMatrix(side_by_side, self._cardinality, self.ids, list(columns))
+
+    def _try(self, lf: LabelingFunction, findings: Findings, opening: str) -> LabelMatrix | None:
+        alone = Findings()
+        votes = alone.attempt(self._apply, [lf])
+        if votes is None and self._is_fault_tolerant:
+            try:
+                votes = self._apply([lf], fault_tolerant=True)
+                alone = Findings(warnings=[f"{alone.problems[0]} (fault_tolerant is on: they are abstains)"])
+            except WsPipelineError:
+                pass  # such as votes for a class that does not exist; what is said of it is kept
+        findings.add(alone, opening=opening)
+        return votes
+
+    def _apply(self, lfs: Sequence[LabelingFunction], *, fault_tolerant: bool = False) -> LabelMatrix:
+        settings = self.spec.tasks[self.task].labeling_functions
+        applied = apply_by_lf(
+            lfs,
+            columns_to_vote_on(self.spec, self.table).to_pandas(),
+            n_processes=settings.processes if settings else 1,
+            fault_tolerant=fault_tolerant,
+            name_row=lambda row: f"example {self.ids[row]}",
+        )
+        made = FunctionVotes.of(
+            lfs, applied.votes, cardinality=self._cardinality, ids=self.ids, examples_stamp=""
+        )
+        return made.matrix
+
+    @property
+    def _cardinality(self) -> int:
+        return self.spec.cardinalities[self.task]
+
+    @property
+    def _is_fault_tolerant(self) -> bool:
+        settings = self.spec.tasks[self.task].labeling_functions
+        return settings is not None and settings.fault_tolerant
