@@ -46,7 +46,10 @@ def ids_from_table(table: pa.Table, *, where: str) -> Ids:
         noted = _range_of_pandas(table)
         if noted is not None:
             return np.array(noted, dtype=np.int64)
-        message = f"{where}: no column '{ID_COLUMN}', got {table.column_names}"
+        message = (
+            f"{where}: no column '{ID_COLUMN}', got {table.column_names}; add it, or give the column of the "
+            "ids this name"
+        )
         raise ExampleIdError(message)
     column = _id_column(table.column(ID_COLUMN), where)
     if column.null_count:

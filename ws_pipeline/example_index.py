@@ -118,7 +118,10 @@ class ExampleIndex:
             The message names the column, the example, what was expected and what was found.
         """
         if SPLIT_COLUMN not in table.column_names:
-            message = f"{where}: no column '{SPLIT_COLUMN}', got {table.column_names}"
+            message = (
+                f"{where}: no column '{SPLIT_COLUMN}', got {table.column_names}; add it, with one of "
+                f"{list(SPLITS)} for every example"
+            )
             raise ExamplesError(message)
         repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
         if repeated:

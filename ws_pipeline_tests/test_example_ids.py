@@ -100,7 +100,9 @@ def test_no_ids_may_have_no_type():
 
 
 def test_a_table_without_ids_is_refused_with_what_it_has():
-    with pytest.raises(ExampleIdError, match=r"^shard 'x': no column 'example_id', got \['id', 'a'\]$"):
+    with pytest.raises(
+        ExampleIdError, match=r"^shard 'x': no column 'example_id', got \['id', 'a'\]; add it, or give"
+    ):
         ids_from_table(pa.table({"id": [1], "a": [2]}), where="shard 'x'")
 
 

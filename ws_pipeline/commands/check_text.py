@@ -46,7 +46,8 @@ def shards_text(spec: PipelineSpec, files: ShardFiles) -> str:
         splits = [sum(index.split_counts()[split] for index in indexes) for split in SPLITS]
         gold_of = {task: [gold_counts(index, task) for index in indexes] for task in spec.tasks}
         totals = [[sum(of[split] for of in counts) for split in SPLITS] for counts in gold_of.values()]
-        rows.append(["all", sum(map(len, indexes)), *splits, *map(_slashed, totals)])
+        all_of_them = "all" if len(indexes) == len(files.shards) else "all readable"
+        rows.append([all_of_them, sum(map(len, indexes)), *splits, *map(_slashed, totals)])
     lines = _aligned([header, *rows])
     n_shards = _how_many(len(files.shards), "shard")
     return "\n".join([f"pipeline {spec.name}: {n_shards}; gold labels of {'/'.join(SPLITS)}", *lines])

@@ -85,6 +85,7 @@ def test_missing_columns_are_reported_in_each_file(pipeline_folder, check):
         f"{votes}: no column 'lf_8', which lf_columns lists, did you mean 'lf_"
     )
     assert found.problems[4].startswith(f"{examples}: no column 'split', got ['example_id', 'features',")
+    assert found.problems[4].endswith("; add it, with one of ['train', 'valid', 'test'] for every example")
 
 
 def test_missing_ids_hide_nothing(pipeline_folder, check):
