@@ -31,8 +31,9 @@ _TASK_KEYS = """\
     # max_drift: 0.1              # warn if coverage or class shares change by more between two runs
 """
 _NO_MODEL = """
-# The pipeline ends at the labels.  To train an end model on them, add columns of numbers (such as an
-# embedding of the text) to the examples, have some in each of train, valid and test, and delete this line.
+# The pipeline ends at the labels.  To train an end model on them, have examples in each of train, valid and
+# test, and write in place of the next line:  "features: {text: {kind: tfidf_svd}}", which makes numbers of the
+# texts; or delete it, and add columns of numbers, such as embeddings, to the examples.
 model: null
 """
 _TOP_KEYS = """
@@ -40,6 +41,7 @@ _TOP_KEYS = """
 # model: {hidden: [100, 64], dropout: 0.0, activation: relu}   # the end model: layers of a perceptron
 # trainer: {n_epochs: 30, lr: 0.001, batch_size: 64}           # how it is trained
 # feature_columns: null    # list of the columns that feed the end model; null: all that hold numbers
+# features: {}             # column of text to what makes numbers of it for the end model
 # filter_uncovered: true   # train on examples with votes only
 # prefix: null             # what names of assets begin with; pipelines loaded together need different ones
 # owners: []               # e-mail addresses, or teams as team:<name>
