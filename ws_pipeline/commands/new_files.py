@@ -32,7 +32,7 @@ _TASK_KEYS = """\
 """
 _NO_MODEL = """
 # The pipeline ends at the labels.  To train an end model on them, have examples in each of train, valid and
-# test, and write in place of the next line:  "features: {text: {kind: tfidf_svd}}", which makes numbers of the
+# test, and write in place of the next line "features: {text: {kind: tfidf_svd}}", to make numbers of the
 # texts; or delete it, and add columns of numbers, such as embeddings, to the examples.
 model: null
 """
