@@ -32,6 +32,14 @@ def test_on_the_digits_the_end_model_beats_the_vote_on_both_tasks(storage, monke
             assert found[task, "end_model", metric] > vote + 0.02
 
 
+def test_on_the_messages_functions_and_words_beat_the_vote(storage, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    run_pipeline(load_spec(PROJECT / "data/messages/pipeline.yaml"), storage=str(storage), device="cpu")
+    found = scores(storage)
+    assert found["topic", "label_model", "accuracy"] > found["topic", "vote", "accuracy"] + 0.03
+    assert found["topic", "end_model", "accuracy"] > found["topic", "label_model", "accuracy"] + 0.03
+
+
 @pytest.mark.skipif(REAL_DATA is None, reason="WS_PIPELINE_REAL_DATA names no folder of real label matrices")
 def test_a_pipeline_runs_on_real_comments(storage, tmp_path, monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
