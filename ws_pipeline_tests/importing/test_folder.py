@@ -55,7 +55,8 @@ def test_features_make_an_end_model_where_every_split_has_examples(tmp_path):
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_module, "spec_text", Mock(side_effect=OSError(28, "No space left on device")))
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr(folder_module, "write_parquet", full)
     with pytest.raises(FileAccessError, match="out: No space left on the disk; free some"):
         write_folder(export(), tmp_path / "out", "topic", made_by="me")
     assert list(tmp_path.iterdir()) == []

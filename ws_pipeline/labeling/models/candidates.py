@@ -237,7 +237,7 @@ def _report(
     return Candidate(
         kind,
         coverage,
-        agreement=float(shares @ agrees),
+        agreement=float(patterns.counts[agrees].sum() / patterns.counts.sum()),
         unanimous_contradicted=int(patterns.counts[is_unanimous(patterns) & ~agrees].sum()),
         mean_confidence=float(shares @ probs.max(axis=1)),
         weight_spread=_weight_spread(model, patterns),
