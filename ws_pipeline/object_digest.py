@@ -138,7 +138,7 @@ class ObjectDigest:
         if (getattr(code, "__module__", None) or "").partition(".")[0] in self.by_name:
             return False
         try:
-            return not _is_installed(inspect.getsourcefile(code))
+            return not is_installed(inspect.getsourcefile(code))
         except TypeError:  # built in, or made without a file
             return True
 
@@ -186,7 +186,7 @@ def globals_read(value: Any) -> list[list[Any]]:
 
 def _read_of_module(name: str, value: Any, names: AbstractSet[str]) -> dict[str, Any]:
     """What a function reads of a module of one's own that it names."""
-    if not isinstance(value, ModuleType) or _is_installed(getattr(value, "__file__", None)):
+    if not isinstance(value, ModuleType) or is_installed(getattr(value, "__file__", None)):
         return {}
     return {f"{name}.{part}": getattr(value, part) for part in names if part in vars(value)}
 
@@ -199,7 +199,8 @@ def _names_of(code: CodeType) -> Iterator[str]:
             yield from _names_of(constant)
 
 
-def _is_installed(file: str | None) -> bool:
+def is_installed(file: str | None) -> bool:
+    """Whether a source file belongs to Python or to an installed package, and not to one's own code."""
     return (file or "").startswith(_INSTALLED)
 
 

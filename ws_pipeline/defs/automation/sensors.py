@@ -22,6 +22,7 @@ from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
     digest,
     ingested_shards,
+    last_run_of_shard,
     portions,
     shard_changes,
     stale_shards,
@@ -90,7 +91,7 @@ def build_new_shards_sensor(
         changes = shard_changes(spec, files, known)
         shards = {*known, *changes.new} - {*changes.gone}
         ingested = ingested_shards(spec, context.instance, shards)
-        requests, held = _ingest(context.instance, ingest.name, stale_shards(spec, files, ingested))
+        requests, held = _ingest(context.instance, spec, ingest.name, stale_shards(spec, files, ingested))
         if not spec.find_shards(files):
             said = f"no complete shard in {spec.folder}"
         elif requests or held or changes.incomplete:
@@ -108,17 +109,36 @@ def build_new_shards_sensor(
 
 
 def _ingest(
-    instance: dg.DagsterInstance, job_name: str, stale: Mapping[str, str]
+    instance: dg.DagsterInstance, spec: PipelineSpec, job_name: str, stale: Mapping[str, str]
 ) -> tuple[list[dg.RunRequest], dict[str, dg.DagsterRun]]:
-    """Split stale shards: runs to request, or the run still in progress or failed."""
+    """Split stale shards: runs to request, or the run still in progress, failed or without an end."""
     purposes = {shard: f"ingest:{shard}:{found}" for shard, found in stale.items()}
     found = _runs_for(instance, job_name, list(purposes.values()))
     runs = {
-        shard: _once(job_name, purpose, found[purpose], partition_key=shard)
+        shard: found[purpose][0]
+        if _never_settles(instance, spec, shard, found[purpose])
+        else _once(job_name, purpose, found[purpose], partition_key=shard)
         for shard, purpose in purposes.items()
     }
     requests = [run for run in runs.values() if isinstance(run, dg.RunRequest)]
     return requests, {shard: run for shard, run in runs.items() if isinstance(run, dg.DagsterRun)}
+
+
+def _never_settles(
+    instance: dg.DagsterInstance, spec: PipelineSpec, shard: str, runs: Sequence[dg.DagsterRun]
+) -> bool:
+    """Whether a shard was ingested again and again, and looks different to this process each time.
+
+    That is what labeling functions do that read a random number, or the time, when their module is imported.
+    """
+    if len(list(takewhile(lambda run: run.is_success, runs))) < _ATTEMPTS:
+        return False
+    made_by = [
+        last_run_of_shard(instance, spec.key(task, "label_matrix"), shard)
+        for task, of_task in spec.tasks.items()
+        if of_task.labeling_functions is not None
+    ]
+    return runs[0].run_id in made_by
 
 
 def _room(held: Mapping[str, dg.DagsterRun]) -> int:
@@ -195,6 +215,8 @@ def _was_killed(run: dg.DagsterRun) -> bool:
 def _fate(run: dg.DagsterRun) -> str:
     """Describe how a run ended, with the part of its id that the UI shows."""
     ends = {
+        dg.DagsterRunStatus.SUCCESS: "succeeds each time, but its labeling functions look different in every "
+        "process: have none read a random number or the time when its module is imported;",
         dg.DagsterRunStatus.FAILURE: "was killed" if _was_killed(run) else "failed",
         dg.DagsterRunStatus.CANCELED: "was canceled",
     }

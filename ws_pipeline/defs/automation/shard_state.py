@@ -308,6 +308,13 @@ def _data_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, 
     return {shard: of_shard[DATA_VERSION_TAG] for shard, of_shard in tags.items()}
 
 
+def last_run_of_shard(instance: dg.DagsterInstance, key: dg.AssetKey, shard: str) -> str | None:
+    """Id of the run that materialized an asset of a shard last; None if none did."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[shard])
+    records = instance.fetch_materializations(wanted, limit=1).records
+    return records[0].run_id if records else None
+
+
 def _last_materialization(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
     records = instance.fetch_materializations(key, limit=1).records
     return records[0] if records else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -9,19 +10,30 @@ import inspect
 import linecache
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ws_pipeline.errors import LabelingFunctionError
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.object_digest import is_installed
 from ws_pipeline.settings.base import nearest
 from ws_pipeline.storage.file_errors import telling_file_errors
 
 _SUFFIX = ".py"
 _loading = threading.Lock()  # of the path that modules are looked for in
-_loaded: dict[Path, tuple[bytes, ModuleType]] = {}  # a file's text and what it became
+
+
+class _Loaded(NamedTuple):
+    """A module, the names of those of one's own that it imports, with its own name, and the texts of all."""
+
+    module: ModuleType
+    names: tuple[str, ...]
+    texts: dict[Path, bytes]
+
+
+_loaded: dict[str, _Loaded] = {}  # by reference
 
 
 def load_labeling_functions(reference: str, *, folder: Path | None = None) -> list[LabelingFunction]:
@@ -40,7 +52,8 @@ def load_labeling_functions(reference: str, *, folder: Path | None = None) -> li
     Returns
     -------
     list
-        At least one labeling function, names unique.  A file is read again when its text has changed.
+        At least one labeling function, names unique.  The file or module, and those of one's own that it
+        imports, are read again when one of them has changed.
 
     Raises
     ------
@@ -91,64 +104,111 @@ def _lfs_in(value: Any) -> Iterator[LabelingFunction]:
 
 
 def _module_of_name(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as missing:
-        if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
-            raise _import_failed(name, missing) from missing
-        message = (
-            f"{name}: expected a Python file such as lfs.py, or the name of a module, but there is no module "
-            f"'{missing.name}'; install its package, or start from the folder that it is in"
-        )
-        raise LabelingFunctionError(message) from missing
-    except Exception as error:
-        raise _import_failed(name, error) from error
+    def load() -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
+                raise _import_failed(name, missing) from missing
+            message = (
+                f"{name}: expected a Python file such as lfs.py, or the name of a module, but there is no "
+                f"module '{missing.name}'; install its package, or start from the folder that it is in"
+            )
+            raise LabelingFunctionError(message) from missing
+        except Exception as error:
+            raise _import_failed(name, error) from error
+
+    return _up_to_date(name, load)
 
 
 def _module_of_file(file: Path) -> ModuleType:
     """The module of a file, which may import modules beside it."""
     file = file.resolve()
     with telling_file_errors(file, "read"):
-        text = file.read_bytes()
+        file.open("rb").close()
+    return _up_to_date(str(file), lambda: _execute(file))
+
+
+def _up_to_date(reference: str, load: Callable[[], ModuleType]) -> ModuleType:
+    """A module as its files are now: loaded again, with its own imports, when one of them has changed."""
     with _loading:
-        if file not in _loaded or _loaded[file][0] != text:
-            _loaded[file] = text, _execute(file, text)
-        return _loaded[file][1]
+        known = _loaded.get(reference)
+        if known is not None and all(_text_of(file) == text for file, text in known.texts.items()):
+            return known.module
+        for name in known.names if known is not None else ():
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        module = load()
+        own = _own_modules(module)
+        texts = {Path(str(each.__file__)): _text_of(Path(str(each.__file__))) for each in own}
+        for file, text in texts.items():
+            # the source text of a function is that which it was made of, also when the file changes
+            lines = text.decode(errors="replace").splitlines(keepends=True)
+            linecache.cache[str(file)] = len(text), None, lines, str(file)
+        _loaded[reference] = _Loaded(module, tuple(each.__name__ for each in own), texts)
+        return module
 
 
-def _execute(file: Path, text: bytes) -> ModuleType:
+def _text_of(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+def _own_modules(module: ModuleType) -> list[ModuleType]:
+    """The module, and those that it imports, and these again; none of them installed."""
+    found: dict[str, ModuleType] = {}
+    ahead = [module]
+    while ahead:
+        each = ahead.pop()
+        file = getattr(each, "__file__", None) or ""
+        in_library = each.__name__.partition(".")[0] == __name__.partition(".")[0]
+        if each.__name__ in found or not file.endswith(_SUFFIX) or is_installed(file) or in_library:
+            continue
+        found[each.__name__] = each
+        ahead += _imported_by(each, Path(file))
+    return list(found.values())
+
+
+def _imported_by(module: ModuleType, file: Path) -> list[ModuleType]:
+    """Modules that the import statements of a module name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(_text_of(file))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            package = importlib.util.resolve_name(relative, module.__package__) if node.level else relative
+            names |= {package, *(f"{package}.{alias.name}" for alias in node.names)}
+    return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def _execute(file: Path) -> ModuleType:
     """Import a file under a name of its own, so that several pipelines may each have an lfs.py."""
     name = f"{file.stem}_{hashlib.sha256(file.parent.name.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    if spec is None:
         message = f"{file}: expected a Python file"
         raise LabelingFunctionError(message)
     module = importlib.util.module_from_spec(spec)
-    before = set(sys.modules)
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent))
     try:
         # not by the loader, which may take the compiled file of an older text with the same time
-        exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102  the user's functions
+        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)  # noqa: S102  the user's functions
     except Exception as error:
         raise _import_failed(str(file), error) from error
     finally:
         sys.path.remove(str(file.parent))
-    lines = text.decode(errors="replace").splitlines(keepends=True)
-    # the source text of a function is that which it was made of, also when the file changes
-    linecache.cache[str(file)] = len(text), None, lines, str(file)
-    _send_by_value([name, *(set(sys.modules) - before)], file.parent)
+    _send_by_value(module, file.parent)
     return module
 
 
-def _send_by_value(names: Sequence[str], folder: Path) -> None:
+def _send_by_value(module: ModuleType, folder: Path) -> None:
     """Let other processes, which do not find the modules of this folder, get what is in them by value."""
     import cloudpickle
 
-    for name in names:
-        module = sys.modules[name]
-        if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
-            cloudpickle.register_pickle_by_value(module)
+    for each in _own_modules(module):
+        if Path(str(each.__file__)).is_relative_to(folder):
+            cloudpickle.register_pickle_by_value(each)
 
 
 def _import_failed(where: str, error: Exception) -> LabelingFunctionError:

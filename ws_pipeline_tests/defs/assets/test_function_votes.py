@@ -11,6 +11,7 @@ from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import ExamplesError, LabelingFunctionError, LabelMatrixError, PipelineSpecError
 from ws_pipeline.labeling import LabelMatrix
+from ws_pipeline.labeling.functions import lf_modules
 
 SHARDS = ["part-0", "part-1"]
 SPEC = """
@@ -228,6 +229,36 @@ def test_the_sensor_ingests_all_shards_after_an_edit(folder, storage, instance):
         LabelingFunctionError, match=r"tasks\.spam\.labeling_functions: .*lfs\.py, line 19: .*Syntax"
     ):
         tick()
+
+
+def test_functions_that_look_different_in_every_process_are_not_applied_for_ever(folder, storage, instance):
+    edit(folder, 'WORDS = ["win", "free"]', "from random import random\nWORDS = [str(random())]")
+    definitions = build_definitions([load(folder)], storage=str(storage))
+    instance.add_dynamic_partitions("mail_shards", SHARDS)
+
+    def tick():
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        return definitions.resolve_sensor_def("new_shards")(context)
+
+    def execute(request):
+        job, tags = definitions.resolve_job_def(request.job_name), request.tags
+        seen_by_the_sensor = dict(lf_modules._loaded)
+        lf_modules._loaded.clear()  # a run has a process of its own, which imports the module again
+        job.execute_in_process(instance=instance, partition_key=request.partition_key, tags=tags)
+        lf_modules._loaded.update(seen_by_the_sensor)
+
+    for _ in range(3):
+        requests = tick().run_requests
+        assert [request.partition_key for request in requests] == SHARDS
+        for request in requests:
+            execute(request)
+    result = tick()
+    assert not result.run_requests
+    said = result.skip_reason.skip_message
+    assert said.startswith(
+        "retraining waits for shard 'part-0', whose ingest succeeds each time, but its labeling "
+    )
+    assert "have none read a random number or the time" in said
 
 
 def test_functions_see_no_gold_and_no_split(folder, storage, instance):

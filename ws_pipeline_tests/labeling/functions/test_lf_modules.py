@@ -67,6 +67,18 @@ def test_a_file_is_read_again_when_its_text_changes(folder):
     assert [lf.name for lf in after if lf_fingerprint(lf) != fingerprints[lf.name]] == ["first"]
 
 
+@pytest.mark.parametrize("reference", ["lfs.py", "lfs_by_name"])
+def test_a_module_that_the_functions_read_is_read_again_too(folder, monkeypatch, reference):
+    monkeypatch.syspath_prepend(folder)
+    (folder / "lfs_by_name.py").write_text(FILE)
+    before = {lf.name: lf_fingerprint(lf) for lf in load_labeling_functions(reference, folder=folder)}
+    (folder / "words_of_mine.py").write_text("WORDS = ['prize', 'win', 'free']\n")
+    after = {lf.name: lf_fingerprint(lf) for lf in load_labeling_functions(reference, folder=folder)}
+    assert list(after) == ["second_by_name", "prize", "win", "free", "first"]
+    assert [name for name in before if before[name] != after[name]] == ["second_by_name"]
+    sys.modules.pop("lfs_by_name", None)
+
+
 def test_functions_of_a_file_run_in_other_processes(folder, monkeypatch):
     monkeypatch.setattr(apply_module, "_PART_ROWS", 2)
     lfs = load_labeling_functions("lfs.py", folder=folder)
