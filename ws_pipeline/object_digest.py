@@ -11,15 +11,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import os
 import re
 import sysconfig
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from pathlib import PurePath
 from types import CodeType, EllipsisType, ModuleType, NoneType
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from upath import UPath
@@ -35,7 +41,9 @@ _CODE = (  # all of a code object but its places in files
     *("co_code", "co_exceptiontable", "co_consts", "co_names", "co_varnames", "co_flags"),
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount"),
 )
-_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+_BY_REPR = (date, time, timedelta, Decimal, Fraction, UUID)
+_DEPTH = 3  # of modules in modules that are followed
+_INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib"))
 
 _Known = dict[int, tuple[object, bytes]]
 """id -> (object, digest); keeping the object stops Python from reusing its id."""
@@ -109,9 +117,25 @@ class ObjectDigest:
             if isinstance(value, kind):
                 return parts_of(value)
         if not hasattr(value, "__qualname__"):
-            return [type(value), attributes_of(value)]
+            return self._parts_of_instance(value)
         parts = self._parts_of_class(value) if isinstance(value, type) else self._parts_of_function(value)
         return [*parts, *globals_read(value)] if self.follow_globals and self._is_own(value) else parts
+
+    def _parts_of_instance(self, value: Any) -> list[Any]:
+        """Type and attributes of an object: all of them, if its class is one's own and globals count."""
+        if not self.follow_globals:
+            return [type(value), attributes_of(value)]
+        content = _content_of(value)
+        if content is not None:
+            return [type(value).__qualname__, content]
+        if not self._is_own(type(value)):
+            return [type(value), attributes_of(value)]
+        slots = [name for kind in type(value).__mro__ for name in _slots_of(kind)]
+        return [
+            type(value),
+            sorted_items(getattr(value, "__dict__", {})),
+            [[name, getattr(value, name)] for name in slots if hasattr(value, name)],
+        ]
 
     def _parts_of_class(self, kind: type) -> list[Any]:
         return [kind.__module__, kind.__qualname__, *map(self._source, kind.__mro__)]
@@ -126,6 +150,8 @@ class ObjectDigest:
 
     def _source(self, code: Any) -> Any:
         """Source text of a function or class; what it was compiled to where there is none."""
+        if getattr(code, "__name__", None) == "<lambda>" and self.follow_globals:
+            return code.__code__  # the source text of a lambda may end at the end of its first line
         try:
             return inspect.getsource(code) if self._is_own(code) else None
         except (OSError, TypeError):
@@ -173,7 +199,9 @@ def attributes_of(value: Any, left_out: AbstractSet[str] = frozenset()) -> list[
 
 def globals_read(value: Any) -> list[list[Any]]:
     """Global variables that a function, or the methods of a class, read, by name."""
-    functions = vars(value).values() if isinstance(value, type) else [value]
+    functions = [value]
+    if isinstance(value, type):
+        functions = [part for member in vars(value).values() for part in _functions_in(member)]
     found: dict[str, Any] = {}
     for function in functions:
         code, variables = getattr(function, "__code__", None), getattr(function, "__globals__", {})
@@ -184,11 +212,46 @@ def globals_read(value: Any) -> list[list[Any]]:
     return sorted_items(found)
 
 
+def _functions_in(member: Any) -> list[Any]:
+    """The functions of a member of a class: a method of any kind, or a property."""
+    if isinstance(member, property):
+        return [part for part in (member.fget, member.fset, member.fdel) if part is not None]
+    return [getattr(member, "__func__", member)]
+
+
 def _read_of_module(name: str, value: Any, names: AbstractSet[str]) -> dict[str, Any]:
-    """What a function reads of a module of one's own that it names."""
+    """What a function reads of a module of one's own that it names, and of modules in it."""
     if not isinstance(value, ModuleType) or is_installed(getattr(value, "__file__", None)):
         return {}
-    return {f"{name}.{part}": getattr(value, part) for part in names if part in vars(value)}
+    found: dict[str, Any] = {}
+    for part in names & vars(value).keys():
+        found[f"{name}.{part}"] = getattr(value, part)
+        if name.count(".") < _DEPTH:
+            found |= _read_of_module(f"{name}.{part}", getattr(value, part), names)
+    return found
+
+
+def _content_of(value: Any) -> Any:
+    """The values in an object of a library whose attributes do not show them; None for any other object."""
+    if isinstance(value, _BY_REPR):
+        return repr(value)
+    if isinstance(value, deque):
+        return list(value)
+    library = type(value).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(value, "tolist"):
+        return [str(value.dtype), value.tolist(), list(getattr(value, "index", ()))]
+    if library == "pandas" and hasattr(value, "to_dict"):
+        return [list(map(str, value.dtypes)), value.to_dict("split")]
+    if library in {"pyarrow", "polars"} and hasattr(
+        value, "to_pylist" if library == "pyarrow" else "to_dict"
+    ):
+        return value.to_pylist() if library == "pyarrow" else str(value.to_dict(as_series=False))
+    return None
+
+
+def _slots_of(kind: type) -> list[str]:
+    slots = vars(kind).get("__slots__", ())
+    return [slots] if isinstance(slots, str) else [name for name in slots if not name.startswith("__")]
 
 
 def _names_of(code: CodeType) -> Iterator[str]:

@@ -88,6 +88,8 @@ def summarise_votes(
         ids = np.arange(len(votes))  # those of the examples may be in two shards, which is told elsewhere
         matrix = LabelMatrix(votes, task_spec.cardinality, ids, counts.lf_names)
         summary = lf_summary(counts, matrix=matrix, gold=gold)
+    if not counts.n_covered:
+        of_task.problem("there is no vote on any example, so that nothing can be learned; see the LF summary")
     of_task.warn(never_vote(counts))
     of_task.warn(below_chance(summary, counts, gold)[0])
     of_task.warn(low_coverage(counts, task_spec))

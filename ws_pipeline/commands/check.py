@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m ws_pipeline {CHECK}",
         description="Read all files of a pipeline and report every problem; nothing is run or written.",
-        epilog="exit status: 0 if a run would not be stopped, warnings or not; 1 if it would",
+        epilog="exit status: 1 if a run would be stopped before anything is fitted, else 0, warnings or not",
     )
     parser.add_argument("pipeline", type=Path, help=f"path of a {SPEC}, or of its folder")
     findings = Findings()

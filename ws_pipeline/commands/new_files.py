@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from ws_pipeline.importing.folder import in_yaml
+
 CLASSES = ("ham", "spam")  # of a new pipeline, to be replaced
 
 _SPEC = """\
@@ -15,7 +17,7 @@ _SPEC = """\
 name: {name}
 
 tasks:
-  {task}:  # a name; if there is a column of this name in the examples, it holds gold labels
+  {yaml_task}:  # a name; if there is a column of this name in the examples, it holds gold labels
     classes: [{classes}]         # names of the classes; votes may be names, or places: 0, 1, ...
     # The functions vote on the columns of examples/*.parquet.  If you have votes, delete this line, and
     # bring votes/{task}/*.parquet, a column per labeling function.
@@ -136,7 +138,7 @@ same columns and of one name into both folders.
 
 def spec_text(name: str, task: str) -> str:
     """The pipeline.yaml of a new pipeline: a task with labeling functions, and all other keys in comments."""
-    active = _SPEC.format(name=name, task=task, classes=", ".join(CLASSES))
+    active = _SPEC.format(name=in_yaml(name), task=task, yaml_task=in_yaml(task), classes=", ".join(CLASSES))
     return f"{active}{_TASK_KEYS}{_NO_MODEL}{_TOP_KEYS}"
 
 

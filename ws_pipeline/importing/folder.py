@@ -199,10 +199,10 @@ def spec_text(export: Export, examples: pa.Table, name: str, task: str, made_by:
     lines = [
         f"# Made by: {made_by}",
         "# data/README.md describes every key.",
-        f"name: {_flow(pipeline_name(name))}",
+        f"name: {in_yaml(pipeline_name(name))}",
         "tasks:",
-        f"  {_flow(task)}:",
-        f"    classes: {_flow(list(export.classes))}",
+        f"  {in_yaml(task)}:",
+        f"    classes: {in_yaml(list(export.classes))}",
         f"    votes: {{format: long, columns: {{example: {example}, source: {source}, label: {label}}}}}",
     ]
     listed = _listed_sources(export, task)
@@ -220,7 +220,7 @@ def _model_lines(export: Export, examples: pa.Table) -> list[str]:
             "# there are examples in each of the splits train, valid and test, and delete this line.",
             "model: null",
         ]
-    listed = f"feature_columns: {_flow(list(export.features))}"
+    listed = f"feature_columns: {in_yaml(list(export.features))}"
     missing = [split for split in SPLITS if split not in splits]
     if missing:
         return [
@@ -238,11 +238,11 @@ def _listed_sources(export: Export, task: str) -> str | None:
     try:
         check_lf_names(sources, tasks=[task], where="sources", if_votes=LIST_THEM)
     except ValueError:
-        return f"    lf_columns: {_flow(sources)}"
+        return f"    lf_columns: {in_yaml(sources)}"
     return None
 
 
-def _flow(value: object) -> str:
+def in_yaml(value: object) -> str:
     """A value as YAML on one line, quoted where YAML would read something else."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9).strip()
     return text.removesuffix("...").strip()

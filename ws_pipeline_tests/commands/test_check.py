@@ -167,6 +167,17 @@ def test_what_a_person_should_look_at_is_a_warning(pipeline_folder, check):
     ]
 
 
+def test_no_vote_at_all_is_a_problem(pipeline_folder, check):
+    for shard in ("part-0", "part-1", "part-2"):
+        file = pipeline_folder.votes_file("parity", shard)
+        table = pq.read_table(file)
+        for name in table.column_names[1:]:
+            replace(file, name, [None] * table.num_rows)
+    found = check()
+    assert found.status == 1
+    assert [said for said in found.problems if "there is no vote on any example" in said] == found.problems
+
+
 def test_a_broken_yaml_is_reported_with_its_line(pipeline_folder, check):
     pipeline_folder.spec_path.write_text("tasks:\n  spam: {classes: [ham, spam}\n")
     found = check()

@@ -138,6 +138,13 @@ def test_what_is_commented_out_is_valid_and_the_default(run, tmp_path):
         assert getattr(plain.tasks["label"], name) == TaskSpec.model_fields[name].default, name
 
 
+def test_names_that_yaml_reads_as_something_else_are_quoted(run, tmp_path):
+    status, _, _ = run("new", "no", "--task", "on")
+    assert status == 0
+    spec = load_spec(tmp_path / "no/pipeline.yaml")
+    assert (spec.name, list(spec.tasks)) == ("no", ["on"])
+
+
 def test_a_folder_that_holds_something_is_not_touched(run, tmp_path):
     (tmp_path / "mail").mkdir()
     (tmp_path / "mail" / "notes.txt").touch()

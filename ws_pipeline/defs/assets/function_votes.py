@@ -46,13 +46,19 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         """
         shard = context.partition_key
         path, source = spec.votes_path(task, shard), votes_fingerprint(spec, task, shard)
-        stamp, lfs = stamp_of(path), spec.functions_of(task)
+        lfs = spec.functions_of(task)
         table = columns_to_vote_on(spec, read_parquet(path))
+        # also the columns that functions may read, which are others when a task is added
+        stamp = f"{stamp_of(path)} {', '.join(table.column_names)}"
         ids = ids_from_table(table, where=str(path))
         known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=str(path))
         _check_same_examples(ids, known, path=path)
         before = _votes_before(context)
-        kept = {} if before is None else before.unchanged(lfs, ids, stamp)
+        kept = (
+            {}
+            if before is None
+            else before.unchanged(lfs, ids, stamp, fault_tolerant=settings.fault_tolerant)
+        )
         applied = _apply(context, settings, [lf for lf in lfs if lf.name not in kept], table.to_pandas())
         votes = FunctionVotes.of(
             lfs,
@@ -61,6 +67,10 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
             cardinality=spec.cardinalities[task],
             ids=ids,
             examples_stamp=stamp,
+            faults={
+                **{name: n for name, n in (before.faults.items() if before else ()) if name in kept},
+                **applied.faults,
+            },
         )
         return dg.MaterializeResult(
             value=votes,
@@ -72,8 +82,8 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
                 "n_lfs": votes.matrix.n_lfs,
                 "n_without_votes": int((~votes.matrix.covered).sum()),
                 "n_lfs_applied": len(applied.votes),
-                "n_faults": sum(applied.faults.values()),
-                "labeling_functions": table_metadata(report_table(lfs, applied)),
+                "n_faults": sum(votes.faults.values()),
+                "labeling_functions": table_metadata(report_table(lfs, applied, votes.faults)),
             },
         )
 

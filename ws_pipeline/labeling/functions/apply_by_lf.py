@@ -75,7 +75,7 @@ class _Part(NamedTuple):
 class _FaultError(Exception):
     """An LF failed on a row of the part; None: on all of it."""
 
-    def __init__(self, name: str, row: int | None, error: Exception) -> None:
+    def __init__(self, name: str, row: int | None, error: BaseException) -> None:
         super().__init__(str(error))
         self.name, self.row, self.error = name, row, error
 
@@ -188,7 +188,7 @@ def _apply_to_part(lfs: Sequence[LabelingFunction], frame: pd.DataFrame, *, faul
         for column in columns.values():
             if column.vectorized:
                 column.add_frame(column.vectorized, frame)
-        rows = iterate_rows(frame) if by_row else iter(())
+        rows = iterate_rows(frame, columns_win=True) if by_row else iter(())
         while block := list(itertools.islice(rows, _BLOCK_ROWS)):
             for column in by_row:
                 column.add_rows(block)
@@ -220,7 +220,7 @@ class _Column:
         start = time.perf_counter()
         try:
             self._at_once, self.n_faults = vote_at_once(lf, frame, fault_tolerant=self._fault_tolerant)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _FaultError(lf.name, None, error) from error
         self.seconds += time.perf_counter() - start
 
@@ -231,7 +231,7 @@ class _Column:
         while len(self._results) < end:
             try:
                 self._results.extend(map(self._call, rest))  # keeps what it has got when a call fails
-            except Exception as error:  # noqa: BLE001  an LF may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001  an LF may raise anything
                 self._count_fault(len(self._results), error)
                 self._results.append(ABSTAIN)
         self.seconds += time.perf_counter() - start
@@ -255,7 +255,7 @@ class _Column:
             self._count_fault(row, error)
             return ABSTAIN
 
-    def _count_fault(self, row: int, error: Exception) -> None:
+    def _count_fault(self, row: int, error: BaseException) -> None:
         if not self._fault_tolerant:
             raise _FaultError(self._lf.name, row, error) from error
         self.n_faults += 1

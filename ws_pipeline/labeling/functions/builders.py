@@ -9,7 +9,8 @@ Legend: n rows, k classes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +26,14 @@ from ws_pipeline.settings.base import nearest
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROUNDING = 1e-6  # of probabilities that are stored as float32
+
 VotesOfRows = npt.NDArray[np.int16]
 
 
 def keyword_lf(
     name: str,
-    keywords: Sequence[str],
+    keywords: Collection[str],
     label: int,
     *,
     column: str = "text",
@@ -66,19 +69,27 @@ def keyword_lf(
     >>> spam(pd.DataFrame({"text": ["A FREE gift", "freedom", None]})).tolist()
     [1, -1, -1]
     """
-    if isinstance(keywords, str) or not keywords or not all(keywords):
+    words = sorted(keywords) if isinstance(keywords, set | frozenset) else keywords
+    if isinstance(words, str) or not words or not all(isinstance(word, str) and word for word in words):
         message = f"LF '{name}': keywords must be a list of words that are not empty, got {keywords!r}"
         raise LabelingFunctionError(message)
-    parts = [_at_word_ends(keyword) if whole_words else _escaped(keyword) for keyword in keywords]
+    parts = [_at_word_ends(word) if whole_words else _escaped(word) for word in words]
     pattern = "|".join(parts)
     return regex_lf(name, pattern, label, column=column, ignore_case=ignore_case)
 
 
 def _at_word_ends(keyword: str) -> str:
-    r"""The pattern of a keyword, at the ends of words where it begins or ends with a part of one."""
-    begin = r"\b" if re.match(r"[A-Za-z0-9_]", keyword[0]) else ""
-    end = r"\b" if re.match(r"[A-Za-z0-9_]", keyword[-1]) else ""
-    return f"{begin}{_escaped(keyword)}{end}"
+    r"""The pattern of a keyword, at the ends of words where it begins or ends with a part of one.
+
+    RE2's ``\b`` knows the letters of English only.
+    """
+    begin, end = (r"(?:^|[^\pL\pM\pN_])", r"(?:$|[^\pL\pM\pN_])")
+    first, last = _is_of_word(keyword[0]), _is_of_word(keyword[-1])
+    return (begin if first else "") + _escaped(keyword) + (end if last else "")
+
+
+def _is_of_word(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
 
 
 def _escaped(keyword: str) -> str:
@@ -160,6 +171,8 @@ def threshold_lf(
     [-1, 0, -1]
     """
     _check_label(name, label)
+    _check_limit(name, above)
+    _check_limit(name, below)
     if above is None and below is None:
         message = f"LF '{name}': give a limit, above=, below= or both"
         raise LabelingFunctionError(message)
@@ -227,7 +240,11 @@ def model_lf(
     """
     names = [columns] if isinstance(columns, str) else list(columns)
     k = max(2, len(names))
-    limits = [float(thresholds)] * k if isinstance(thresholds, int | float) else list(map(float, thresholds))
+    if not names:
+        message = f"LF '{name}': expected at least one column of probabilities, got none"
+        raise LabelingFunctionError(message)
+    limits = [float(limit) for limit in np.broadcast_to(thresholds, k)] if np.ndim(thresholds) == 0 else []
+    limits = limits or list(map(float, np.atleast_1d(thresholds)))
     if len(limits) != k:
         message = f"LF '{name}': expected one threshold, or one for each of {k} classes, got {len(limits)}"
         raise LabelingFunctionError(message)
@@ -237,7 +254,7 @@ def model_lf(
 def _vote_by_pattern(
     df: pd.DataFrame, *, pattern: str, label: int, column: str, ignore_case: bool
 ) -> VotesOfRows:
-    texts = pa.array(_column(df, column), type=pa.large_string(), from_pandas=True)
+    texts = _texts(df, column)
     found = pc.match_substring_regex(texts, pattern, ignore_case=ignore_case)
     return _votes(pc.fill_null(found, fill_value=False).to_numpy(zero_copy_only=False), label)
 
@@ -254,8 +271,8 @@ def _vote_by_threshold(
 
 
 def _vote_by_table(df: pd.DataFrame, *, column: str, table: Mapping[Any, int]) -> VotesOfRows:
-    found = _column(df, column).map(table)
-    return np.asarray(found.fillna(ABSTAIN).to_numpy(), dtype=np.int16)
+    values = _column(df, column).tolist()
+    return np.array([table.get(value, ABSTAIN) for value in values], dtype=np.int16)
 
 
 def _vote_by_model(df: pd.DataFrame, *, columns: Sequence[str], limits: Sequence[float]) -> VotesOfRows:
@@ -263,13 +280,26 @@ def _vote_by_model(df: pd.DataFrame, *, columns: Sequence[str], limits: Sequence
     if len(columns) == 1:
         probs = np.hstack([1 - probs, probs])
     known = ~np.isnan(probs.sum(axis=1))
+    if np.any((probs[known] < 0) | (probs[known] > 1)):
+        message = (
+            f"probabilities are from 0 to 1, got {probs[known].min()} to {probs[known].max()} in {columns}"
+        )
+        raise LabelingFunctionError(message)
     best = np.where(known[:, None], probs, -np.inf).argmax(axis=1)
-    sure = known & (probs[np.arange(len(probs)), best] >= np.asarray(limits)[best])
+    sure = known & (probs[np.arange(len(probs)), best] >= np.asarray(limits)[best] - _ROUNDING)
     return np.where(sure, best, ABSTAIN).astype(np.int16)
 
 
 def _votes(voted: npt.NDArray[np.bool_], label: int) -> VotesOfRows:
     return np.where(voted, label, ABSTAIN).astype(np.int16)
+
+
+def _texts(df: pd.DataFrame, column: str) -> pa.Array:
+    try:
+        return pa.array(_column(df, column), type=pa.large_string(), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as refused:
+        message = f"column '{column}' has type {df[column].dtype}, expected texts"
+        raise LabelingFunctionError(message) from refused
 
 
 def _numbers(df: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
@@ -282,6 +312,13 @@ def _column(df: pd.DataFrame, column: str) -> pd.Series[Any]:
         message = f"there is no column '{column}', {nearest(column, list(map(str, df.columns)))}"
         raise LabelingFunctionError(message)
     return df[column]
+
+
+def _check_limit(name: str, limit: Any) -> None:
+    is_number = isinstance(limit, int | float | np.number)
+    if limit is not None and (not is_number or np.isnan(limit)):
+        message = f"LF '{name}': a limit is a number, got {limit!r}"
+        raise LabelingFunctionError(message)
 
 
 def _check_label(name: str, label: Any) -> None:

@@ -120,15 +120,18 @@ for _name in ("len", "iter", "contains", "repr", "eq", "ne", "bool", "dir"):
     setattr(DataFrameRow, f"__{_name}__", _forward(f"__{_name}__"))
 
 
-def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
+def iterate_rows(frame: pd.DataFrame, *, columns_win: bool = False) -> Iterator[Any]:
     """Yield the rows of ``frame`` as data points, with the values that ``DataFrame.apply`` gives them.
 
     They are :class:`DataFrameRow`, or Series where that cannot answer: columns that are all dates, all
     categories or all of one nullable type, that have the same label twice, or a name used here.
+
+    Of a Series ``x.size`` is the number of columns, and of a row too, unless ``columns_win``: then it is the
+    value in the column "size", if there is one.
     """
     if len(frame) == 0:
         return
-    layout = _layout_of(frame)
+    layout = _layout_of(frame, columns_win=columns_win)
     if not _has_plain_values(layout.dtype):
         for position in range(len(frame)):
             yield frame.iloc[position].copy()
@@ -141,12 +144,12 @@ def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
             yield row if light else row.ws_to_series()
 
 
-def _layout_of(frame: pd.DataFrame) -> _Layout:
+def _layout_of(frame: pd.DataFrame, *, columns_win: bool) -> _Layout:
     import pandas as pd
 
     items: dict[Any, int] = {column: position for position, column in enumerate(frame.columns.tolist())}
     names = {column: position for column, position in items.items() if isinstance(column, str)}
-    attributes = {name: at for name, at in names.items() if not hasattr(pd.Series, name)}  # those win there
+    attributes = {name: at for name, at in names.items() if columns_win or not hasattr(pd.Series, name)}
     columns = frame.columns.view()  # a row may name its own index, not the frame's columns
     return _Layout(columns, frame.iloc[0].dtype, items, attributes)
 

@@ -40,14 +40,22 @@ class FunctionVotes:
         LF name to the fingerprint of its function.
     examples_stamp
         Text that changes when the examples do that the LFs voted on.
+    faults
+        LF name to the number of examples that it failed on, and abstains on, for the LFs that failed.
     """
 
     matrix: LabelMatrix
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples_stamp: str = ""
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     def unchanged(
-        self, lfs: Sequence[LabelingFunction], ids: npt.NDArray[Any], examples_stamp: str
+        self,
+        lfs: Sequence[LabelingFunction],
+        ids: npt.NDArray[Any],
+        examples_stamp: str,
+        *,
+        fault_tolerant: bool = False,
     ) -> dict[str, VotesOfLF]:
         """Votes ``[n]`` of those LFs that would vote the same again on these examples.
 
@@ -59,6 +67,8 @@ class FunctionVotes:
             ``[n]`` ids of the examples.
         examples_stamp
             Stamp of the examples as they are now.
+        fault_tolerant
+            Whether LFs that failed on an example count too.
         """
         if examples_stamp != self.examples_stamp or not np.array_equal(ids, self.matrix.example_ids):
             return {}
@@ -66,7 +76,9 @@ class FunctionVotes:
         return {
             lf.name: columns[lf.name].astype(np.int16)
             for lf in lfs
-            if lf.name in columns and self.fingerprints.get(lf.name) == lf_fingerprint(lf)
+            if lf.name in columns
+            and self.fingerprints.get(lf.name) == lf_fingerprint(lf)
+            and (fault_tolerant or lf.name not in self.faults)
         }
 
     @classmethod
@@ -77,6 +89,7 @@ class FunctionVotes:
         cardinality: int,
         ids: npt.NDArray[Any],
         examples_stamp: str,
+        faults: Mapping[str, int] | None = None,
     ) -> FunctionVotes:
         """Put the columns of all LFs together, in the order of the LFs.
 
@@ -89,12 +102,17 @@ class FunctionVotes:
         together = [of_lf[lf.name] for lf in lfs]
         votes = np.column_stack(together) if together else np.empty((len(ids), 0), dtype=np.int16)
         matrix = LabelMatrix(votes, cardinality, ids, [lf.name for lf in lfs])
-        return cls(matrix, {lf.name: lf_fingerprint(lf) for lf in lfs}, examples_stamp)
+        known = {lf.name: (faults or {})[lf.name] for lf in lfs if lf.name in (faults or {})}
+        return cls(matrix, {lf.name: lf_fingerprint(lf) for lf in lfs}, examples_stamp, known)
 
     def to_table(self) -> pa.Table:
         """Encode as the table of the label matrix, with the fingerprints beside it."""
         table = self.matrix.to_table()
-        made_of = {"fingerprints": dict(self.fingerprints), "examples_stamp": self.examples_stamp}
+        made_of = {
+            "fingerprints": dict(self.fingerprints),
+            "examples_stamp": self.examples_stamp,
+            "faults": dict(self.faults),
+        }
         return table.replace_schema_metadata(
             {**(table.schema.metadata or {}), _FUNCTIONS_KEY: json.dumps(made_of)}
         )
@@ -106,17 +124,17 @@ class FunctionVotes:
         if stored is None:
             return None
         made_of = json.loads(stored)
-        return cls(LabelMatrix.from_table(source.read()), made_of["fingerprints"], made_of["examples_stamp"])
+        return cls(LabelMatrix.from_table(source.read()), **made_of)
 
 
-def report_table(lfs: Sequence[LabelingFunction], applied: AppliedLFs) -> pa.Table:
-    """One row per LF: whether it ran, its seconds, and on how many examples it failed."""
+def report_table(lfs: Sequence[LabelingFunction], applied: AppliedLFs, faults: Mapping[str, int]) -> pa.Table:
+    """One row per LF: whether it ran, its seconds, and on how many examples it failed, now or before."""
     rows = [
         {
             "lf": lf.name,
             "applied": "yes" if lf.name in applied.votes else "no, unchanged",
             "seconds": round(applied.seconds.get(lf.name, 0.0), 3),
-            "n_faults": applied.faults[lf.name],
+            "n_faults": faults.get(lf.name, 0),
         }
         for lf in lfs
     ]

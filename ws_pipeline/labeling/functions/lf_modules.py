@@ -11,9 +11,10 @@ import linecache
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ws_pipeline.errors import LabelingFunctionError
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
@@ -32,6 +33,17 @@ class _Loaded(NamedTuple):
     names: tuple[str, ...]
     texts: dict[Path, bytes]
 
+    @classmethod
+    def of(cls, module: ModuleType) -> Self:
+        """Look at a module that was just imported."""
+        own = _own_modules(module)
+        texts = {Path(str(each.__file__)): _text_of(Path(str(each.__file__))) for each in own}
+        for file, text in texts.items():
+            # the source text of a function is that which it was made of, also when the file changes
+            lines = text.decode(errors="replace").splitlines(keepends=True)
+            linecache.cache[str(file)] = len(text), None, lines, str(file)
+        return cls(module, tuple(each.__name__ for each in own), texts)
+
 
 _loaded: dict[str, _Loaded] = {}  # by reference
 
@@ -40,7 +52,8 @@ def load_labeling_functions(reference: str, *, folder: Path | None = None) -> li
     """Find the labeling functions of a file or module.
 
     All objects of its top level count that ``@labeling_function()`` or the builders of
-    :mod:`ws_pipeline.labeling.functions.builders` made, alone or in lists; in the order of their definition.
+    :mod:`ws_pipeline.labeling.functions.builders` made, alone or in lists and dicts; in the order of their
+    definition.
 
     Parameters
     ----------
@@ -99,14 +112,15 @@ def take_by_name(
 def _lfs_in(value: Any) -> Iterator[LabelingFunction]:
     if isinstance(value, LabelingFunction):
         yield value
-    elif isinstance(value, list | tuple):
-        yield from (item for item in value if isinstance(item, LabelingFunction))
+    elif isinstance(value, list | tuple | set | dict):
+        items = value.values() if isinstance(value, dict) else value
+        yield from (lf for item in items for lf in _lfs_in(item))
 
 
 def _module_of_name(name: str) -> ModuleType:
-    def load() -> ModuleType:
+    def load() -> _Loaded:
         try:
-            return importlib.import_module(name)
+            return _Loaded.of(importlib.import_module(name))
         except ModuleNotFoundError as missing:
             if missing.name is None or not f"{name}.".startswith(f"{missing.name}."):
                 raise _import_failed(name, missing) from missing
@@ -115,7 +129,7 @@ def _module_of_name(name: str) -> ModuleType:
                 f"module '{missing.name}'; install its package, or start from the folder that it is in"
             )
             raise LabelingFunctionError(message) from missing
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _import_failed(name, error) from error
 
     return _up_to_date(name, load)
@@ -129,7 +143,7 @@ def _module_of_file(file: Path) -> ModuleType:
     return _up_to_date(str(file), lambda: _execute(file))
 
 
-def _up_to_date(reference: str, load: Callable[[], ModuleType]) -> ModuleType:
+def _up_to_date(reference: str, load: Callable[[], _Loaded]) -> ModuleType:
     """A module as its files are now: loaded again, with its own imports, when one of them has changed."""
     with _loading:
         known = _loaded.get(reference)
@@ -138,15 +152,8 @@ def _up_to_date(reference: str, load: Callable[[], ModuleType]) -> ModuleType:
         for name in known.names if known is not None else ():
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
-        module = load()
-        own = _own_modules(module)
-        texts = {Path(str(each.__file__)): _text_of(Path(str(each.__file__))) for each in own}
-        for file, text in texts.items():
-            # the source text of a function is that which it was made of, also when the file changes
-            lines = text.decode(errors="replace").splitlines(keepends=True)
-            linecache.cache[str(file)] = len(text), None, lines, str(file)
-        _loaded[reference] = _Loaded(module, tuple(each.__name__ for each in own), texts)
-        return module
+        _loaded[reference] = load()
+        return _loaded[reference].module
 
 
 def _text_of(file: Path) -> bytes:
@@ -181,7 +188,7 @@ def _imported_by(module: ModuleType, file: Path) -> list[ModuleType]:
     return [sys.modules[name] for name in names if name in sys.modules]
 
 
-def _execute(file: Path) -> ModuleType:
+def _execute(file: Path) -> _Loaded:
     """Import a file under a name of its own, so that several pipelines may each have an lfs.py."""
     name = f"{file.stem}_{hashlib.sha256(file.parent.name.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -189,35 +196,55 @@ def _execute(file: Path) -> ModuleType:
         message = f"{file}: expected a Python file"
         raise LabelingFunctionError(message)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(file.parent))
+    with _imports_from(file.parent):
+        sys.modules[name] = module
+        try:
+            # not by the loader, which may take the compiled file of an older text with the same time
+            exec(compile(file.read_bytes(), file, "exec"), module.__dict__)  # noqa: S102  the user's own
+        except (Exception, SystemExit) as error:
+            raise _import_failed(str(file), error) from error
+        return _Loaded.of(module)
+
+
+@contextmanager
+def _imports_from(folder: Path) -> Iterator[None]:
+    """Let modules of a folder be imported, ahead of others of the same names, and take them out again.
+
+    So each file has the modules that are beside it, also where another folder has some of the same names; and
+    other processes, which would not find them, get what is in them by value.
+    """
+    beside = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == _SUFFIX}
+    before = dict(sys.modules)
+    hidden = {
+        name: module
+        for name, module in before.items()
+        if name.partition(".")[0] in beside and not _is_below(module, folder)
+    }
+    for name in hidden:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
     try:
-        # not by the loader, which may take the compiled file of an older text with the same time
-        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)  # noqa: S102  the user's functions
-    except Exception as error:
-        raise _import_failed(str(file), error) from error
+        yield
     finally:
-        sys.path.remove(str(file.parent))
-    _send_by_value(module, file.parent)
-    return module
+        sys.path.remove(str(folder))
+        for name in [name for name, module in sys.modules.items() if before.get(name) is not module]:
+            if _is_below(sys.modules[name], folder):
+                del sys.modules[name]
+        sys.modules.update(hidden)
 
 
-def _send_by_value(module: ModuleType, folder: Path) -> None:
-    """Let other processes, which do not find the modules of this folder, get what is in them by value."""
-    import cloudpickle
-
-    for each in _own_modules(module):
-        if Path(str(each.__file__)).is_relative_to(folder):
-            cloudpickle.register_pickle_by_value(each)
+def _is_below(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and Path(file).is_relative_to(folder)
 
 
-def _import_failed(where: str, error: Exception) -> LabelingFunctionError:
+def _import_failed(where: str, error: BaseException) -> LabelingFunctionError:
     line = getattr(error, "lineno", None) or _line_in(where, error)
     at = f", line {line}" if line else ""
     return LabelingFunctionError(f"{where}{at}: cannot be imported: {type(error).__name__}: {error}")
 
 
-def _line_in(file: str, error: Exception) -> int | None:
+def _line_in(file: str, error: BaseException) -> int | None:
     """The last line of the file that the error passed through."""
     lines = []
     trace = error.__traceback__

@@ -285,6 +285,36 @@ def test_tolerated_faults_are_counted(folder, storage, instance, processes):
     assert votes(storage, "part-1").votes[2:5, 0].tolist() == [1, -1, 1]
 
 
+def test_tolerated_faults_are_remembered_and_no_longer_tolerated_when_the_key_is_gone(
+    folder, storage, instance
+):
+    edit(folder, "any(word in x.text for word in WORDS)", "1 / (x.example_id - 43)")
+    tolerant = "{module: lfs.py, fault_tolerant: true}"
+    ingest(folder, storage, instance, functions=tolerant)
+    again = ingest(folder, storage, instance, functions=tolerant)["part-1"]
+    assert (again["n_lfs_applied"], again["n_faults"]) == (0, 1)
+    with pytest.raises(ZeroDivisionError, match="LF 'has_word' failed on example 43"):
+        ingest(folder, storage, instance, "part-1")
+
+
+def test_columns_win_over_what_a_series_has(folder, storage, instance):
+    write_examples(folder, "part-0", first_id=0, size=np.arange(40), name="x")
+    edit(folder, "any(word in x.text for word in WORDS)", "x.size > 37 and x.name == 'x'")
+    ingest(folder, storage, instance, "part-0")
+    assert votes(storage).votes[:, 0].tolist() == [-1] * 38 + [1, 1]
+
+
+def test_a_column_that_becomes_the_gold_of_a_new_task_is_no_longer_read(folder, storage, instance):
+    write_examples(folder, "part-0", first_id=0, other=["a", "b"] * 20)
+    edit(folder, "any(word in x.text for word in WORDS)", "x.other == 'a'")
+    ingest(folder, storage, instance, "part-0")
+    text = (folder / "pipeline.yaml").read_text()
+    (folder / "pipeline.yaml").write_text(text + "  other: {classes: [a, b], labeling_functions: lfs.py}\n")
+    definitions = build_definitions([load_spec(folder / "pipeline.yaml")], storage=str(storage))
+    with pytest.raises(LabelingFunctionError, match="LF 'has_word' failed on example 0"):
+        definitions.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="part-0")
+
+
 def test_a_vote_for_no_class_is_refused(folder, storage, instance):
     edit(folder, "return 1 if", "return 2 if")
     said = r"LF 'has_word' votes 2 on example 0, expected an integer from -1 \(abstain\) to 1"

@@ -108,6 +108,19 @@ def test_what_is_no_column_of_votes_is_a_fault(frame, result, said):
     assert apply_by_lf([lf, is_even], frame, fault_tolerant=True).faults == {"at_once": 20}
 
 
+def leaves(x):
+    if x.number == 9:
+        raise SystemExit
+    return 1
+
+
+def test_a_function_that_ends_the_process_is_a_fault(frame):
+    lf = LabelingFunction("leaves", leaves)
+    with pytest.raises(LabelingFunctionError, match=r"LF 'leaves' failed on row 9: SystemExit"):
+        apply_by_lf([lf], frame)
+    assert apply_by_lf([lf], frame, fault_tolerant=True).faults == {"leaves": 1}
+
+
 def test_progress_is_told_part_by_part(frame):
     done = []
     apply_by_lf([is_even], frame, progress=done.append)

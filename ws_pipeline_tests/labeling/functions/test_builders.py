@@ -32,6 +32,44 @@ def test_whole_words(words):
     assert votes(keyword_lf("lf", words, 1)) == [1 if has_word(text) else -1 for text in TEXTS]
 
 
+@pytest.mark.parametrize(
+    ("word", "text", "vote"),
+    [
+        ("ber", "über", -1),
+        ("o", "año", -1),
+        ("café", "caféteria", -1),
+        ("café", "im Café.", 1),
+        ("été", "pété", -1),
+        ("кот", "который", -1),
+        ("кот", "это кот", 1),
+        ("free", "free", 1),
+        ("free", "free_x", -1),
+    ],
+)
+def test_whole_words_of_other_languages(word, text, vote):
+    assert votes(keyword_lf("lf", [word], 1), pd.DataFrame({"text": [text]})) == [vote]
+
+
+def test_a_set_of_keywords_is_one_function():
+    lfs = [keyword_lf("lf", words, 1) for words in ({"win", "free"}, ["free", "win"])]
+    assert lf_fingerprint(lfs[0]) == lf_fingerprint(lfs[1])
+
+
+def test_columns_of_other_types_are_named():
+    frame = pd.DataFrame({"number": [1, 2], "kind": pd.Categorical(["a", None]), "p": [0.5, 50]})
+    with pytest.raises(LabelingFunctionError, match="column 'number' has type int64, expected texts"):
+        votes(keyword_lf("lf", ["a"], 1, column="number"), frame)
+    assert votes(lookup_lf("lf", "kind", {"a": 1}), frame) == [1, -1]
+    with pytest.raises(LabelingFunctionError, match=r"probabilities are from 0 to 1, got .* in \['p'\]"):
+        votes(model_lf("lf", "p"), frame)
+
+
+def test_a_probability_of_float32_reaches_its_own_threshold():
+    frame = pd.DataFrame({"p": np.array([0.9, 0.89], dtype=np.float32)})
+    assert votes(model_lf("lf", "p", thresholds=0.9), frame) == [1, -1]
+    assert votes(model_lf("lf", "p", thresholds=np.float32(0.9)), frame) == [1, -1]
+
+
 def test_parts_of_words_and_case():
     assert votes(keyword_lf("lf", ["win"], 0, whole_words=False)) == [0, 0, -1, -1, -1, -1, -1, -1, -1]
     assert votes(keyword_lf("lf", ["prize"], 0, ignore_case=False)) == [0] + [-1] * 8
@@ -93,6 +131,10 @@ def test_votes_of_a_model():
         (lambda: regex_lf("lf", "a", -1), "a class is a whole number from 0 on, got -1"),
         (lambda: threshold_lf("lf", "x", "spam", above=1), "a class is a whole number from 0 on, got 'spam'"),
         (lambda: threshold_lf("lf", "x", 1), "give a limit, above=, below= or both"),
+        (lambda: threshold_lf("lf", "x", 1, above="1"), "a limit is a number, got '1'"),
+        (lambda: threshold_lf("lf", "x", 1, above=float("nan")), "a limit is a number, got nan"),
+        (lambda: keyword_lf("lf", [1], 1), r"keywords must be .* got \[1\]"),
+        (lambda: model_lf("lf", []), "expected at least one column"),
         (lambda: lookup_lf("lf", "x", {}), "the table is empty"),
         (lambda: lookup_lf("lf", "x", {"a": True}), "a class is a whole number from 0 on, got True"),
         (lambda: model_lf("lf", ["a", "b", "c"], thresholds=[0.5]), "one for each of 3 classes, got 1"),

@@ -1,8 +1,13 @@
 """Fingerprints of labeling functions: what changes them, and what does not."""
 
+import datetime as dt
 import subprocess
 import sys
+from collections import deque
+from decimal import Decimal
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from ws_pipeline.labeling import LabelingFunction, labeling_function, preprocessor
@@ -66,6 +71,63 @@ def test_a_word_in_a_global_list_of_a_helper_changes_it(monkeypatch):
     before = lf_fingerprint(make())
     monkeypatch.setitem(globals(), "WORDS", ["win"])
     assert lf_fingerprint(make()) != before
+
+
+class Settings:
+    """An object of one's own that hides what it holds."""
+
+    __slots__ = ("_kept", "word")
+
+    def __init__(self, word):
+        self.word = word
+        self._kept = word
+
+    @classmethod
+    def limit(cls):
+        return LIMIT
+
+
+LIMIT = 3
+HELD = None
+
+
+def reads_held(x):
+    return 1 if x == HELD else -1
+
+
+def reads_class(x):
+    return Settings.limit() if x else -1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [2]})),
+        (pd.Series(["a"]), pd.Series(["b"])),
+        (dt.date(2026, 1, 1), dt.date(2026, 1, 2)),
+        (Decimal("0.1"), Decimal("0.2")),
+        (deque(["a"]), deque(["b"])),
+        (Settings("a"), Settings("b")),
+        (pa.table({"a": [1]}), pa.table({"a": [2]})),
+        (lambda x: x, lambda x: -x),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_objects_of_many_types_count_by_what_they_hold(monkeypatch, old, new):
+    found = []
+    for held in (old, new, old):
+        monkeypatch.setitem(globals(), "HELD", held)
+        found.append(lf_fingerprint(make(f=reads_held)))
+        found.append(lf_fingerprint(make(resources={"held": held})))
+    assert found[:2] == found[4:]
+    assert found[0] != found[2]
+    assert found[1] != found[3]
+
+
+def test_class_methods_count(monkeypatch):
+    before = lf_fingerprint(make(f=reads_class))
+    monkeypatch.setitem(globals(), "LIMIT", 4)
+    assert lf_fingerprint(make(f=reads_class)) != before
 
 
 def test_what_a_preprocessor_remembers_does_not_change_it():

@@ -95,10 +95,27 @@ def test_functions_of_a_file_run_in_other_processes(folder, monkeypatch):
 def test_two_files_of_one_name_are_two_modules(folder):
     other = folder / "other"
     other.mkdir()
+    (other / "words_of_mine.py").write_text("WORDS = ['win', 'free']\n")
     (other / "lfs.py").write_text(FILE.replace("return 0", "return 1"))
     first = load_labeling_functions("lfs.py", folder=folder)[-1]
     second = load_labeling_functions("lfs.py", folder=other)[-1]
     assert (first(None), second(None)) == (0, 1)
+
+
+def test_each_file_has_the_modules_that_are_beside_it(folder, monkeypatch):
+    monkeypatch.setattr(apply_module, "_PART_ROWS", 2)
+    other = folder / "other"
+    other.mkdir()
+    (other / "lfs.py").write_text(FILE)
+    (other / "words_of_mine.py").write_text("WORDS = ['lose']\n")
+    first, second = (load_labeling_functions("lfs.py", folder=each) for each in (folder, other))
+    assert names(second) == ["second_by_name", "lose", "first"]
+    assert "words_of_mine" not in sys.modules
+    frame = pd.DataFrame({"text": ["win", "lose", "free", ""]})
+    for lfs, expected in ((first, [1, -1, 1, -1]), (second, [-1, 1, -1, -1])):
+        for n_processes in (1, 2):
+            votes = apply_by_lf(lfs, frame, n_processes=n_processes).votes["second_by_name"]
+            assert votes.tolist() == expected
 
 
 def test_a_module_by_name(folder, monkeypatch):
@@ -115,6 +132,7 @@ def test_a_module_by_name(folder, monkeypatch):
         ("def spam(x): return 1\n", "'spam' is a plain function; decorate it with @labeling_function()"),
         ("def spam(x)\n", r"lfs.py, line 1: cannot be imported: SyntaxError: "),
         ("\n\n1 / 0\n", "lfs.py, line 3: cannot be imported: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit()\n", "lfs.py, line 2: cannot be imported: SystemExit"),
         ("import nowhere_at_all\n", "lfs.py, line 1: cannot be imported: ModuleNotFoundError"),
         (
             (
