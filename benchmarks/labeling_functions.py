@@ -21,7 +21,8 @@ from joblib import Parallel, delayed
 
 from ws_pipeline.labeling import LabelingFunction, keyword_lf
 from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
-from ws_pipeline.labeling.functions.function_votes import FunctionVotes
+from ws_pipeline.labeling.functions.function_votes import FunctionVotes, side_by_side
+from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,11 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def fingerprints_of(lfs: Sequence[LabelingFunction]) -> dict[str, str]:
+    """LF name to fingerprint."""
+    return {lf.name: lf_fingerprint(lf) for lf in lfs}
+
+
 def line(what: str, seconds: float, beside: float) -> None:
     """Print a row of the table."""
     print(f"{what:<54}{seconds:>9.2f}{seconds / beside:>9.2f}")
@@ -97,10 +103,10 @@ def main() -> None:
     line("one changed keyword_lf of 100", one_keyword, seconds)
 
     ids = df["example_id"].to_numpy()
-    before = FunctionVotes.of(lfs, applied.votes, cardinality=2, ids=ids, examples_stamp="")
+    before = FunctionVotes(side_by_side(applied.votes, 2, ids), fingerprints_of(lfs))
     changed = [LabelingFunction(lfs[0].name, looks_for("w7 ")), *lfs[1:]]
     all_again, _ = timed(lambda: apply_by_lf(changed, df))
-    kept_in, kept = timed(lambda: before.unchanged(changed, ids, ""))
+    kept_in, kept = timed(lambda: before.unchanged(fingerprints_of(changed), ids, ""))
     one_again, _ = timed(lambda: apply_by_lf([lf for lf in changed if lf.name not in kept], df))
     assert len(kept) == N_LFS - 1
     line("all functions, 1 process", all_again, all_again)

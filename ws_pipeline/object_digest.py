@@ -3,7 +3,9 @@
 Two processes that hold equal values and the same code find the same digest.  A function enters by its name,
 its source text, its defaults, the variables that it encloses and the object that it is bound to; of
 installed packages only the name.  Another object enters by its type and its attributes, without those whose
-name starts with an underscore.  Everything enters as it is when it is asked for.
+name starts with an underscore; where the global variables of functions are followed, frames, dates and the
+like enter by content, and objects of one's own classes by all that they hold.  Everything enters as it is
+when it is asked for.
 """
 
 from __future__ import annotations
@@ -42,6 +44,17 @@ _CODE = (  # all of a code object but its places in files
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount"),
 )
 _BY_REPR = (date, time, timedelta, Decimal, Fraction, UUID)
+_OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (  # library, a method of the type, content
+    (
+        "pandas",
+        "tolist",
+        lambda column: [str(column.dtype), column.tolist(), list(getattr(column, "index", ()))],
+    ),
+    ("pandas", "to_dict", lambda frame: [list(map(str, frame.dtypes)), frame.to_dict("split")]),
+    ("pyarrow", "to_pylist", lambda table: table.to_pylist()),
+    ("polars", "to_dicts", lambda frame: frame.to_dicts()),
+    ("polars", "to_list", lambda column: column.to_list()),
+)
 _DEPTH = 3  # of modules in modules that are followed
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib"))
 
@@ -238,14 +251,9 @@ def _content_of(value: Any) -> Any:
     if isinstance(value, deque):
         return list(value)
     library = type(value).__module__.partition(".")[0]
-    if library == "pandas" and hasattr(value, "tolist"):
-        return [str(value.dtype), value.tolist(), list(getattr(value, "index", ()))]
-    if library == "pandas" and hasattr(value, "to_dict"):
-        return [list(map(str, value.dtypes)), value.to_dict("split")]
-    if library in {"pyarrow", "polars"} and hasattr(
-        value, "to_pylist" if library == "pyarrow" else "to_dict"
-    ):
-        return value.to_pylist() if library == "pyarrow" else str(value.to_dict(as_series=False))
+    for name, method, content in _OF_LIBRARIES:
+        if library == name and hasattr(value, method):
+            return content(value)
     return None
 
 

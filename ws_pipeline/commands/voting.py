@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +19,12 @@ from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.errors import WsPipelineError
 from ws_pipeline.example_ids import Ids
 from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
-from ws_pipeline.labeling.functions.function_votes import FunctionVotes
+from ws_pipeline.labeling.functions.function_votes import side_by_side
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +71,10 @@ class Voting:
             return votes
         # one after the other, to name all that fail
         tried = {lf.name: self._try(lf, findings, opening) for lf in lfs}
-        columns = {name: votes for name, votes in tried.items() if votes is not None}
-        nothing = np.empty((len(self.ids), 0), dtype=np.int8)
-        side_by_side = np.concatenate([nothing, *(votes.votes for votes in columns.values())], axis=1)
-        return LabelMatrix(side_by_side, self._cardinality, self.ids, list(columns))
+        columns = {
+            name: votes.votes[:, 0].astype(np.int16) for name, votes in tried.items() if votes is not None
+        }
+        return side_by_side(columns, self._cardinality, self.ids)
 
     def _try(self, lf: LabelingFunction, findings: Findings, opening: str) -> LabelMatrix | None:
         alone = Findings()
@@ -87,15 +92,19 @@ class Voting:
         settings = self.spec.tasks[self.task].labeling_functions
         applied = apply_by_lf(
             lfs,
-            columns_to_vote_on(self.spec, self.table).to_pandas(),
+            self._frame,
             n_processes=settings.processes if settings else 1,
             fault_tolerant=fault_tolerant,
             name_row=lambda row: f"example {self.ids[row]}",
         )
-        made = FunctionVotes.of(
-            lfs, applied.votes, cardinality=self._cardinality, ids=self.ids, examples_stamp=""
-        )
-        return made.matrix
+        return side_by_side(applied.votes, self._cardinality, self.ids)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        """What the LFs may read."""
+        visible = columns_to_vote_on(self.spec, self.table.column_names)
+        frame: pd.DataFrame = self.table.select(visible).to_pandas()
+        return frame
 
     @property
     def _cardinality(self) -> int:

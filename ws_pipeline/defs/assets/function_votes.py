@@ -1,13 +1,13 @@
 """Per shard: apply a task's labeling functions to the examples, those that have changed and no others."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from upath import UPath
 
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
@@ -20,13 +20,16 @@ from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
 from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, apply_by_lf
-from ws_pipeline.labeling.functions.function_votes import FunctionVotes, report_table
+from ws_pipeline.labeling.functions.function_votes import (
+    NO_VOTES,
+    FunctionVotes,
+    report_table,
+    side_by_side,
+)
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.storage.file_stamps import stamp_of
-from ws_pipeline.storage.files import ParquetSource, read_parquet
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ws_pipeline.storage.files import ParquetSource
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -44,34 +47,22 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         Only functions that are new or have changed since the shard's last votes are applied, unless the
         examples have changed.
         """
-        shard = context.partition_key
+        shard, k = context.partition_key, spec.cardinalities[task]
         path, source = spec.votes_path(task, shard), votes_fingerprint(spec, task, shard)
-        lfs = spec.functions_of(task)
-        table = columns_to_vote_on(spec, read_parquet(path))
-        # also the columns that functions may read, which are others when a task is added
-        stamp = f"{stamp_of(path)} {', '.join(table.column_names)}"
-        ids = ids_from_table(table, where=str(path))
+        file, file_stamp, lfs = ParquetSource(path), stamp_of(path), spec.functions_of(task)
+        columns = columns_to_vote_on(spec, file.schema.names)
+        # the columns too, which are others when a task is added that has its gold labels in one of them
+        stamp = f"{file_stamp} {', '.join(columns)}"
+        ids = ids_from_table(file.read(columns=[ID_COLUMN]), where=str(path))
         known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=str(path))
         _check_same_examples(ids, known, path=path)
-        before = _votes_before(context)
-        kept = (
-            {}
-            if before is None
-            else before.unchanged(lfs, ids, stamp, fault_tolerant=settings.fault_tolerant)
-        )
-        applied = _apply(context, settings, [lf for lf in lfs if lf.name not in kept], table.to_pandas())
-        votes = FunctionVotes.of(
-            lfs,
-            kept,
-            applied.votes,
-            cardinality=spec.cardinalities[task],
-            ids=ids,
-            examples_stamp=stamp,
-            faults={
-                **{name: n for name, n in (before.faults.items() if before else ()) if name in kept},
-                **applied.faults,
-            },
-        )
+        fingerprints, before = {lf.name: lf_fingerprint(lf) for lf in lfs}, _votes_before(context)
+        kept = before.unchanged(fingerprints, ids, stamp, fault_tolerant=settings.fault_tolerant)
+        applied = _apply(context, settings, [lf for lf in lfs if lf.name not in kept], file, columns)
+        made = kept | applied.votes
+        matrix = side_by_side({name: made[name] for name in fingerprints}, k, ids)
+        faults = {name: n for name, n in before.faults.items() if name in kept} | applied.faults
+        votes = FunctionVotes(matrix, fingerprints, stamp, faults)
         return dg.MaterializeResult(
             value=votes,
             data_version=dg.DataVersion(source),
@@ -90,10 +81,10 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
     return label_matrix
 
 
-def columns_to_vote_on(spec: PipelineSpec, table: pa.Table) -> pa.Table:
+def columns_to_vote_on(spec: PipelineSpec, columns: Sequence[str]) -> list[str]:
     """What labeling functions may read: no gold labels, and no split, which would tell where they are."""
     hidden = {SPLIT_COLUMN, *spec.tasks}
-    return table.select([name for name in table.column_names if name not in hidden])
+    return [name for name in columns if name not in hidden]
 
 
 def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: UPath) -> None:
@@ -105,23 +96,28 @@ def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path
         raise ExampleIdError(message)
 
 
-def _votes_before(context: dg.AssetExecutionContext) -> FunctionVotes | None:
+def _votes_before(context: dg.AssetExecutionContext) -> FunctionVotes:
     """The shard's last votes, if functions made them."""
     manager: FolderIOManager = context.resources.io_manager
     path = manager.path_of(context.asset_key, context.partition_key)
-    return FunctionVotes.from_source(ParquetSource(path)) if path.exists() else None
+    return (FunctionVotes.from_source(ParquetSource(path)) if path.exists() else None) or NO_VOTES
 
 
 def _apply(
     context: dg.AssetExecutionContext,
     settings: FunctionsSpec,
     lfs: Sequence[LabelingFunction],
-    frame: "pd.DataFrame",
+    file: ParquetSource,
+    columns: list[str],
 ) -> AppliedLFs:
+    """Votes of these labeling functions; without any, the examples are not read."""
+    if not lfs:
+        return AppliedLFs({}, Counter(), {})
+    frame = file.read(columns=columns).to_pandas()
     ids = frame[ID_COLUMN]
     return apply_by_lf(
         lfs,
-        frame if lfs else frame.iloc[:0],
+        frame,
         n_processes=settings.processes,
         fault_tolerant=settings.fault_tolerant,
         name_row=lambda row: f"example {ids.iloc[row]}",

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, VotesOfLF
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
-from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class FunctionVotes:
 
     def unchanged(
         self,
-        lfs: Sequence[LabelingFunction],
+        fingerprints: Mapping[str, str],
         ids: npt.NDArray[Any],
         examples_stamp: str,
         *,
@@ -61,8 +60,8 @@ class FunctionVotes:
 
         Parameters
         ----------
-        lfs
-            The LFs as they are now.
+        fingerprints
+            LF name to the fingerprint of its function as it is now.
         ids
             ``[n]`` ids of the examples.
         examples_stamp
@@ -74,36 +73,12 @@ class FunctionVotes:
             return {}
         columns = dict(zip(self.matrix.lf_names, self.matrix.votes.T, strict=True))
         return {
-            lf.name: columns[lf.name].astype(np.int16)
-            for lf in lfs
-            if lf.name in columns
-            and self.fingerprints.get(lf.name) == lf_fingerprint(lf)
-            and (fault_tolerant or lf.name not in self.faults)
+            name: columns[name].astype(np.int16)
+            for name, now in fingerprints.items()
+            if name in columns
+            and self.fingerprints.get(name) == now
+            and (fault_tolerant or name not in self.faults)
         }
-
-    @classmethod
-    def of(
-        cls,
-        lfs: Sequence[LabelingFunction],
-        *columns: Mapping[str, VotesOfLF],
-        cardinality: int,
-        ids: npt.NDArray[Any],
-        examples_stamp: str,
-        faults: Mapping[str, int] | None = None,
-    ) -> FunctionVotes:
-        """Put the columns of all LFs together, in the order of the LFs.
-
-        Raises
-        ------
-        LabelMatrixError
-            A vote is not below k; names the LF and the example.
-        """
-        of_lf = {name: votes for part in columns for name, votes in part.items()}
-        together = [of_lf[lf.name] for lf in lfs]
-        votes = np.column_stack(together) if together else np.empty((len(ids), 0), dtype=np.int16)
-        matrix = LabelMatrix(votes, cardinality, ids, [lf.name for lf in lfs])
-        known = {lf.name: (faults or {})[lf.name] for lf in lfs if lf.name in (faults or {})}
-        return cls(matrix, {lf.name: lf_fingerprint(lf) for lf in lfs}, examples_stamp, known)
 
     def to_table(self) -> pa.Table:
         """Encode as the table of the label matrix, with the fingerprints beside it."""
@@ -125,6 +100,22 @@ class FunctionVotes:
             return None
         made_of = json.loads(stored)
         return cls(LabelMatrix.from_table(source.read()), **made_of)
+
+
+NO_VOTES = FunctionVotes(LabelMatrix(np.empty((0, 0), dtype=np.int8), 2))
+"""What there is before functions have voted."""
+
+
+def side_by_side(columns: Mapping[str, VotesOfLF], cardinality: int, ids: npt.NDArray[Any]) -> LabelMatrix:
+    """Votes ``[n]`` by LF name as one label matrix, in the order of the mapping.
+
+    Raises
+    ------
+    LabelMatrixError
+        A vote is not below k; names the LF and the example.
+    """
+    nothing = np.empty((len(ids), 0), dtype=np.int16)
+    return LabelMatrix(np.column_stack([nothing, *columns.values()]), cardinality, ids, list(columns))
 
 
 def report_table(lfs: Sequence[LabelingFunction], applied: AppliedLFs, faults: Mapping[str, int]) -> pa.Table:
