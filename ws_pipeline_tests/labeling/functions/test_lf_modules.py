@@ -2,6 +2,7 @@
 
 import re
 import sys
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -116,6 +117,13 @@ def test_each_file_has_the_modules_that_are_beside_it(folder, monkeypatch):
         for n_processes in (1, 2):
             votes = apply_by_lf(lfs, frame, n_processes=n_processes).votes["second_by_name"]
             assert votes.tolist() == expected
+
+
+def test_other_modules_of_the_same_names_stay_as_they_are(folder, monkeypatch):
+    other = ModuleType("words_of_mine")
+    monkeypatch.setitem(sys.modules, "words_of_mine", other)
+    assert names(load_labeling_functions("lfs.py", folder=folder))[1:3] == ["win", "free"]
+    assert sys.modules["words_of_mine"] is other
 
 
 def test_a_module_by_name(folder, monkeypatch):
