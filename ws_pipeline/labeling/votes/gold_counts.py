@@ -176,7 +176,9 @@ def count_correct(votes: Votes, gold: ArrayLike) -> tuple[Counts, Counts]:
     return n_correct, n_judged - n_correct
 
 
-def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts, Counts]:
+def count_joint(
+    votes: Votes, gold: ArrayLike, cardinality: int, n_symbols: int | None = None
+) -> tuple[Counts, Counts]:
     """Count, per LF, each vote together with each gold label.
 
     Parameters
@@ -187,11 +189,13 @@ def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts
         ``[n]`` in any form that :func:`read_gold` takes, -1 = unknown; those examples are left out.
     cardinality
         Number of classes k.
+    n_symbols
+        Number S of symbols that votes are.  Default: k, they are classes.
 
     Returns
     -------
     (numpy.ndarray, numpy.ndarray)
-        ``[m, k+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
+        ``[m, S+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
         the gold labels.
 
     Raises
@@ -200,18 +204,19 @@ def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts
         A vote or gold label is not below k.
     """
     labels = check_gold(gold, len(votes))
-    highest = max(labels.max(initial=ABSTAIN), votes.max(initial=ABSTAIN))
+    base = (cardinality if n_symbols is None else n_symbols) + 1
+    highest = max(labels.max(initial=ABSTAIN), votes.max(initial=ABSTAIN) - (base - 1 - cardinality))
     if highest >= cardinality:
         message = f"k={cardinality}, but there is a vote or a gold label {highest}; classes are 0..k-1"
         raise LabelMatrixError(message)
     known = labels != ABSTAIN
     codes = labels[known] + cardinality  # with a vote of class 0; an abstain comes k before it
-    joint = np.empty((votes.shape[1], (cardinality + 1) * cardinality), dtype=np.int64)
+    joint = np.empty((votes.shape[1], base * cardinality), dtype=np.int64)
     for lf, column in enumerate(votes.T):
         lf_codes = column[known] * np.int64(cardinality) + codes
         joint[lf] = np.bincount(lf_codes, minlength=joint.shape[1])
     n_gold = np.bincount(labels[known], minlength=cardinality)
-    return joint.reshape(-1, cardinality + 1, cardinality), n_gold
+    return joint.reshape(-1, base, cardinality), n_gold
 
 
 def check_gold(gold: ArrayLike, n: int, example_ids: Ids | None = None) -> Labels:

@@ -12,24 +12,25 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.example_ids import (
     ID_COLUMN,
     Ids,
     check_disjoint,
-    check_same_spelling,
     concatenate_ids,
     ids_from_table,
     ids_to_array,
     validate_ids,
 )
+from ws_pipeline.labeling.votes.details_table import add_details, details_of, take_details
+from ws_pipeline.labeling.votes.example_rows import rows_among
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
     Votes,
@@ -44,6 +45,7 @@ from ws_pipeline.labeling.votes.vote_checks import (
     votes_dtype,
 )
 from ws_pipeline.labeling.votes.vote_columns import find_lf_columns, votes_of_columns
+from ws_pipeline.labeling.votes.vote_details import VoteDetails, split_votes
 from ws_pipeline.labeling.votes.vote_forms import dense_votes, read_votes
 from ws_pipeline.labeling.votes.vote_tables import as_table
 from ws_pipeline.storage.files import PathLike, read_parquet
@@ -84,6 +86,17 @@ class LabelMatrix:
         ``[n]`` integers or strings, unique.  Default: those of ``votes`` where it has any, else 0..n-1.
     lf_names
         m unique names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
+    scores
+        ``[n, m]`` numbers: how sure each vote is, on a scale of its LF; NaN where it does not say.  Default:
+        no vote has a score.
+    superclasses
+        Name to the numbers of several classes.  A vote of k + t is for any class of superclass t, in the
+        order of the dict; ``votes`` abstains there, and ``details`` has it.
+
+    Attributes
+    ----------
+    details : VoteDetails or None
+        What votes say beyond their class.
 
     Raises
     ------
@@ -103,6 +116,7 @@ class LabelMatrix:
     cardinality: int
     example_ids: Ids
     lf_names: tuple[str, ...]
+    details: VoteDetails | None
 
     def __init__(
         self,
@@ -110,8 +124,15 @@ class LabelMatrix:
         cardinality: int,
         example_ids: ArrayLike | None = None,
         lf_names: Sequence[str] | None = None,
+        *,
+        scores: ArrayLike | None = None,
+        superclasses: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         check_cardinality(cardinality)
+        if scores is not None or superclasses is not None:
+            votes, details = split_votes(votes, cardinality, scores, superclasses or {})
+        else:
+            details = None
         form = read_votes(votes, cardinality)
         raw = dense_votes(form)
         known_ids = form.example_ids if example_ids is None else example_ids
@@ -122,11 +143,16 @@ class LabelMatrix:
         names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
         check_names(names, raw.shape[1])
         checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
-        self._set(checked, operator.index(cardinality), ids, names)
+        self._set(checked, operator.index(cardinality), ids, names, details or form.details)
 
     @classmethod
     def trusted(
-        cls, votes: Votes, cardinality: int, example_ids: Ids, lf_names: tuple[str, ...]
+        cls,
+        votes: Votes,
+        cardinality: int,
+        example_ids: Ids,
+        lf_names: tuple[str, ...],
+        details: VoteDetails | None = None,
     ) -> LabelMatrix:
         """Make a label matrix of parts that were checked before, such as those of other label matrices.
 
@@ -142,17 +168,19 @@ class LabelMatrix:
             ``[n]`` int64, or str objects, unique.
         lf_names
             m unique names.
+        details
+            What is said beyond the classes.
         """
         matrix = cls.__new__(cls)
-        matrix._set(votes, cardinality, example_ids, lf_names)  # noqa: SLF001  its own
+        matrix._set(votes, cardinality, example_ids, lf_names, details)  # noqa: SLF001  its own
         return matrix
 
-    def _set(self, votes: Votes, cardinality: int, ids: Ids, names: tuple[str, ...]) -> None:
+    def _set(self, votes: Votes, *others: Any) -> None:
+        ids = others[1]
         votes.flags.writeable = False
         ids.flags.writeable = False
-        fields = {"votes": votes, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        for field, value in zip(fields(self), (votes, *others), strict=True):
+            object.__setattr__(self, field.name, value)
 
     @property
     def n_examples(self) -> int:
@@ -168,12 +196,16 @@ class LabelMatrix:
     def covered(self) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples that have at least one vote."""
         covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
-        return covered
+        voted = None if self.details is None else self.details.voted
+        return covered if voted is None else covered | voted
 
     @property
     def digest(self) -> str:
         """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
-        return hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data)
+        if self.details is not None:
+            self.details.update(digest)
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return self.n_examples
@@ -189,6 +221,7 @@ class LabelMatrix:
             and self.lf_names == other.lf_names
             and np.array_equal(self.votes, other.votes)
             and np.array_equal(self.example_ids, other.example_ids)
+            and self.details == other.details
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -198,7 +231,8 @@ class LabelMatrix:
         ids = self.example_ids[rows]
         if np.asarray(rows).dtype != np.bool_:  # a position may be there twice
             ids = validate_ids(ids)
-        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
+        details = None if self.details is None else self.details.take(rows)
+        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names, details)
 
     def with_lfs(self, lf_names: Sequence[str]) -> LabelMatrix:
         """Return the votes of these LFs, in this order; one that is not here abstains."""
@@ -208,7 +242,8 @@ class LabelMatrix:
         for lf, name in enumerate(names):
             if name in place:
                 votes[:, lf] = self.votes[:, place[name]]
-        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names)
+        details = None if self.details is None else self.details.columns([place.get(name) for name in names])
+        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names, details)
 
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
         """Return the same votes in the order of ``example_ids`` ``[n']``.
@@ -224,30 +259,11 @@ class LabelMatrix:
             from one of ``example_ids`` only in its Unicode form or in blanks around it.
         """
         example_ids = validate_ids(example_ids)
-        if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
-            message = (
-                f"{where}: the votes have ids such as {self.example_ids[:1].tolist()}, the examples have ids "
-                f"such as {example_ids[:1].tolist()}; use integers in both, or strings in both"
-            )
-            raise ExampleIdError(message)
-        order = np.argsort(example_ids, kind="stable")
-        if len(example_ids):
-            slots = np.searchsorted(example_ids, self.example_ids, sorter=order)
-            rows = order[np.minimum(slots, len(order) - 1)]
-            known = example_ids[rows] == self.example_ids
-        else:
-            rows, known = np.zeros(len(self), dtype=np.intp), np.zeros(len(self), dtype=bool)
-        if not known.all():
-            check_same_spelling(self.example_ids, example_ids, where=where)
-            unknown = self.example_ids[~known]
-            message = (
-                f"{where}: {len(unknown)} vote row(s) are for unknown examples, the first: {unknown[0]}; "
-                "every example with votes needs a row in the shard's examples file"
-            )
-            raise LabelMatrixError(message)
+        rows = rows_among(self.example_ids, example_ids, where=where)
         votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
         votes[rows] = self.votes
-        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names)
+        details = None if self.details is None else self.details.spread(rows, len(example_ids))
+        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names, details)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
@@ -273,6 +289,10 @@ class LabelMatrix:
             first.cardinality,
             concatenate_ids([shard.example_ids for shard in shards.values()]),
             first.lf_names,
+            VoteDetails.concatenate(
+                [shard.details for shard in shards.values()],
+                [shard.votes.shape for shard in shards.values()],
+            ),
         )
 
     def to_table(self) -> pa.Table:
@@ -280,8 +300,8 @@ class LabelMatrix:
         columns = {ID_COLUMN: ids_to_array(self.example_ids)}
         for name, votes in zip(self.lf_names, self.votes.T, strict=True):
             columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
-        table = pa.table(columns)
-        return table.replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+        table = pa.table(columns).replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+        return table if self.details is None else add_details(table, self.details, self.lf_names)
 
     @classmethod
     def from_table(
@@ -330,6 +350,7 @@ class LabelMatrix:
                 f"{where}: expected a table with a column per LF; use LabelMatrix(votes, k) for an array"
             )
             raise LabelMatrixError(message)
+        table, taken = take_details(table)
         ids = ids_from_table(table, where=where)
         if cardinality is None:
             cardinality = _stored_cardinality(table, where)
@@ -340,7 +361,8 @@ class LabelMatrix:
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
         votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids, classes=classes)
         checked: Any = np.ascontiguousarray(votes)
-        return cls.trusted(checked, operator.index(cardinality), ids, names)
+        details = details_of(taken, names, len(ids))
+        return cls.trusted(checked, operator.index(cardinality), ids, names, details)
 
     @classmethod
     def from_parquet(
