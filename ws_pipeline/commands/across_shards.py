@@ -24,6 +24,7 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import lf_summary
 from ws_pipeline.labeling.votes.vote_checks import check_same_lfs
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_storage import stack_rows
 
 
 class TaskSummary(NamedTuple):
@@ -84,9 +85,9 @@ def summarise_votes(
     counts = VoteCounts.total({shard: VoteCounts.from_label_matrix(votes) for shard, votes in alike.items()})
     of_task = Findings()
     with of_task.warnings_kept():
-        votes = np.concatenate([matrix.votes for matrix in alike.values()])
-        ids = np.arange(len(votes))  # those of the examples may be in two shards, which is told elsewhere
-        matrix = LabelMatrix(votes, task_spec.cardinality, ids, counts.lf_names)
+        votes = stack_rows([matrix.votes for matrix in alike.values()])
+        ids = np.arange(votes.shape[0])  # those of the examples may be in two shards, which is told elsewhere
+        matrix = LabelMatrix.trusted(votes, task_spec.cardinality, ids, counts.lf_names)
         summary = lf_summary(counts, matrix=matrix, gold=gold)
     if not counts.n_covered:
         of_task.problem("there is no vote on any example, so that nothing can be learned; see the LF summary")

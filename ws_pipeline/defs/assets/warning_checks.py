@@ -20,7 +20,7 @@ from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
-from ws_pipeline.labeling.votes.lf_analysis import chance_accuracies
+from ws_pipeline.labeling.votes.gold_counts import chance_accuracies
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 Check = Callable[..., Iterator[dg.AssetCheckResult]]

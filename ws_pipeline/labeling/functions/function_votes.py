@@ -20,6 +20,7 @@ import pyarrow as pa
 from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, VotesOfLF
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
+from ws_pipeline.labeling.votes.vote_storage import columns_of
 
 if TYPE_CHECKING:
     from ws_pipeline.storage.files import ParquetSource
@@ -71,7 +72,7 @@ class FunctionVotes:
         """
         if examples_stamp != self.examples_stamp or not np.array_equal(ids, self.matrix.example_ids):
             return {}
-        columns = dict(zip(self.matrix.lf_names, self.matrix.votes.T, strict=True))
+        columns = dict(zip(self.matrix.lf_names, columns_of(self.matrix.votes), strict=True))
         return {
             name: columns[name].astype(np.int16)
             for name, now in fingerprints.items()

@@ -19,6 +19,7 @@ from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_forms import read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_storage import to_dense
 
 _SHOWN_PARTS = 3  # of a reason
 _LF = "log-odds of {}"
@@ -114,7 +115,7 @@ def least_sure(
     rows = covered[np.argsort(confidence, kind="stable")[:max_rows]]
     order = np.argsort(-probs[rows], axis=1, kind="stable")
     chosen, second = order[:, 0], order[:, 1]
-    votes = np.asarray(matrix.votes[rows])
+    votes = to_dense(matrix.votes[rows])
     parts = _parts(model, matrix.take(rows), chosen, second)
     columns: dict[str, Any] = {
         "example_id": pa.array(matrix.example_ids[rows]),
@@ -193,10 +194,4 @@ def _as_text(votes: npt.NDArray[Any], lf_names: Sequence[str], classes: Sequence
 
 def _dense(patterns: VotePatterns, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
     """Votes ``[r, m]`` of some patterns, dense."""
-    if isinstance(patterns.votes, np.ndarray):
-        return patterns.votes[rows]
-    found = np.full((len(rows), patterns.n_lfs), ABSTAIN, dtype=np.int64)
-    for place, row in enumerate(rows):
-        span = slice(patterns.votes.indptr[row], patterns.votes.indptr[row + 1])
-        found[place, patterns.votes.indices[span]] = patterns.votes.data[span]
-    return found
+    return to_dense(patterns.votes[rows])

@@ -9,7 +9,6 @@ votes in :mod:`.vote_columns`.
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -26,11 +25,11 @@ from ws_pipeline.example_ids import (
     check_disjoint,
     concatenate_ids,
     ids_from_table,
-    ids_to_array,
     validate_ids,
 )
 from ws_pipeline.labeling.votes.details_table import add_details, details_of, take_details
-from ws_pipeline.labeling.votes.example_rows import rows_among
+from ws_pipeline.labeling.votes.matrix_tables import decode_sparse_votes, encode_votes, stored_cardinality
+from ws_pipeline.labeling.votes.row_places import places_among
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
     Votes,
@@ -46,7 +45,20 @@ from ws_pipeline.labeling.votes.vote_checks import (
 )
 from ws_pipeline.labeling.votes.vote_columns import find_lf_columns, votes_of_columns
 from ws_pipeline.labeling.votes.vote_details import VoteDetails, split_votes
-from ws_pipeline.labeling.votes.vote_forms import dense_votes, read_votes
+from ws_pipeline.labeling.votes.vote_forms import read_votes
+from ws_pipeline.labeling.votes.vote_storage import (
+    KeptVotes,
+    as_kept,
+    covered_rows_of,
+    digest_of,
+    freeze,
+    keep_votes,
+    place_columns,
+    place_rows,
+    same_votes,
+    stack_rows,
+    to_dense,
+)
 from ws_pipeline.labeling.votes.vote_tables import as_table
 from ws_pipeline.storage.files import PathLike, read_parquet
 
@@ -67,8 +79,6 @@ __all__ = [
     "votes_dtype",
 ]
 
-_CARDINALITY_KEY = b"ws_pipeline.cardinality"
-
 
 @dataclass(frozen=True, eq=False, init=False)
 class LabelMatrix:
@@ -79,7 +89,8 @@ class LabelMatrix:
     votes
         ``[n, m]`` array with values in {-1, 0, .., k-1}; any integer dtype, or floats with
         integer values; or any other form that :mod:`ws_pipeline.labeling.votes.vote_forms` reads.  Kept as a
-        read-only int8 array (int16 from 129 classes on).
+        read-only int8 array (int16 from 129 classes on); beyond 256 LFs as a scipy sparse array in which what
+        is not stored abstains, see :mod:`.vote_storage`.
     cardinality
         Number of classes k, at least 2.
     example_ids
@@ -112,7 +123,7 @@ class LabelMatrix:
     (2, 3)
     """
 
-    votes: Votes
+    votes: KeptVotes
     cardinality: int
     example_ids: Ids
     lf_names: tuple[str, ...]
@@ -134,21 +145,21 @@ class LabelMatrix:
         else:
             details = None
         form = read_votes(votes, cardinality)
-        raw = dense_votes(form)
         known_ids = form.example_ids if example_ids is None else example_ids
-        ids = np.arange(len(raw)) if known_ids is None else validate_ids(known_ids)
-        if len(ids) != len(raw):
-            message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
+        n, m = form.votes.shape
+        ids = np.arange(n) if known_ids is None else validate_ids(known_ids)
+        if len(ids) != n:
+            message = f"example_ids has {len(ids)} entries, but votes has {n} rows"
             raise LabelMatrixError(message)
         names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
-        check_names(names, raw.shape[1])
-        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
+        check_names(names, m)
+        checked = keep_votes(form.votes, cardinality, lf_names=names, example_ids=ids)
         self._set(checked, operator.index(cardinality), ids, names, details or form.details)
 
     @classmethod
     def trusted(
         cls,
-        votes: Votes,
+        votes: KeptVotes,
         cardinality: int,
         example_ids: Ids,
         lf_names: tuple[str, ...],
@@ -161,7 +172,7 @@ class LabelMatrix:
         Parameters
         ----------
         votes
-            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}.
+            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}; brought to the form that so many LFs have.
         cardinality
             Number of classes k.
         example_ids
@@ -172,12 +183,12 @@ class LabelMatrix:
             What is said beyond the classes.
         """
         matrix = cls.__new__(cls)
-        matrix._set(votes, cardinality, example_ids, lf_names, details)  # noqa: SLF001  its own
+        matrix._set(as_kept(votes), cardinality, example_ids, lf_names, details)  # noqa: SLF001  its own
         return matrix
 
-    def _set(self, votes: Votes, *others: Any) -> None:
+    def _set(self, votes: KeptVotes, *others: Any) -> None:
+        freeze(votes)
         ids = others[1]
-        votes.flags.writeable = False
         ids.flags.writeable = False
         for field, value in zip(fields(self), (votes, *others), strict=True):
             object.__setattr__(self, field.name, value)
@@ -195,23 +206,21 @@ class LabelMatrix:
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples that have at least one vote."""
-        covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
+        covered = covered_rows_of(self.votes)
         voted = None if self.details is None else self.details.voted
         return covered if voted is None else covered | voted
 
     @property
     def digest(self) -> str:
         """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data)
-        if self.details is not None:
-            self.details.update(digest)
-        return digest.hexdigest()
+        of_votes = digest_of(self.votes)
+        return of_votes if self.details is None else self.details.digest(of_votes)
 
     def __len__(self) -> int:
         return self.n_examples
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self.votes, dtype=dtype, copy=copy)
+        return np.array(to_dense(self.votes), dtype=dtype, copy=copy)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LabelMatrix):
@@ -219,7 +228,7 @@ class LabelMatrix:
         return (
             self.cardinality == other.cardinality
             and self.lf_names == other.lf_names
-            and np.array_equal(self.votes, other.votes)
+            and same_votes(self.votes, other.votes)
             and np.array_equal(self.example_ids, other.example_ids)
             and self.details == other.details
         )
@@ -236,13 +245,11 @@ class LabelMatrix:
 
     def with_lfs(self, lf_names: Sequence[str]) -> LabelMatrix:
         """Return the votes of these LFs, in this order; one that is not here abstains."""
-        place = {name: lf for lf, name in enumerate(self.lf_names)}
         names = tuple(lf_names)
-        votes: Any = np.full((len(self), len(names)), ABSTAIN, dtype=self.votes.dtype)
-        for lf, name in enumerate(names):
-            if name in place:
-                votes[:, lf] = self.votes[:, place[name]]
-        details = None if self.details is None else self.details.columns([place.get(name) for name in names])
+        place = {name: lf for lf, name in enumerate(names)}
+        places = np.array([place.get(name, -1) for name in self.lf_names], dtype=np.int64)
+        votes = place_columns(self.votes, places, len(names))
+        details = None if self.details is None else self.details.columns(places, len(names))
         return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names, details)
 
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
@@ -259,9 +266,8 @@ class LabelMatrix:
             from one of ``example_ids`` only in its Unicode form or in blanks around it.
         """
         example_ids = validate_ids(example_ids)
-        rows = rows_among(self.example_ids, example_ids, where=where)
-        votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
-        votes[rows] = self.votes
+        rows = places_among(self.example_ids, example_ids, where=where)
+        votes = place_rows(self.votes, rows, len(example_ids))
         details = None if self.details is None else self.details.spread(rows, len(example_ids))
         return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names, details)
 
@@ -285,7 +291,7 @@ class LabelMatrix:
             check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
         check_disjoint({name: shard.example_ids for name, shard in shards.items()})
         return cls.trusted(
-            np.concatenate([shard.votes for shard in shards.values()]),
+            stack_rows([shard.votes for shard in shards.values()]),
             first.cardinality,
             concatenate_ids([shard.example_ids for shard in shards.values()]),
             first.lf_names,
@@ -296,11 +302,11 @@ class LabelMatrix:
         )
 
     def to_table(self) -> pa.Table:
-        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain."""
-        columns = {ID_COLUMN: ids_to_array(self.example_ids)}
-        for name, votes in zip(self.lf_names, self.votes.T, strict=True):
-            columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
-        table = pa.table(columns).replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain.
+
+        Beyond 256 LFs: example_id, then a column of lists of LF * k + vote; the LFs are in the metadata.
+        """
+        table = encode_votes(self.votes, self.cardinality, self.example_ids, self.lf_names)
         return table if self.details is None else add_details(table, self.details, self.lf_names)
 
     @classmethod
@@ -352,15 +358,20 @@ class LabelMatrix:
             raise LabelMatrixError(message)
         table, taken = take_details(table)
         ids = ids_from_table(table, where=where)
+        sparse = decode_sparse_votes(table, cardinality, where=where)
+        if sparse is not None:
+            details = details_of(taken, sparse.lf_names, len(ids))
+            matrix = cls.trusted(sparse.votes, sparse.cardinality, ids, sparse.lf_names, details)
+            return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
         if cardinality is None:
-            cardinality = _stored_cardinality(table, where)
+            cardinality = stored_cardinality(table, where)
             names = tuple(name for name in table.column_names if name != ID_COLUMN)
             names = names if lf_columns is None else find_lf_columns(table, listed=lf_columns, where=where)
         else:
             check_cardinality(cardinality)
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
         votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids, classes=classes)
-        checked: Any = np.ascontiguousarray(votes)
+        checked: Any = np.ascontiguousarray(votes) if isinstance(votes, np.ndarray) else votes
         details = details_of(taken, names, len(ids))
         return cls.trusted(checked, operator.index(cardinality), ids, names, details)
 
@@ -387,11 +398,3 @@ class LabelMatrix:
         return cls.from_table(
             table, cardinality, lf_columns=lf_columns, tasks=tasks, classes=classes, where=str(path)
         )
-
-
-def _stored_cardinality(table: pa.Table, where: str) -> int:
-    stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
-    if stored is None:
-        message = f"{where}: the number of classes is not stored in the table, pass cardinality"
-        raise LabelMatrixError(message)
-    return int(stored)

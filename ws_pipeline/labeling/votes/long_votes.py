@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ws_pipeline.class_names import numbers_of_names
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError, RepeatedVotesWarning
-from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, votes_dtype
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
 from ws_pipeline.labeling.votes.vote_forms import sparse_from_triples
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, TRIPLE_NAMES
@@ -100,10 +100,7 @@ def read_long_votes(
     if lf_columns is None:
         check_lf_names(names, tasks=tasks, where=f"{where}, column '{source}'", if_votes=LIST_THEM)
         _check_spelling(names, f"{where}, column '{source}'")
-    dense = np.full(sparse.shape, ABSTAIN, dtype=votes_dtype(cardinality))
-    coo = sparse.tocoo()
-    dense[coo.row, coo.col] = coo.data
-    matrix = LabelMatrix.trusted(dense, cardinality, ids, names)
+    matrix = LabelMatrix.trusted(sparse, cardinality, ids, names)
     return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
 
 

@@ -94,17 +94,16 @@ class VoteDetails:
         """Those of the examples at ``rows``, positions or a mask."""
         return self._each(lambda array, _nothing: array[rows])
 
-    def columns(self, places: Sequence[int | None]) -> VoteDetails:
-        """Those of the LFs at ``places``, in this order; None is an LF that is not here."""
+    def columns(self, places: npt.NDArray[Any], n_lfs: int) -> VoteDetails:
+        """Those of so many LFs: LF j of here is put at ``places[j]``, and left out if that is -1."""
+        kept = places >= 0
 
-        def pick(array: npt.NDArray[Any], nothing: float) -> npt.NDArray[Any]:
-            found = np.full((len(array), len(places)), nothing, dtype=array.dtype)
-            for lf, place in enumerate(places):
-                if place is not None:
-                    found[:, lf] = array[:, place]
+        def put(array: npt.NDArray[Any], nothing: float) -> npt.NDArray[Any]:
+            found = np.full((len(array), n_lfs), nothing, dtype=array.dtype)
+            found[:, places[kept]] = array[:, kept]
             return found
 
-        return self._each(pick)
+        return self._each(put)
 
     def spread(self, rows: npt.NDArray[np.intp], n_examples: int) -> VoteDetails:
         """The examples put at ``rows`` of so many; the others say nothing."""
@@ -145,21 +144,18 @@ class VoteDetails:
         }
         return cls(**stacked, superclasses=next(iter(superclasses), ()))
 
-    def update(self, digest: Any) -> None:
-        """Add all of it to a hash."""
+    def digest(self, of_votes: str) -> str:
+        """SHA-256 in hexadecimal of the digest of the votes, and of all that is here."""
+        found = hashlib.sha256(of_votes.encode())
         for array in (self.scores, self.sets):
-            digest.update(b"-" if array is None else np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-        digest.update(repr(self.superclasses).encode())
+            found.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        found.update(repr(self.superclasses).encode())
+        return found.hexdigest()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VoteDetails):
             return NotImplemented
-        hashes = []
-        for details in (self, other):
-            digest = hashlib.sha256()
-            details.update(digest)
-            hashes.append(digest.digest())
-        return hashes[0] == hashes[1]
+        return self.digest("") == other.digest("")
 
     __hash__ = None  # type: ignore[assignment]
 

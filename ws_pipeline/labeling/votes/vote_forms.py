@@ -45,6 +45,7 @@ from ws_pipeline.labeling.votes.vote_columns import (
     votes_of_columns,
 )
 from ws_pipeline.labeling.votes.vote_details import VoteDetails
+from ws_pipeline.labeling.votes.vote_storage import covered_rows_of, in_order, to_dense
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, as_table, triple_columns
 from ws_pipeline.storage.arrow_types import holds_numbers, holds_text, plain_values
 
@@ -145,23 +146,18 @@ def read_votes(L: Any, cardinality: int | None = None) -> VoteForm:
 
 def dense_votes(form: VoteForm) -> npt.NDArray[Any]:
     """Votes ``[n, m]`` of a form as a dense array."""
-    if isinstance(form.votes, np.ndarray):
-        return form.votes
-    stored = form.votes.tocoo()
-    votes = np.full(stored.shape, ABSTAIN, dtype=np.promote_types(stored.dtype, np.int8))
-    votes[stored.row, stored.col] = stored.data
-    return votes
+    return to_dense(form.votes)
 
 
 def covered_rows(form: VoteForm) -> npt.NDArray[np.bool_]:
     """``[n]`` mask of the examples with at least one vote."""
     votes = form.votes
     if not isinstance(votes, np.ndarray):
-        return np.asarray(np.diff(votes.indptr) > 0)
+        return covered_rows_of(votes)
     covered = np.zeros(len(votes), dtype=np.bool_)
     for start in range(0, len(votes), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        covered[rows] = (votes[rows] != ABSTAIN).any(axis=1)
+        covered[rows] = covered_rows_of(votes[rows])
     voted = None if form.details is None else form.details.voted
     return covered if voted is None else covered | voted
 
@@ -191,8 +187,7 @@ def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the mo
     places = np.array([position[name] for name in names], dtype=np.int32)
     details = None
     if form.details is not None:
-        there = {name: lf for lf, name in enumerate(names)}
-        details = form.details.columns([there.get(name) for name in lf_names])
+        details = form.details.columns(places, len(lf_names))
     votes = _with_columns_at(form.votes, places, len(lf_names))
     return form._replace(votes=votes, lf_names=lf_names, details=details)
 
@@ -223,7 +218,8 @@ def _with_columns_at(
         return votes[:, np.argsort(places)]
     from scipy.sparse import csr_array
 
-    return csr_array((votes.data, places[votes.indices], votes.indptr), shape=(votes.shape[0], n_lfs))
+    placed = csr_array((votes.data, places[votes.indices], votes.indptr), shape=(votes.shape[0], n_lfs))
+    return in_order(placed)
 
 
 def is_sparse(votes: Any) -> bool:
