@@ -25,6 +25,7 @@ tasks:
 """
 _TASK_KEYS = """\
     # lf_columns: null            # list of the labeling functions that count; null: all
+    # superclasses: {}            # name to several of the classes, which a vote may also be for
     # label_model: {kind: auto}   # how votes become labels: auto, majority, lift_dawid_skene, ...
     # class_balance: null         # P(class) as a list, or from_gold; null: estimated
     # min_confidence: 0.0         # leave less sure labels out of the training

@@ -33,6 +33,7 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_tables import long_columns
+from ws_pipeline.labeling.votes.wide_votes import read_wide_votes
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 
@@ -130,22 +131,30 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
 
 def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
-    k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
-    if task_spec.votes.format == "wide":
-        table = read_parquet(path)
+    table, votes, superclasses = read_parquet(path), task_spec.votes, task_spec.classes_of_superclasses
+    if votes.format == "wide":
         try:
-            return LabelMatrix.from_table(
-                table, k, lf_columns=listed, tasks=tasks, classes=classes, where=str(path)
+            return read_wide_votes(
+                table,
+                task_spec.classes,
+                lf_columns=task_spec.lf_columns,
+                tasks=tasks,
+                superclasses=superclasses,
+                scores=votes.scores,
+                score_suffix=votes.score_suffix,
+                where=str(path),
             )
         except ExampleIdError as error:
             raise ExampleIdError(f"{error}{_if_long(table)}") from None
     return read_long_votes(
-        read_parquet(path),
-        k,
-        columns=task_spec.votes.columns,
-        classes=classes,
-        lf_columns=listed,
+        table,
+        task_spec.cardinality,
+        columns=votes.columns,
+        classes=task_spec.classes,
+        lf_columns=task_spec.lf_columns,
         tasks=tasks,
+        superclasses=superclasses,
+        scores=votes.scores,
         where=str(path),
     )
 

@@ -53,8 +53,8 @@ def contradicted_votes(
     pyarrow.Table
         Columns votes (LF=class), n_examples, label, confidence, reason.
     """
-    form: Any = read_votes(patterns.votes if given is None else given, patterns.cardinality)
-    probs = model.predict_proba(form)
+    votes_given: Any = patterns.votes if given is None else given
+    form, probs = read_votes(votes_given, patterns.cardinality), model.predict_proba(votes_given)
     winners = majority_probs(patterns.votes, patterns.cardinality, trusted=True, details=form.details)
     disagrees = winners[np.arange(len(probs)), probs.argmax(axis=1)] == 0
     rows = np.flatnonzero(is_unanimous(patterns) & disagrees)

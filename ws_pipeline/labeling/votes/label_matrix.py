@@ -140,7 +140,7 @@ class LabelMatrix:
         superclasses: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         check_cardinality(cardinality)
-        if scores is not None or superclasses is not None:
+        if scores is not None or superclasses:
             votes, details = split_votes(votes, cardinality, scores, superclasses or {})
         else:
             details = None

@@ -324,7 +324,8 @@ def lf_summary(
     pyarrow.Table
         One row per LF: lf, polarity (classes it votes), n_votes, coverage, overlaps, conflicts
         (shares of all examples) and, with gold, n_correct, n_incorrect, accuracy (null where the
-        LF meets no gold label).
+        LF meets no gold label); n_superclass_votes, where there are superclasses, which all other
+        columns leave out of account.
 
     Warns
     -----
@@ -349,6 +350,9 @@ def lf_summary(
             "n_incorrect": pa.array(n_incorrect),
             "accuracy": pa.array(shares(n_correct, judged), mask=judged == 0),
         }
+    sets = None if matrix is None or matrix.details is None else matrix.details.sets
+    if sets is not None:
+        columns["n_superclass_votes"] = pa.array((sets != ABSTAIN).sum(axis=0))
     return pa.table(columns)
 
 
