@@ -15,8 +15,9 @@ from ws_pipeline.errors import LabelMatrixError, NotFittedError
 from ws_pipeline.labeling.models.class_balance import validate_class_balance
 from ws_pipeline.labeling.models.explanation import Explanation, take_apart
 from ws_pipeline.labeling.models.labeler import BaseLabeler, State
-from ws_pipeline.labeling.models.lift_em import Additive, VoteMoments, right_votes
+from ws_pipeline.labeling.models.lift_em import Additive, right_votes
 from ws_pipeline.labeling.models.posterior import Tempering, class_probabilities
+from ws_pipeline.labeling.models.vote_moments import VoteMoments
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_forms import VoteForm, align_lfs, dense_votes, read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns

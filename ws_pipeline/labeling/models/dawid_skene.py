@@ -24,9 +24,9 @@ from ws_pipeline.labeling.models.lift_em import (
     match_balance,
     maximise,
     start,
-    vote_moments,
 )
 from ws_pipeline.labeling.models.pattern_passes import passes_over
+from ws_pipeline.labeling.models.vote_moments import vote_moments
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.settings.base import parse_settings

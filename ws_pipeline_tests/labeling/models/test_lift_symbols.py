@@ -97,6 +97,36 @@ def test_scores_that_tell_nothing_change_little():
     assert np.mean(probs.argmax(axis=1) == gold) > np.mean(expected.argmax(axis=1) == gold) - 0.005
 
 
+def test_judges_with_common_errors_are_less_sure():
+    votes, scores, _ = judged(n=2000, m=12, coverage=1.0)
+    alone = fit(LabelMatrix(votes, 2, scores=scores))
+    shared = np.random.default_rng(1).normal(0, 2, (2000, 1))
+    ratings = np.clip(np.round(scores + shared), 0, 9)
+    together = fit(LabelMatrix((ratings >= 5).astype(int), 2, scores=ratings))
+    assert 1 <= alone.inflation < 1.2
+    assert together.inflation > 1.5
+
+
+def test_the_inflation_is_that_of_the_log_odds():
+    votes, scores, _ = judged(n=300, m=4)
+    matrix = LabelMatrix(votes, 2, scores=scores)
+    model = fit(matrix, n_bins=3)
+    model.has_temperature = False
+    codes, probs = model.symbols.encode(matrix).votes, model.predict_proba(matrix)
+    centred = model.weights - model.weights.mean(axis=2, keepdims=True)
+    added = np.array([[centred[j, s] if s >= 0 else np.zeros(2) for j, s in enumerate(row)] for row in codes])
+
+    def variance(values, of_class):  # [n, ...] with the weights of a class
+        shares = probs[:, of_class] / probs[:, of_class].sum()
+        mean = np.tensordot(shares, values, axes=1)
+        return np.tensordot(shares, values**2, axes=1) - mean**2
+
+    sizes = probs.sum(axis=0)
+    together = sum(sizes[y] * variance(added.sum(axis=1), y).sum() for y in range(2))
+    apart = sum(sizes[y] * variance(added, y).sum() for y in range(2))
+    assert_allclose(model.inflation, max(1, together / apart), rtol=1e-9)
+
+
 def test_one_bin_is_the_class_alone():
     votes, scores, _ = judged()
     matrix = LabelMatrix(votes, 2, scores=scores)
