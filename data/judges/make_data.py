@@ -6,7 +6,8 @@ gave none has no row.  Each says how sure it is, from 0 to 100, on a scale of it
 
     python data/judges/make_data.py
 
-writes ``answers.csv`` (question, judge, verdict, confidence) and ``gold.csv`` (question, verdict) of 120 questions.
+writes ``answers.csv`` (question, judge, verdict, confidence) and ``gold.csv`` (question, verdict) of 120
+questions.
 """
 
 from __future__ import annotations
