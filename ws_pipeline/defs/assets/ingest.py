@@ -4,7 +4,8 @@ A shard is a dynamic partition.  Only a new or changed shard is read again; ever
 assets works on what they stored.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import dagster as dg
 import pyarrow as pa
@@ -24,6 +25,7 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import Ids, check_same_spelling, ids_from_table
@@ -33,7 +35,8 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_tables import long_columns
-from ws_pipeline.storage.files import ParquetSource, read_parquet
+from ws_pipeline.storage.column_kinds import ColumnType
+from ws_pipeline.storage.files import ParquetSource
 
 
 def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
@@ -54,10 +57,10 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
     @AssetMaker(spec).asset("parquet", version="2", per_shard=True)
     def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
         """Examples of a shard: id, split, features and, where known, gold labels."""
-        path = spec.examples_path(context.partition_key)
-        source = examples_fingerprint(spec, context.partition_key)
+        file = examples_file(spec, context.partition_key)
+        path, source = file.path, examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
-            shard = examples_of_table(spec, read_parquet(path), where=str(path))
+            shard = examples_of_table(spec, file.read(), where=str(path))
         return dg.MaterializeResult(
             value=shard,
             data_version=dg.DataVersion(source),
@@ -104,7 +107,7 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = read_votes(path, task_spec, tasks=spec.tasks)
+            votes = read_votes(path, task_spec, tasks=spec.tasks, types=spec.column_types)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         matrix = align_votes(votes, known, where=str(path))
         return dg.MaterializeResult(
@@ -128,11 +131,17 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
     return votes.aligned_to(known, where=where)
 
 
-def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
+def read_votes(
+    path: UPath,
+    task_spec: TaskSpec,
+    *,
+    tasks: Collection[str],
+    types: Mapping[str, ColumnType] = MappingProxyType({}),
+) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
     k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
+    table = read_votes_table(path, task_spec, tasks=tasks, types=types)
     if task_spec.votes.format == "wide":
-        table = read_parquet(path)
         try:
             return LabelMatrix.from_table(
                 table, k, lf_columns=listed, tasks=tasks, classes=classes, where=str(path)
@@ -140,7 +149,7 @@ def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> L
         except ExampleIdError as error:
             raise ExampleIdError(f"{error}{_if_long(table)}") from None
     return read_long_votes(
-        read_parquet(path),
+        table,
         k,
         columns=task_spec.votes.columns,
         classes=classes,
