@@ -178,6 +178,11 @@ class TaskSpec(Settings):
         return len(self.classes)
 
     @property
+    def labels(self) -> list[str]:
+        """What votes may be for: the classes, then the superclasses."""
+        return [*self.classes, *self.superclasses]
+
+    @property
     def classes_of_superclasses(self) -> dict[str, list[int]]:
         """Name of each superclass to the numbers of its classes."""
         return {
