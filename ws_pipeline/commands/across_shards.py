@@ -15,6 +15,7 @@ from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.shard_files import ShardFiles
 from ws_pipeline.defs.assets.alignment import with_same_lfs
 from ws_pipeline.defs.assets.warning_checks import below_chance, low_coverage, never_vote
+from ws_pipeline.defs.spec.multi_label_tasks import tasks_as_written
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.example_ids import check_disjoint
 from ws_pipeline.example_index import SPLITS, ExampleIndex
@@ -53,8 +54,8 @@ def compare_shards(spec: PipelineSpec, files: ShardFiles, findings: Findings) ->
         said = "whether all splits and gold labels are there, and whether an example is in two shards"
         findings.unchecked.append(f"{said}, in shards whose examples could not be read")
         return
-    for task in spec.tasks:
-        _warn_of_missing_gold(spec, task, index, findings)
+    for name, task in tasks_as_written(spec.tasks).items():
+        _warn_of_missing_gold(spec, name, task, index, findings)
 
 
 def gold_counts(index: ExampleIndex, task: str) -> dict[str, int]:
@@ -121,18 +122,19 @@ def _has_lfs_of(
 
 
 def _warn_of_missing_gold(
-    spec: PipelineSpec, task: str, index: dict[str, ExampleIndex], findings: Findings
+    spec: PipelineSpec, name: str, task: str, index: dict[str, ExampleIndex], findings: Findings
 ) -> None:
+    """Warn of a task without gold labels; all tasks of a multi-label one have theirs in one column."""
     counts = [gold_counts(found, task) for found in index.values()]
     used = spec.tasks[task].gold_splits
-    remedy = f"add some in a column '{task}' of the examples files"
+    remedy = f"add some in a column '{name}' of the examples files"
     if not any(of_shard[split] for of_shard in counts for split in used):
         findings.warn(
-            f"task '{task}': no gold label in the {' or '.join(used)} split, so that it is not known whether "
+            f"task '{name}': no gold label in the {' or '.join(used)} split, so that it is not known whether "
             f"the labels are worse than the plain vote; {remedy}"
         )
     if not any(of_shard["test"] for of_shard in counts):
         findings.warn(
-            f"task '{task}': no gold label in the test split, so that scores are agreement with the label "
+            f"task '{name}': no gold label in the test split, so that scores are agreement with the label "
             f"model, no accuracy; {remedy}"
         )

@@ -14,6 +14,7 @@ from ws_pipeline.commands.column_problems import find_examples_problems, find_vo
 from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.voting import Voting
 from ws_pipeline.defs.assets.ingest import align_votes, examples_of_table, read_votes
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.feature_columns import FeatureSet
@@ -88,11 +89,12 @@ def _votes_of_file(
 ) -> LabelMatrix | None:
     """The votes in a file; where the shard's examples could not be read, the file alone is looked at."""
     path, of_task = spec.votes_path(task, shard), spec.tasks[task]
-    votes = findings.attempt(read_votes, path, of_task, tasks=spec.tasks)
+    tasks = gold_columns(spec.tasks)
+    votes = findings.attempt(read_votes, path, of_task, tasks=tasks)
     if votes is None:
         table = Findings().attempt(read_parquet, path)
         if table is not None and of_task.votes.format == "wide":
-            find_votes_problems(table, of_task, findings, tasks=spec.tasks, where=str(path))
+            find_votes_problems(table, of_task, findings, tasks=tasks, where=str(path))
         return None
     if examples is None:
         findings.unchecked.append(f"whether the votes in {path} are on examples of their shard")

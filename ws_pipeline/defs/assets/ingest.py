@@ -14,6 +14,7 @@ from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
 from ws_pipeline.defs.assets.function_votes import label_matrix_of_functions
+from ws_pipeline.defs.assets.label_lists import read_votes_on_label, with_gold_per_label
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
@@ -23,6 +24,7 @@ from ws_pipeline.defs.automation.shard_state import (
     shard_warnings,
     votes_fingerprint,
 )
+from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
@@ -82,7 +84,7 @@ def examples_of_table(spec: PipelineSpec, table: pa.Table, *, where: str) -> Exa
         The table breaks the contract of :meth:`.Examples.from_table`, or has no feature.
     """
     shard = Examples.from_table(
-        table,
+        with_gold_per_label(spec, table, where=where),
         spec.cardinalities,
         where=where,
         feature_columns=spec.columns,
@@ -104,7 +106,7 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = read_votes(path, task_spec, tasks=spec.tasks)
+            votes = read_votes(path, task_spec, tasks=gold_columns(spec.tasks))
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         matrix = align_votes(votes, known, where=str(path))
         return dg.MaterializeResult(
@@ -130,6 +132,8 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
 
 def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
+    if isinstance(task_spec, LabelTaskSpec):
+        return read_votes_on_label(path, task_spec, tasks=tasks)
     k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
     if task_spec.votes.format == "wide":
         table = read_parquet(path)

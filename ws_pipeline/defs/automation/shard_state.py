@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from ws_pipeline.defs.spec.data_folder import SUFFIX
+from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, classes_as_written, classes_in_files
 from ws_pipeline.defs.spec.pipeline_spec import Listing, PipelineSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.examples import Examples
@@ -107,14 +108,17 @@ def fingerprint(stamp: str, reading: str) -> str:
 
 def _examples_reading(spec: PipelineSpec) -> str:
     # nothing is added where there are no texts, so that what was ingested before there were any stays valid
-    return _reading(spec.classes, spec.columns, *([sorted(spec.features)] if spec.features else []))
+    return _reading(
+        classes_as_written(spec.tasks), spec.columns, *([sorted(spec.features)] if spec.features else [])
+    )
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
     in_files = task_spec.labeling_functions is None
     votes = task_spec.votes.model_dump() if in_files else _functions(spec, task)
-    return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks), votes)
+    of_label = [task_spec.label, task_spec.label_lists] if isinstance(task_spec, LabelTaskSpec) else []
+    return _reading(classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *of_label)
 
 
 def _functions(spec: PipelineSpec, task: str) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ from ws_pipeline.defs.spec.data_folder import (
     visible_files,
     why_no_shard,
 )
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns, with_task_per_label, written_as
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.errors import FileAccessError, InvalidInputError, LabelingFunctionError
@@ -110,9 +111,13 @@ class PipelineSpec(Settings):
     @field_validator("tasks")
     @classmethod
     def _check_tasks(cls, tasks: dict[str, TaskSpec]) -> dict[str, TaskSpec]:
-        """Refuse tasks whose gold labels would be in a column that means something else."""
+        """Refuse tasks whose gold labels would be in a column that means something else.
+
+        A multi-label task becomes a task for each of its classes.
+        """
+        tasks = with_task_per_label(tasks)
         for name in (ID_COLUMN, SPLIT_COLUMN):
-            if name in tasks:
+            if name in gold_columns(tasks):
                 message = f"'{name}' is a column of every examples file; give the task another name"
                 raise ValueError(message)
         return tasks
@@ -304,7 +309,8 @@ class PipelineSpec(Settings):
 
     def place_of_votes(self, task: str) -> str:
         """Folder of the files that the votes of a task are made of, below ``folder``."""
-        return "examples" if self.tasks[task].labeling_functions else f"votes/{task}"
+        task_spec = self.tasks[task]
+        return "examples" if task_spec.labeling_functions else f"votes/{written_as(task, task_spec)}"
 
     @property
     def places(self) -> list[str]:
@@ -354,7 +360,7 @@ def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str,
 def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
     """Refuse a column that means something else."""
     meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
-    meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
+    meaning |= dict.fromkeys(gold_columns(info.data.get("tasks", {})), "the gold labels of a task")
     for column in columns:
         if column in meaning:
             message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"

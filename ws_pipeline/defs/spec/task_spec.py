@@ -5,6 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ws_pipeline.defs.spec.multi_label_rules import (
+    LabelListsSpec,
+    check_label_lists,
+    check_multi_label,
+    shares_of_labels,
+)
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.settings.base import Settings
@@ -56,6 +62,16 @@ class TaskSpec(Settings):
     """One task: its classes, and how its label model is fitted."""
 
     classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
+    multi_label: bool = Field(
+        default=False,
+        description="An example may have any number of the classes: votes and gold labels are lists of them, "
+        "and every class becomes a task of its own with the classes no and yes.",
+    )
+    label_lists: LabelListsSpec = Field(
+        "complete",
+        description="complete: the lists of a multi-label task are whole answers, so that a class that is "
+        "not in one is a vote for no; partial: they tell only what was found; or LF name to one of these.",
+    )
     class_balance: list[float] | str | None = Field(
         None,
         description="P(class) of the examples with votes, k positive numbers that sum to 1, or 'from_gold': "
@@ -112,6 +128,11 @@ class TaskSpec(Settings):
             raise ValueError(message)
         return columns
 
+    @field_validator("label_lists", mode="before")
+    @classmethod
+    def _check_label_lists(cls, found: Any) -> Any:
+        return check_label_lists(found)
+
     @field_validator("labeling_functions", mode="before")
     @classmethod
     def _check_labeling_functions(cls, found: Any) -> Any:
@@ -122,6 +143,8 @@ class TaskSpec(Settings):
     @classmethod
     def _check_class_balance(cls, found: Any, info: ValidationInfo) -> Any:
         """Take shares by class name in the order of the classes; refuse what is no balance."""
+        if info.data.get("multi_label") and found not in (None, FROM_GOLD):
+            return shares_of_labels(found, info.data.get("classes", []))
         if isinstance(found, Mapping) and "classes" in info.data and set(found) == set(info.data["classes"]):
             return [found[name] for name in info.data["classes"]]
         if found is None or isinstance(found, list) or found == FROM_GOLD:
@@ -163,11 +186,18 @@ class TaskSpec(Settings):
                 "the two"
             )
             raise ValueError(message)
-        if isinstance(self.class_balance, list):
+        check_multi_label(
+            multi_label=self.multi_label,
+            label_lists=self.label_lists,
+            no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
+            lf_columns=self.lf_columns,
+            has_functions=self.labeling_functions is not None,
+        )
+        if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance
 
             validate_class_balance(self.class_balance, self.cardinality)
-        if self.no_votes != ABSTAINS and self.no_votes not in self.classes:
+        if self.no_votes != ABSTAINS and self.no_votes not in self.classes and not self.multi_label:
             message = (
                 f"no_votes: expected 'abstain' or one of the classes {self.classes}, got '{self.no_votes}'"
             )

@@ -71,9 +71,9 @@ def read_long_votes(
     RepeatedVotesWarning
         A source votes more than once on an example; its last vote is taken.
     """
-    example, source, label = _find_columns(table, columns, where)
+    example, source, label = find_columns(table, columns, where)
     for name in (example, source):
-        _check_names_of(table.column(name), name, where)
+        check_names_of(table.column(name), name, where)
     labels = table.column(label)
     if classes is not None:
         what = f"{where}: column '{label}'"
@@ -107,8 +107,8 @@ def read_long_votes(
     return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
 
 
-def _find_columns(table: pa.Table, columns: VoteColumns, where: str) -> tuple[str, str, str]:
-    """The columns by their given names, or by those that they usually have."""
+def find_columns(table: pa.Table, columns: VoteColumns, where: str) -> tuple[str, str, str]:
+    """The columns of the example, the source and the label, by their given or by their usual names."""
     found = []
     for (role, given), known in zip(columns, TRIPLE_NAMES, strict=True):
         if given is not None and given not in table.column_names:
@@ -128,7 +128,7 @@ def _find_columns(table: pa.Table, columns: VoteColumns, where: str) -> tuple[st
     return example, source, label
 
 
-def _check_names_of(column: pa.ChunkedArray, name: str, where: str) -> None:
+def check_names_of(column: pa.ChunkedArray, name: str, where: str) -> None:
     """Refuse a column that does not name an example, or a source, in every row."""
     kind = value_type(column.type)
     if not (holds_text(kind) or pa.types.is_integer(kind) or (holds_nothing(kind) and not len(column))):
