@@ -14,7 +14,7 @@ from ws_pipeline.commands.column_problems import find_examples_problems, find_vo
 from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.voting import Voting
 from ws_pipeline.defs.assets.ingest import align_votes, examples_of_table, read_votes
-from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns, written_as
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.feature_columns import FeatureSet
@@ -111,8 +111,9 @@ def _votes_of_functions(
     examples: ShardExamples | None,
     findings: Findings,
 ) -> LabelMatrix | None:
+    name = written_as(task, spec.tasks[task])
     if lfs is None or table is None or examples is None:
-        findings.unchecked.append(f"the labeling functions of task '{task}' on {spec.examples_path(shard)}")
+        findings.unchecked.append(f"the labeling functions of task '{name}' on {spec.examples_path(shard)}")
         return None
     voting = Voting(spec, task, table, examples.index.example_ids)
-    return voting.votes_of(lfs, findings, opening=f"{spec.examples_path(shard)}: task '{task}': ")
+    return voting.votes_of(lfs, findings, opening=f"{spec.examples_path(shard)}: task '{name}': ")

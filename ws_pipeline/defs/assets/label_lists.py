@@ -11,7 +11,6 @@ from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.label_lists import with_gold_of_each
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.list_votes import read_list_votes, read_long_list_votes
-from ws_pipeline.settings.base import nearest
 from ws_pipeline.storage.files import read_parquet
 
 
@@ -52,11 +51,9 @@ def votes_on_label_of_table(
         tasks=tasks,
         where=where,
     )
-    named = task_spec.label_lists if isinstance(task_spec.label_lists, dict) else {}
-    unknown = [name for name in named if name not in matrix.lf_names]
+    unknown = task_spec.unknown_lf(matrix.lf_names)
     if unknown:
-        known = nearest(unknown[0], list(matrix.lf_names))
-        message = f"{where}: no LF '{unknown[0]}', which label_lists names, {known}"
+        message = f"{where}: {unknown}"
         raise LabelMatrixError(message)
     return matrix
 

@@ -64,7 +64,7 @@ def whole_lines(name: str, table: pa.Table) -> list[str]:
     counts = {row["split"]: row["n_examples"] for row in rows}
     split = next((split for split in reversed(SPLITS) if split in counts), None)
     values = {(row["model"], row["metric"]): row["value"] for row in rows if row["split"] == split}
-    lines = []
+    lines: list[str] = []
     for model in dict.fromkeys(model for model, _ in values):
         label = "" if lines else f"  {name} ({counts[str(split)]})"
         scores = " ".join(f"{_shown(values[model, metric]):>13}" for metric in OF_WHOLE)

@@ -66,7 +66,6 @@ def check_multi_label(
     label_lists: LabelListsSpec,
     no_votes: str | None,
     lf_columns: Sequence[str] | None,
-    has_functions: bool,
 ) -> None:
     """Refuse keys that would be ignored, or that lists of classes leave no use for.
 
@@ -76,20 +75,12 @@ def check_multi_label(
         The keys.
     no_votes
         The key; None: examples without votes have no class.
-    has_functions
-        Whether there are labeling functions.
     """
     if not multi_label:
         if label_lists != COMPLETE:
             message = "label_lists is about lists of classes; set multi_label: true, or leave it out"
             raise ValueError(message)
         return
-    if has_functions:
-        message = (
-            "labeling_functions vote for one class, but the votes of a multi-label task are lists; write the "
-            "lists to votes files, or make a task with the classes no and yes for each class"
-        )
-        raise ValueError(message)
     if no_votes not in (None, NONE_OF_THEM):
         message = (
             f"no_votes: expected 'abstain', or '{NONE_OF_THEM}': examples without votes have none of the "

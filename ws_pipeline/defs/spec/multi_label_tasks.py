@@ -8,11 +8,15 @@ Legend: k classes.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ws_pipeline.defs.spec.multi_label_rules import COMPLETE, NONE_OF_THEM, PARTIAL
 from ws_pipeline.defs.spec.task_spec import FROM_GOLD, TaskSpec
+from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.functions.list_lfs import on_label
+from ws_pipeline.settings.base import nearest
 
 NO_YES = ["no", "yes"]
 _OTHERS = re.compile(r"[^A-Za-z0-9_]+")
@@ -32,6 +36,14 @@ class LabelTaskSpec(TaskSpec):
         """Whether a class that is not in a list of an LF is a vote for no."""
         said = self.label_lists
         return (said.get(lf, COMPLETE) if isinstance(said, dict) else said) != PARTIAL
+
+    def unknown_lf(self, lfs: Sequence[str]) -> str | None:
+        """Say which LF that ``label_lists`` names is not among these; None if all are."""
+        named = self.label_lists if isinstance(self.label_lists, dict) else {}
+        unknown = [name for name in named if name not in lfs]
+        if not unknown:
+            return None
+        return f"there is no LF '{unknown[0]}', which label_lists names, {nearest(unknown[0], list(lfs))}"
 
 
 def with_task_per_label(tasks: Mapping[str, TaskSpec]) -> dict[str, TaskSpec]:
@@ -109,6 +121,25 @@ def classes_as_written(tasks: Mapping[str, TaskSpec]) -> dict[str, list[str]]:
 def classes_in_files(task_spec: TaskSpec) -> list[str]:
     """Names of the classes that the files of a task hold, in their order."""
     return task_spec.labels if isinstance(task_spec, LabelTaskSpec) else task_spec.classes
+
+
+def on_one_label(lfs: list[LabelingFunction], task_spec: TaskSpec) -> list[LabelingFunction]:
+    """Labeling functions as they vote on a task: those of a multi-label one return lists of its classes.
+
+    Raises
+    ------
+    LabelingFunctionError
+        ``label_lists`` names a function that is not there.
+    """
+    if not isinstance(task_spec, LabelTaskSpec):
+        return lfs
+    unknown = task_spec.unknown_lf([lf.name for lf in lfs])
+    if unknown:
+        raise LabelingFunctionError(unknown)
+    return [
+        on_label(lf, task_spec.label, classes=task_spec.labels, is_complete=task_spec.is_complete(lf.name))
+        for lf in lfs
+    ]
 
 
 def _task_of_label(name: str, task: TaskSpec, label: int) -> LabelTaskSpec:

@@ -28,7 +28,12 @@ from ws_pipeline.defs.spec.data_folder import (
     visible_files,
     why_no_shard,
 )
-from ws_pipeline.defs.spec.multi_label_tasks import gold_columns, with_task_per_label, written_as
+from ws_pipeline.defs.spec.multi_label_tasks import (
+    gold_columns,
+    on_one_label,
+    with_task_per_label,
+    written_as,
+)
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.errors import FileAccessError, InvalidInputError, LabelingFunctionError
@@ -294,12 +299,12 @@ class PipelineSpec(Settings):
         functions, listed = self.tasks[task].labeling_functions, self.tasks[task].lf_columns
         if functions is None:
             return []
-        where = f"{self.where}: tasks.{task}.labeling_functions"
+        where = f"{self.where}: tasks.{written_as(task, self.tasks[task])}.labeling_functions"
         try:
             found = load_labeling_functions(
                 functions.module, folder=Path(self._file).parent if self._file else None
             )
-            return take_by_name(found, listed, where=functions.module)
+            return on_one_label(take_by_name(found, listed, where=functions.module), self.tasks[task])
         except (LabelingFunctionError, FileAccessError) as problem:
             raise type(problem)(f"{where}: {problem}") from problem
 

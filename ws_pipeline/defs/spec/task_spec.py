@@ -191,7 +191,6 @@ class TaskSpec(Settings):
             label_lists=self.label_lists,
             no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
             lf_columns=self.lf_columns,
-            has_functions=self.labeling_functions is not None,
         )
         if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance

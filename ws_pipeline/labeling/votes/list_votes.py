@@ -169,8 +169,8 @@ def _entries(column: pa.ChunkedArray, classes: Sequence[str], *, what: str) -> p
     if holds_lists(column.type):
         message = (
             f"{what} has type {column.type}, expected a class in each row; leave out the rows without a "
-            "list, then write a row for each entry (with pandas: frame.explode), or set votes: {format: wide} "
-            "for a column of lists per LF"
+            "list, then write a row for each entry (with pandas: frame.explode); or have a column of lists "
+            "per LF, and set votes: {format: wide}"
         )
         raise LabelMatrixError(message)
     if holds_text(column.type) and "" not in classes:
