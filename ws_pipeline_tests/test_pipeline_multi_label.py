@@ -318,6 +318,15 @@ def test_check_warns_of_missing_gold_once_and_names_the_column(folder, run):
     assert "gold topics\n" in said
 
 
+def test_check_says_what_to_do_about_lists_that_are_never_votes_for_no(folder, run):
+    write_spec(folder, label_lists="partial")
+    status, said, _ = run("check", folder)
+    assert status == 0, said
+    assert (
+        "task 'topics_sci_fi': no vote is for no; partial lists are never votes for it; set label_li" in said
+    )
+
+
 def test_a_gold_column_in_the_votes_is_refused(folder):
     spec = load_spec(folder / "pipeline.yaml")
     file = spec.votes_path(TASKS[0], "part-0")

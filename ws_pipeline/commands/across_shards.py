@@ -15,8 +15,9 @@ from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.shard_files import ShardFiles
 from ws_pipeline.defs.assets.alignment import with_same_lfs
 from ws_pipeline.defs.assets.warning_checks import below_chance, low_coverage, never_vote
-from ws_pipeline.defs.spec.multi_label_tasks import tasks_as_written
+from ws_pipeline.defs.spec.multi_label_tasks import NO_YES, LabelTaskSpec, tasks_as_written
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_ids import check_disjoint
 from ws_pipeline.example_index import SPLITS, ExampleIndex
 from ws_pipeline.examples import check_splits
@@ -97,9 +98,19 @@ def summarise_votes(
     unvoted = np.flatnonzero(counts.class_counts.sum(axis=0) == 0)
     if len(unvoted) and counts.n_covered:
         names = ", ".join(task_spec.classes[label] for label in unvoted)
-        of_task.warn(f"no vote is for {names}; add LFs that vote for each class, or remove it from classes")
+        of_task.warn(f"no vote is for {names}; {_remedy_for_unvoted(task_spec, names)}")
     findings.add(of_task, opening=f"task '{task}': ")
     return TaskSummary(tuple(alike), summary, counts)
+
+
+def _remedy_for_unvoted(task_spec: TaskSpec, names: str) -> str:
+    """What to do about classes that no vote is for."""
+    if isinstance(task_spec, LabelTaskSpec) and names == NO_YES[0]:
+        return (
+            "partial lists are never votes for it; set label_lists: complete for LFs that give whole "
+            "answers, or no_votes: none if an example has no class that no LF found"
+        )
+    return "add LFs that vote for each class, or remove it from classes"
 
 
 def _of_lfs_that_voted(spec: PipelineSpec, task: str, files: ShardFiles) -> dict[str, LabelMatrix]:
