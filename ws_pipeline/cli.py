@@ -19,12 +19,14 @@ from upath import UPath
 from ws_pipeline.analysis.scores_table import GOLD
 from ws_pipeline.commands import check as checking
 from ws_pipeline.commands import new as making
+from ws_pipeline.defs.assets.multi_label_text import MODEL_NAMES, whole_lines
 from ws_pipeline.defs.automation.command_log import command_logger
 from ws_pipeline.defs.automation.dead_runs import end_dead_runs, process_tags
 from ws_pipeline.defs.automation.shard_state import register_shards
 from ws_pipeline.defs.automation.turns import take_turn, turn_file
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.resources import ComputeDevice
+from ws_pipeline.defs.spec.multi_label_tasks import multi_label_tasks
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_listing import require_shards, skipped_files
@@ -34,7 +36,6 @@ from ws_pipeline.importing import command as importing
 from ws_pipeline.labeling.models.probabilistic_labels import replaced_in
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
-MODEL_NAMES = {"vote": "plain vote", "label_model": "label model", "end_model": "end model"}
 _INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
 _INTERRUPTED = 130  # what shells give for a command that SIGINT ended
 _SHOWN = 10  # skipped files that are named, at most
@@ -149,6 +150,7 @@ def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
         counts = {row["task"]: row["n_examples"] for row in rows}
         title = f"{split} examples with votes" if dataset == "covered" else f"all {split} examples"
         lines += _score_lines(title, rows, counts)
+    lines += _multi_label_lines(spec, storage)
     lines += _replaced_lines(spec, storage)
     if any(row["reference"] != GOLD for row in table if row["split"] == split):
         lines += ["", f"* no gold label in the {split} split: agreement with the label model, not accuracy"]
@@ -156,6 +158,15 @@ def report(spec: PipelineSpec, storage: str, seconds: dict[str, float]) -> str:
     lines += [f"  {name:<32} {value:6.2f}" for name, value in seconds.items()]
     lines += ["", f"results:  {storage}"]
     return "\n".join(lines)
+
+
+def _multi_label_lines(spec: PipelineSpec, storage: str) -> list[str]:
+    """Scores of multi-label tasks as a whole on test, or on the last split with gold lists."""
+    lines = []
+    for name in multi_label_tasks(spec.tasks):
+        path = "/".join(spec.key(name, "multi_label_scores").path)
+        lines += whole_lines(name, read_parquet(f"{storage}/{path}.parquet"))
+    return lines
 
 
 def _replaced_lines(spec: PipelineSpec, storage: str) -> list[str]:

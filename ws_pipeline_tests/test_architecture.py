@@ -23,7 +23,7 @@ VALUES = {
     "example_texts",
     "feature_columns",
 }
-VALUES |= {"class_names", "examples", "optim", "errors", "devices", "object_digest"}
+VALUES |= {"class_names", "label_lists", "examples", "optim", "errors", "devices", "object_digest"}
 #: Room of the house (a folder, or a module beside the folders) -> rooms that it may import.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "storage": {"errors"},
     "example_ids": {"errors", "arrays", "storage"},
     "class_names": {"errors", "settings", "storage"},
+    "label_lists": {"errors", "storage", "array_types", "class_names"},
     "example_index": {"errors", "storage", "example_ids", "array_types", "class_names"},
     "example_texts": {"errors", "storage", "example_ids", "example_index"},
     "feature_columns": {"errors", "storage", "example_ids"},

@@ -15,7 +15,9 @@ from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.shard_files import ShardFiles
 from ws_pipeline.defs.assets.alignment import with_same_lfs
 from ws_pipeline.defs.assets.warning_checks import below_chance, low_coverage, never_vote
+from ws_pipeline.defs.spec.multi_label_tasks import NO_YES, LabelTaskSpec, tasks_as_written
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_ids import check_disjoint
 from ws_pipeline.example_index import SPLITS, ExampleIndex
 from ws_pipeline.examples import check_splits
@@ -55,8 +57,8 @@ def compare_shards(spec: PipelineSpec, files: ShardFiles, findings: Findings) ->
         said = "whether all splits and gold labels are there, and whether an example is in two shards"
         findings.unchecked.append(f"{said}, in shards whose examples could not be read")
         return
-    for task in spec.tasks:
-        _warn_of_missing_gold(spec, task, index, findings)
+    for name, task in tasks_as_written(spec.tasks).items():
+        _warn_of_missing_gold(spec, name, task, index, findings)
 
 
 def gold_counts(index: ExampleIndex, task: str) -> dict[str, int]:
@@ -101,9 +103,19 @@ def summarise_votes(
     unvoted = np.flatnonzero(counts.class_counts.sum(axis=0) == 0)
     if len(unvoted) and counts.n_covered:
         names = ", ".join(task_spec.classes[label] for label in unvoted)
-        of_task.warn(f"no vote is for {names}; add LFs that vote for each class, or remove it from classes")
+        of_task.warn(f"no vote is for {names}; {_remedy_for_unvoted(task_spec, names)}")
     findings.add(of_task, opening=f"task '{task}': ")
     return TaskSummary(tuple(alike), summary, counts)
+
+
+def _remedy_for_unvoted(task_spec: TaskSpec, names: str) -> str:
+    """What to do about classes that no vote is for."""
+    if isinstance(task_spec, LabelTaskSpec) and names == NO_YES[0]:
+        return (
+            "partial lists are never votes for it; set label_lists: complete for LFs that give whole "
+            "answers, or no_votes: none if an example has no class that no LF found"
+        )
+    return "add LFs that vote for each class, or remove it from classes"
 
 
 def _of_lfs_that_voted(spec: PipelineSpec, task: str, files: ShardFiles) -> dict[str, LabelMatrix]:
@@ -126,18 +138,19 @@ def _has_lfs_of(
 
 
 def _warn_of_missing_gold(
-    spec: PipelineSpec, task: str, index: dict[str, ExampleIndex], findings: Findings
+    spec: PipelineSpec, name: str, task: str, index: dict[str, ExampleIndex], findings: Findings
 ) -> None:
+    """Warn of a task without gold labels; all tasks of a multi-label one have theirs in one column."""
     counts = [gold_counts(found, task) for found in index.values()]
     used = spec.tasks[task].gold_splits
-    remedy = f"add some in a column '{task}' of the examples files"
+    remedy = f"add some in a column '{name}' of the examples files"
     if not any(of_shard[split] for of_shard in counts for split in used):
         findings.warn(
-            f"task '{task}': no gold label in the {' or '.join(used)} split, so that it is not known whether "
+            f"task '{name}': no gold label in the {' or '.join(used)} split, so that it is not known whether "
             f"the labels are worse than the plain vote; {remedy}"
         )
     if not any(of_shard["test"] for of_shard in counts):
         findings.warn(
-            f"task '{task}': no gold label in the test split, so that scores are agreement with the label "
+            f"task '{name}': no gold label in the test split, so that scores are agreement with the label "
             f"model, no accuracy; {remedy}"
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ws_pipeline.commands.across_shards import TaskSummary, gold_counts
 from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.shard_files import ShardFiles
+from ws_pipeline.defs.spec.multi_label_tasks import tasks_as_written
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.labeling.votes.lf_analysis import LFAnalysis
@@ -30,21 +31,22 @@ def findings_text(findings: Findings) -> str:
 
 def shards_text(spec: PipelineSpec, files: ShardFiles) -> str:
     """Examples per shard and split, and gold labels per task in train/valid/test."""
-    header = ["shard", "examples", *SPLITS, *(f"gold {task}" for task in spec.tasks)]
+    tasks = tasks_as_written(spec.tasks)  # all tasks of a multi-label one have gold on the same examples
+    header = ["shard", "examples", *SPLITS, *(f"gold {name}" for name in tasks)]
     rows: list[list[object]] = []
     for shard in files.shards:
         if shard not in files.examples:
             rows.append([shard, *[_NONE] * (len(header) - 1)])
             continue
         index = files.examples[shard].index
-        gold = [gold_counts(index, task).values() for task in spec.tasks]
+        gold = [gold_counts(index, task).values() for task in tasks.values()]
         rows.append(
             [shard, len(index), *index.split_counts().values(), *(_slashed(counts) for counts in gold)]
         )
     indexes = [found.index for found in files.examples.values()]
     if len(indexes) > 1:
         splits = [sum(index.split_counts()[split] for index in indexes) for split in SPLITS]
-        gold_of = {task: [gold_counts(index, task) for index in indexes] for task in spec.tasks}
+        gold_of = {task: [gold_counts(index, task) for index in indexes] for task in tasks.values()}
         totals = [[sum(of[split] for of in counts) for split in SPLITS] for counts in gold_of.values()]
         all_of_them = "all" if len(indexes) == len(files.shards) else "all readable"
         rows.append([all_of_them, sum(map(len, indexes)), *splits, *map(_slashed, totals)])

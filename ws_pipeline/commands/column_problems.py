@@ -11,6 +11,9 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from ws_pipeline.commands.findings import Findings
+from ws_pipeline.defs.assets.label_lists import votes_on_label_of_table, with_gold_per_label
+from ws_pipeline.defs.spec.multi_label_rules import COMPLETE
+from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
@@ -23,10 +26,12 @@ from ws_pipeline.labeling.votes.vote_tables import long_columns
 def find_examples_problems(spec: PipelineSpec, table: pa.Table, findings: Findings, *, where: str) -> None:
     """Add the problems of all columns of a table of examples that was refused."""
     table = _with_readable_index(table, findings, where)
+    with_gold = findings.attempt(with_gold_per_label, spec, table, where=where)
+    table = table if with_gold is None else with_gold
     for task, names in spec.classes.items():
         k = {task: spec.cardinalities[task]}
         findings.attempt(ExampleIndex.from_table, table, k, classes={task: names}, where=where)
-    taken = {ID_COLUMN, SPLIT_COLUMN, *spec.tasks}
+    taken = {ID_COLUMN, SPLIT_COLUMN, *gold_columns(spec.tasks)}
     for name in spec.columns or [name for name in table.column_names if name not in taken]:
         alone = Findings()  # what is left out is told by the file as a whole
         if spec.columns:
@@ -49,6 +54,10 @@ def find_votes_problems(
     if listed is None:
         parts = [(table.select([*ids, name]), None) for name in table.column_names if name not in ids]
     for part, of_part in parts:
+        if isinstance(task_spec, LabelTaskSpec):
+            alone = task_spec.model_copy(update={"lf_columns": of_part, "label_lists": COMPLETE})
+            findings.attempt(votes_on_label_of_table, part, alone, tasks=tasks, where=where)
+            continue
         findings.attempt(
             LabelMatrix.from_table,
             part,

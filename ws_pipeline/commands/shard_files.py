@@ -14,6 +14,7 @@ from ws_pipeline.commands.column_problems import find_examples_problems, find_vo
 from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.voting import Voting
 from ws_pipeline.defs.assets.ingest import align_votes, examples_of_table, read_votes
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns, written_as
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.example_index import ExampleIndex
@@ -92,12 +93,13 @@ def _votes_of_file(
 ) -> LabelMatrix | None:
     """The votes in a file; where the shard's examples could not be read, the file alone is looked at."""
     path, of_task = spec.votes_path(task, shard), spec.tasks[task]
-    votes = findings.attempt(read_votes, path, of_task, tasks=spec.tasks, types=spec.column_types)
+    tasks = gold_columns(spec.tasks)
+    votes = findings.attempt(read_votes, path, of_task, tasks=tasks, types=spec.column_types)
     if votes is None:
         types = spec.column_types
-        table = Findings().attempt(read_votes_table, path, of_task, tasks=spec.tasks, types=types)
+        table = Findings().attempt(read_votes_table, path, of_task, tasks=tasks, types=types)
         if table is not None and of_task.votes.format == "wide":
-            find_votes_problems(table, of_task, findings, tasks=spec.tasks, where=str(path))
+            find_votes_problems(table, of_task, findings, tasks=tasks, where=str(path))
         return None
     if examples is None:
         findings.unchecked.append(f"whether the votes in {path} are on examples of their shard")
@@ -114,8 +116,9 @@ def _votes_of_functions(
     examples: ShardExamples | None,
     findings: Findings,
 ) -> LabelMatrix | None:
+    name = written_as(task, spec.tasks[task])
     if lfs is None or table is None or examples is None:
-        findings.unchecked.append(f"the labeling functions of task '{task}' on {spec.examples_path(shard)}")
+        findings.unchecked.append(f"the labeling functions of task '{name}' on {spec.examples_path(shard)}")
         return None
     voting = Voting(spec, task, table, examples.index.example_ids)
-    return voting.votes_of(lfs, findings, opening=f"{spec.examples_path(shard)}: task '{task}': ")
+    return voting.votes_of(lfs, findings, opening=f"{spec.examples_path(shard)}: task '{name}': ")

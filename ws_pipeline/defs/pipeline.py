@@ -11,6 +11,7 @@ from ws_pipeline.defs.assets.classification import build_classification_assets, 
 from ws_pipeline.defs.assets.ingest import build_ingest_assets, build_shards_asset
 from ws_pipeline.defs.assets.label_reports import build_label_reports
 from ws_pipeline.defs.assets.labeling import build_labeling_assets
+from ws_pipeline.defs.assets.multi_label import build_multi_label_assets
 from ws_pipeline.defs.assets.warning_checks import build_warning_checks
 from ws_pipeline.defs.automation.jobs import build_ingest_job, build_retrain_job, build_schedule
 from ws_pipeline.defs.automation.sensors import build_new_shards_sensor, build_shard_registry
@@ -30,7 +31,7 @@ def build_pipeline(spec: PipelineSpec) -> dg.Definitions:
         assets += [*build_labeling_assets(spec, task), *build_label_reports(spec, task)]
     if spec.model:
         assets += build_classification_assets(spec)
-    assets.append(build_scores_asset(spec))
+    assets += [build_scores_asset(spec), *build_multi_label_assets(spec)]
     ingest = build_ingest_job(spec)
     retrain = build_retrain_job(spec, [asset.key for asset in assets])
     return dg.Definitions(

@@ -27,6 +27,8 @@ TASK_ASSETS = (
     "label_next",
 )
 """Assets that a task has, in the order of the data's way; score_bins where votes have scores."""
+MULTI_LABEL_ASSETS = ("label_sets", "multi_label_scores")
+"""Assets that a multi-label task has, beside those of the tasks of its classes."""
 
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
@@ -43,11 +45,14 @@ class AssetMaker:
         The task whose assets are made; None for the assets that all tasks share.
     part
         The part of the pipeline that the UI shows as a group of its own.  Default: the task.
+    tasks
+        The tasks that ``of_each_task`` means.  Default: all.
     """
 
     spec: PipelineSpec
     task: str | None = None
     part: str | None = None
+    tasks: tuple[str, ...] | None = None
 
     def asset(
         self,
@@ -90,7 +95,7 @@ class AssetMaker:
             for read, kind_of_value in (of_each_task or {}).items():
                 inputs |= {
                     f"{read}__{task}": dg.AssetIn(key=self.spec.key(task, read), dagster_type=kind_of_value)
-                    for task in self.spec.tasks
+                    for task in (self.spec.tasks if self.tasks is None else self.tasks)
                 }
             definition: dg.AssetsDefinition = dg.asset(
                 key=self.key(name or make.__name__),
@@ -111,7 +116,7 @@ class AssetMaker:
 
     def key(self, name: str) -> dg.AssetKey:
         """Key of the asset of this name: the task's where the task has one, else the pipeline's."""
-        in_task = self.task is not None and name in TASK_ASSETS
+        in_task = self.task is not None and name in (*TASK_ASSETS, *MULTI_LABEL_ASSETS)
         return self.spec.key(*([self.task] if in_task and self.task else []), name)
 
     def name(self, name: str) -> str:

@@ -14,6 +14,7 @@ from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.metadata import table_metadata
 from ws_pipeline.defs.automation.shard_state import votes_fingerprint
 from ws_pipeline.defs.io_managers import FolderIOManager
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_tables import TextSource, examples_file
 from ws_pipeline.defs.spec.task_spec import FunctionsSpec
@@ -85,7 +86,7 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
 
 def columns_to_vote_on(spec: PipelineSpec, columns: Sequence[str]) -> list[str]:
     """What labeling functions may read: no gold labels, and no split, which would tell where they are."""
-    hidden = {SPLIT_COLUMN, *spec.tasks}
+    hidden = {SPLIT_COLUMN, *gold_columns(spec.tasks)}
     return [name for name in columns if name not in hidden]
 
 

@@ -15,6 +15,7 @@ from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
 from ws_pipeline.defs.assets.function_votes import label_matrix_of_functions
+from ws_pipeline.defs.assets.label_lists import votes_on_label_of_table, with_gold_per_label
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
@@ -24,6 +25,7 @@ from ws_pipeline.defs.automation.shard_state import (
     shard_warnings,
     votes_fingerprint,
 )
+from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.defs.spec.task_spec import TaskSpec
@@ -86,7 +88,7 @@ def examples_of_table(spec: PipelineSpec, table: pa.Table, *, where: str) -> Exa
         The table breaks the contract of :meth:`.Examples.from_table`, or has no feature.
     """
     shard = Examples.from_table(
-        table,
+        with_gold_per_label(spec, table, where=where),
         spec.cardinalities,
         where=where,
         feature_columns=spec.columns,
@@ -108,7 +110,8 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = read_votes(path, task_spec, tasks=spec.tasks, types=spec.column_types)
+            tasks = gold_columns(spec.tasks)
+            votes = read_votes(path, task_spec, tasks=tasks, types=spec.column_types)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         matrix = align_votes(votes, known, where=str(path))
         return dg.MaterializeResult(
@@ -141,6 +144,8 @@ def read_votes(
 ) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
     table, votes = read_votes_table(path, task_spec, tasks=tasks, types=types), task_spec.votes
+    if isinstance(task_spec, LabelTaskSpec):
+        return votes_on_label_of_table(table, task_spec, tasks=tasks, where=str(path))
     superclasses = task_spec.classes_of_superclasses
     if votes.format == "wide":
         try:

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from ws_pipeline.defs.spec.data_folder import Listing, files_of_shards, why_two_files
+from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, classes_as_written, classes_in_files
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_listing import missing_files
 from ws_pipeline.defs.spec.task_spec import VotesSpec
@@ -125,17 +126,20 @@ def fingerprint(stamp: str, reading: str) -> str:
 def _examples_reading(spec: PipelineSpec) -> str:
     # nothing is added where there are no texts, so that what was ingested before there were any stays valid
     more = [found for found in (sorted(spec.features), spec.column_types) if found]
-    return _reading(spec.classes, spec.columns, *more)
+    return _reading(classes_as_written(spec.tasks), spec.columns, *more)
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
     in_files = task_spec.labeling_functions is None
     votes = _vote_settings(task_spec.votes) if in_files else _functions(spec, task)
-    superclasses = [list(task_spec.superclasses.items())] if task_spec.superclasses else []
     of_ids = spec.column_types.get(ID_COLUMN)
-    more = [*superclasses, *([of_ids] if of_ids and in_files else [])]
-    return _reading(task_spec.classes, task_spec.lf_columns, list(spec.tasks), votes, *more)
+    more = [
+        *([list(task_spec.superclasses.items())] if task_spec.superclasses else []),
+        *([of_ids] if of_ids and in_files else []),
+        *([task_spec.label, task_spec.label_lists] if isinstance(task_spec, LabelTaskSpec) else []),
+    ]
+    return _reading(classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *more)
 
 
 def _vote_settings(votes: VotesSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ws_pipeline.defs.spec.multi_label_tasks import tasks_as_written
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.strict_yaml import YamlPath, parse_yaml, words_for_values
 from ws_pipeline.errors import PipelineSpecError
@@ -58,8 +59,9 @@ def _refuse_booleans_for_numbers(
     spec: PipelineSpec, content: Any, words: Mapping[YamlPath, str], *, where: str
 ) -> None:
     """Refuse words such as yes where a number is expected; they would count as 1 and 0."""
+    written = {name: spec.tasks[first] for name, first in tasks_as_written(spec.tasks).items()}
     for path, said in words.items():
-        given, value = content, spec.__dict__
+        given, value = content, spec.__dict__ | {"tasks": written}
         for key in path:
             given, value = _at(given, key), _at(value, key)
         if isinstance(given, bool) and isinstance(value, int | float) and not isinstance(value, bool):

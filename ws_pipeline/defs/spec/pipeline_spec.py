@@ -28,6 +28,12 @@ from ws_pipeline.defs.spec.data_folder import (
     file_of_shard,
     visible_files,
 )
+from ws_pipeline.defs.spec.multi_label_tasks import (
+    gold_columns,
+    on_one_label,
+    with_task_per_label,
+    written_as,
+)
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.errors import FileAccessError, LabelingFunctionError
@@ -113,9 +119,13 @@ class PipelineSpec(Settings):
     @field_validator("tasks")
     @classmethod
     def _check_tasks(cls, tasks: dict[str, TaskSpec]) -> dict[str, TaskSpec]:
-        """Refuse tasks whose gold labels would be in a column that means something else."""
+        """Refuse tasks whose gold labels would be in a column that means something else.
+
+        A multi-label task becomes a task for each of its classes.
+        """
+        tasks = with_task_per_label(tasks)
         for name in (ID_COLUMN, SPLIT_COLUMN):
-            if name in tasks:
+            if name in gold_columns(tasks):
                 message = f"'{name}' is a column of every examples file; give the task another name"
                 raise ValueError(message)
         return tasks
@@ -299,12 +309,12 @@ class PipelineSpec(Settings):
         functions, listed = self.tasks[task].labeling_functions, self.tasks[task].lf_columns
         if functions is None:
             return []
-        where = f"{self.where}: tasks.{task}.labeling_functions"
+        where = f"{self.where}: tasks.{written_as(task, self.tasks[task])}.labeling_functions"
         try:
             found = load_labeling_functions(
                 functions.module, folder=Path(self._file).parent if self._file else None
             )
-            return take_by_name(found, listed, where=functions.module)
+            return on_one_label(take_by_name(found, listed, where=functions.module), self.tasks[task])
         except (LabelingFunctionError, FileAccessError) as problem:
             raise type(problem)(f"{where}: {problem}") from problem
 
@@ -314,7 +324,8 @@ class PipelineSpec(Settings):
 
     def place_of_votes(self, task: str) -> str:
         """Folder of the files that the votes of a task are made of, below ``folder``."""
-        return "examples" if self.tasks[task].labeling_functions else f"votes/{task}"
+        task_spec = self.tasks[task]
+        return "examples" if task_spec.labeling_functions else f"votes/{written_as(task, task_spec)}"
 
     @property
     def places(self) -> list[str]:
@@ -334,7 +345,7 @@ class PipelineSpec(Settings):
 def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
     """Refuse a column that means something else."""
     meaning = {ID_COLUMN: "the ids", SPLIT_COLUMN: "the splits"}
-    meaning |= dict.fromkeys(info.data.get("tasks", ()), "the gold labels of a task")
+    meaning |= dict.fromkeys(gold_columns(info.data.get("tasks", {})), "the gold labels of a task")
     for column in columns:
         if column in meaning:
             message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"

@@ -142,17 +142,20 @@ def read_votes_table(
 def _typed_wide(rows: TextRows, task_spec: TaskSpec, ids: ColumnKind, tasks: Collection[str]) -> pa.Table:
     """The ids and the columns of the LFs; others hold no votes, and are left out here."""
     votes, columns = task_spec.votes, rows.table.column_names
-    if votes.scores == "class":
+    if votes.scores == "class" or task_spec.holds_lists:
+        what = "a score for each class" if votes.scores == "class" else "a vote of a multi-label task"
         message = (
-            f"{rows.where}: a score for each class is a list, which a file of separated values cannot hold; "
-            "write Parquet or JSON Lines, or a row for each class (votes: {format: long, scores: class})"
+            f"{rows.where}: {what} is a list, which a file of separated values cannot hold; write Parquet or "
+            "JSON Lines, or a row for each class and votes: {format: long}"
         )
         raise FileFormatError(message)
     scores = [name + votes.score_suffix for name in columns] if votes.scores == "vote" else []
     scores = [name for name in scores if name in columns]
     of_votes = rows.table.drop_columns(scores)
     lfs = find_lf_columns(of_votes, listed=task_spec.lf_columns, tasks=tasks, where=rows.where)
-    kinds = dict.fromkeys(lfs, kind_of_classes(task_spec.labels, if_other=_IF_NO_LF)) | {ID_COLUMN: ids}
+    kinds = dict.fromkeys(lfs, kind_of_classes(task_spec.names_in_votes, if_other=_IF_NO_LF)) | {
+        ID_COLUMN: ids
+    }
     kinds |= dict.fromkeys(scores, kind_of("number"))
     kept = [name for name in rows.table.column_names if name in kinds]
     return typed_table(rows, kinds).select(kept)
@@ -165,7 +168,7 @@ def _typed_long(rows: TextRows, task_spec: TaskSpec, ids: ColumnKind, tasks: Col
     of_ids, of_labels = _fitting(names, columns.example, examples), _fitting(names, columns.label, labels)
     of_scores = _fitting(names, columns.score, SCORE_NAMES) if task_spec.votes.has_scores else []
     kinds = dict.fromkeys(of_scores, kind_of("number")) | dict.fromkeys(of_ids, ids)
-    return typed_table(rows, kinds | dict.fromkeys(of_labels, kind_of_classes(task_spec.labels)))
+    return typed_table(rows, kinds | dict.fromkeys(of_labels, kind_of_classes(task_spec.names_in_votes)))
 
 
 def _fitting(names: Sequence[str], given: str | None, known: Collection[str]) -> list[str]:

@@ -5,6 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ws_pipeline.defs.spec.multi_label_rules import (
+    LabelListsSpec,
+    check_label_lists,
+    check_multi_label,
+    shares_of_labels,
+)
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
 from ws_pipeline.labeling.votes.vote_symbols import DEFAULT_BINS
@@ -91,6 +97,16 @@ class TaskSpec(Settings):
         default={},
         description="Name of a superclass to at least two of the classes; a vote for it is for any of them.",
     )
+    multi_label: bool = Field(
+        default=False,
+        description="An example may have any number of the classes: votes and gold labels are lists of them, "
+        "and every class becomes a task of its own with the classes no and yes.",
+    )
+    label_lists: LabelListsSpec = Field(
+        "complete",
+        description="complete: the lists of a multi-label task are whole answers, so that a class that is "
+        "not in one is a vote for no; partial: they tell only what was found; or LF name to one of these.",
+    )
     class_balance: list[float] | str | None = Field(
         None,
         description="P(class) of the examples with votes, k positive numbers that sum to 1, or 'from_gold': "
@@ -147,6 +163,11 @@ class TaskSpec(Settings):
             raise ValueError(message)
         return columns
 
+    @field_validator("label_lists", mode="before")
+    @classmethod
+    def _check_label_lists(cls, found: Any) -> Any:
+        return check_label_lists(found)
+
     @field_validator("labeling_functions", mode="before")
     @classmethod
     def _check_labeling_functions(cls, found: Any) -> Any:
@@ -157,6 +178,8 @@ class TaskSpec(Settings):
     @classmethod
     def _check_class_balance(cls, found: Any, info: ValidationInfo) -> Any:
         """Take shares by class name in the order of the classes; refuse what is no balance."""
+        if info.data.get("multi_label") and found not in (None, FROM_GOLD):
+            return shares_of_labels(found, info.data.get("classes", []))
         if isinstance(found, Mapping) and "classes" in info.data and set(found) == set(info.data["classes"]):
             return [found[name] for name in info.data["classes"]]
         if found is None or isinstance(found, list) or found == FROM_GOLD:
@@ -178,7 +201,12 @@ class TaskSpec(Settings):
         return len(self.classes)
 
     @property
-    def labels(self) -> list[str]:
+    def holds_lists(self) -> bool:
+        """Whether votes are lists of classes."""
+        return False
+
+    @property
+    def names_in_votes(self) -> list[str]:
         """What votes may be for: the classes, then the superclasses."""
         return [*self.classes, *self.superclasses]
 
@@ -212,11 +240,18 @@ class TaskSpec(Settings):
                 "the two"
             )
             raise ValueError(message)
-        if isinstance(self.class_balance, list):
+        check_multi_label(
+            multi_label=self.multi_label,
+            label_lists=self.label_lists,
+            no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
+            lf_columns=self.lf_columns,
+            of_one_class=["superclasses"] * bool(self.superclasses) + ["scores"] * self.votes.has_scores,
+        )
+        if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance
 
             validate_class_balance(self.class_balance, self.cardinality)
-        if self.no_votes != ABSTAINS and self.no_votes not in self.classes:
+        if self.no_votes != ABSTAINS and self.no_votes not in self.classes and not self.multi_label:
             message = (
                 f"no_votes: expected 'abstain' or one of the classes {self.classes}, got '{self.no_votes}'"
             )

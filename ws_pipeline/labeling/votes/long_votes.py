@@ -96,7 +96,7 @@ def read_long_votes(
     sets = read_superclasses(superclasses or {}, cardinality)
     scores = scores or (None if columns.score is None else "vote")
     names = None if classes is None else [*classes, *(found.name for found in sets)]
-    found = _find_columns(table, columns, scores is not None, where)
+    found = find_columns(table, columns, where, with_scores=scores is not None)
     votes = _read_rows(table, found, names, where)
     if lf_columns is not None:
         sources = plain_values(votes.column(_LF)).cast(pa.large_string())
@@ -120,8 +120,8 @@ def read_long_votes(
     return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
 
 
-class _Found(NamedTuple):
-    """Names of the columns; None where there is none."""
+class LongColumns(NamedTuple):
+    """Names of the columns of a long table; None where there is none."""
 
     example: str
     source: str
@@ -130,10 +130,10 @@ class _Found(NamedTuple):
     time: str | None
 
 
-def _read_rows(table: pa.Table, found: _Found, names: Sequence[str] | None, where: str) -> pa.Table:
+def _read_rows(table: pa.Table, found: LongColumns, names: Sequence[str] | None, where: str) -> pa.Table:
     """Columns of the triples, and where they are there, of the score and the time."""
     for name in (found.example, found.source):
-        _check_names_of(table.column(name), name, where)
+        check_names_of(table.column(name), name, where)
     labels = table.column(found.label)
     if names is not None:
         what = f"{where}: column '{found.label}'"
@@ -153,7 +153,7 @@ def _read_rows(table: pa.Table, found: _Found, names: Sequence[str] | None, wher
     return pa.table(rows)
 
 
-def _to_matrix(votes: pa.Table, cardinality: int, found: _Found, where: str) -> LabelMatrix:
+def _to_matrix(votes: pa.Table, cardinality: int, found: LongColumns, where: str) -> LabelMatrix:
     """Votes of which each source has one on an example."""
     try:
         sparse, ids, names = sparse_from_triples(votes.select(_KEYS), cardinality, any_name=True)
@@ -177,7 +177,9 @@ def _best_of_each(rows: pa.Table) -> pa.Table:
     return votes.set_column(2, _VOTE, label).set_column(3, _SCORE, pa.array(leads))
 
 
-def _find_columns(table: pa.Table, columns: VoteColumns, with_scores: bool, where: str) -> _Found:
+def find_columns(
+    table: pa.Table, columns: VoteColumns, where: str, *, with_scores: bool = False
+) -> LongColumns:
     """The columns by their given names, or by those that they usually have and no other one is given."""
     usual = dict(zip(("example", "source", "label"), TRIPLE_NAMES, strict=True))
     usual |= {"score": SCORE_NAMES} if with_scores else {}
@@ -191,7 +193,9 @@ def _find_columns(table: pa.Table, columns: VoteColumns, with_scores: bool, wher
         said = ", ".join(f"{role}: {name}" for role, name in found.items())
         message = f"{where}: {len(found)} different columns are needed, got {said}"
         raise LabelMatrixError(message)
-    return _Found(found["example"], found["source"], found["label"], found.get("score"), found.get("time"))
+    return LongColumns(
+        found["example"], found["source"], found["label"], found.get("score"), found.get("time")
+    )
 
 
 def _find_column(
@@ -214,7 +218,7 @@ def _find_column(
     return fitting[0]
 
 
-def _check_names_of(column: pa.ChunkedArray, name: str, where: str) -> None:
+def check_names_of(column: pa.ChunkedArray, name: str, where: str) -> None:
     """Refuse a column that does not name an example, or a source, in every row."""
     kind = value_type(column.type)
     if not (holds_text(kind) or pa.types.is_integer(kind) or (holds_nothing(kind) and not len(column))):

@@ -229,6 +229,8 @@ def test_functions_vote_for_superclasses_by_the_numbers_after_the_classes(folder
             "superclasses.a: expected different classes, at least two and not all",
         ),
         ("superclasses: {x: [x, y]}", "superclasses.x: there is a class of this name"),
+        ("multi_label: true\n    superclasses: {a: [x, y]}", "superclasses: the lists of a multi-label task"),
+        ("multi_label: true\n    votes: {scores: vote}", "scores: the lists of a multi-label task have none"),
         ("votes: {score_suffix: _p}", "score_suffix is for wide tables with scores: vote"),
         ("votes: {score_bins: 3}", "score_bins is for votes with scores"),
         ("votes: {scores: votes}", "scores option 'votes', expected 'vote' or 'class'"),
