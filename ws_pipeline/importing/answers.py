@@ -18,6 +18,7 @@ from ws_pipeline.example_ids import ID_COLUMN
 
 ANSWER = (ID_COLUMN, "source", "label")
 TIME = "time"
+SCORE = "score"
 NO_LABEL = "no label"
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 
@@ -28,7 +29,8 @@ def check_answers(answers: pa.Table, names: tuple[str, str], where: str) -> tupl
     Parameters
     ----------
     answers
-        ``[a]`` rows of text ``example_id``, ``source`` and ``label``, and perhaps ``time``.
+        ``[a]`` rows of text ``example_id``, ``source`` and ``label``, and perhaps of ``time``, and of numbers
+        ``score``.
     names
         What the columns of the example and of the source are called in the file.
     where

@@ -58,7 +58,8 @@ def _read_answer(
     if status not in _COUNTING:
         collector.skipped[f"response with status '{status}'"] += 1
         return
-    collector.answer(example, source, one_class(answer.get("value"), where, f"the answer to '{question}'"))
+    label = one_class(answer.get("value"), where, f"the answer to '{question}'")
+    collector.answer(example, source, label, score=answer.get("score"))
 
 
 def _answers(record: Record) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

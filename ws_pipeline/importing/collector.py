@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from ws_pipeline.errors import ExportError
 from ws_pipeline.example_ids import ID_COLUMN
-from ws_pipeline.importing.answers import ANSWER, TIME
+from ws_pipeline.importing.answers import ANSWER, SCORE, TIME
 from ws_pipeline.importing.export import Export, Found, add_gold, make_export
-from ws_pipeline.importing.export_files import text_of
+from ws_pipeline.importing.export_files import number_of, text_of
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.importing.vectors import feature_vectors
 
@@ -33,6 +33,7 @@ class Collector:
         self.gold: dict[str, str] = {}
         self._examples: dict[str, dict[str, str | None]] = {}
         self._answers: list[tuple[str, str, str, str | None]] = []
+        self._scores: list[float | None] = []
         self._differing: dict[str, str] = {}
         self._vectors: dict[str, dict[str, Any]] = {}
 
@@ -76,12 +77,15 @@ class Collector:
             self._differing.setdefault(column, name)
         return name
 
-    def answer(self, example: str, source: str, label: str | None, time: Any = None) -> None:
-        """Note the answer of a source; without a label it is skipped."""
+    def answer(
+        self, example: str, source: str, label: str | None, time: Any = None, score: Any = None
+    ) -> None:
+        """Note the answer of a source, and how sure it is of it; without a label it is skipped."""
         if label is None or not label.strip():
             self.skipped["no label"] += 1
         else:
             self._answers.append((example, source, label, text_of(time)))
+            self._scores.append(number_of(score))
 
     def gold_label(self, example: str, label: str, where: str) -> None:
         """Note the gold label of an example; refuse another one."""
@@ -105,7 +109,7 @@ class Collector:
                 name: pa.array(values, pa.large_string())
                 for name, values in zip((*ANSWER, TIME), columns, strict=True)
             }
-        )
+        ).append_column(SCORE, pa.array(self._scores, pa.float64()))
         notes = [
             f"column '{column}' is left out: it differs between records of an example, such as '{example}'"
             for column, example in sorted(self._differing.items())

@@ -52,6 +52,7 @@ def options_of(given: argparse.Namespace) -> ImportOptions:
         source_column=given.source_column,
         label_column=given.label_column,
         time_column=given.time_column,
+        score_column=given.score_column,
         level=given.level,
     )
 
@@ -91,6 +92,6 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--gold-source", action="append", default=[], help="a source whose answers are gold labels, not votes"
     )
     parser.add_argument("--source", help="name of the source, where the export has none")
-    for role in ("example", "source", "label", "time"):
+    for role in ("example", "source", "label", "time", "score"):
         parser.add_argument(f"--{role}-column", metavar="COLUMN", help=f"column of the {role}")
     parser.add_argument("--level", choices=["trace", "observation"], help="what an example is (langfuse)")

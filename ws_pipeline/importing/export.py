@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ws_pipeline.errors import ExportError
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
-from ws_pipeline.importing.answers import ANSWER, keep_last
+from ws_pipeline.importing.answers import ANSWER, SCORE, keep_last
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.settings.base import nearest
 
@@ -161,7 +161,7 @@ def make_export(found: Found, options: ImportOptions) -> Export:
         n_repeated=found.answers.num_rows - kept.num_rows,
         n_different=len(found.answers.group_by(list(ANSWER)).aggregate([])) - kept.num_rows,
         skipped=skipped,
-        notes=(*found.notes, *_alike(classes)),
+        notes=(*found.notes, *_scored(votes), *_alike(classes)),
     )
     return Export(found.examples, votes, kept_gold, classes, found.features, report, found.has_splits)
 
@@ -179,7 +179,9 @@ def _move_gold(
     gold = dict(found.gold)
     for row in answers.filter(is_gold).to_pylist():
         add_gold(gold, row[ID_COLUMN], row["label"], found.where)
-    return answers.filter(pc.invert(is_gold)).select(list(VOTE_COLUMNS)), gold
+    votes = answers.filter(pc.invert(is_gold))
+    has_scores = SCORE in votes.column_names and votes.column(SCORE).null_count < votes.num_rows
+    return votes.select([*VOTE_COLUMNS, *([SCORE] if has_scores else [])]), gold
 
 
 def add_gold(gold: dict[str, str], example: str, label: str, where: str) -> None:
@@ -224,6 +226,14 @@ def _classes(
 def _order(name: str) -> tuple[int, float, str]:
     """Numbers in their order, then all other names in theirs."""
     return (0, float(name), name) if re.fullmatch(r"-?\d+(\.\d+)?", name) else (1, 0.0, name)
+
+
+def _scored(votes: pa.Table) -> list[str]:
+    """Note how many votes have a score."""
+    if SCORE not in votes.column_names:
+        return []
+    n_scored = votes.num_rows - votes.column(SCORE).null_count
+    return [f"{n_scored} of {votes.num_rows} votes have a score, by which the label model weighs them"]
 
 
 def _alike(classes: Sequence[str]) -> list[str]:

@@ -95,6 +95,34 @@ def text_of(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def number_of(value: Any) -> float | None:
+    """A JSON value, or a text, as a finite number; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def number_column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
+    """A column as numbers, null where it is null, NaN or an empty text.
+
+    Raises
+    ------
+    ExportError
+        A value is no finite number; names its row, counted from 1 without the header.
+    """
+    texts = text_column(table, name, where).to_pylist()
+    numbers = [number_of(text) for text in texts]
+    for row, (text, number) in enumerate(zip(texts, numbers, strict=True), 1):
+        if text is not None and number is None:
+            message = f"{where}: row {row} has {text!r} in column '{name}', expected a number, or nothing"
+            raise ExportError(message)
+    return pa.chunked_array([pa.array(numbers, pa.float64())])
+
+
 def text_column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     """A column as large_string, null where it is null, NaN or an empty text.
 

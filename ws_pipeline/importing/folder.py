@@ -17,7 +17,7 @@ import yaml
 from ws_pipeline.errors import ExportError, FileAccessError, SettingsError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN, SPLITS
-from ws_pipeline.importing.export import VOTE_COLUMNS, Export
+from ws_pipeline.importing.export import Export
 from ws_pipeline.importing.splits import assign_splits
 from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, check_lf_names
 from ws_pipeline.storage.file_errors import telling_file_errors
@@ -195,7 +195,10 @@ def pipeline_name(folder: str) -> str:
 
 def spec_text(export: Export, examples: pa.Table, name: str, task: str, made_by: str) -> str:
     """The pipeline.yaml; it has an end model where there are features, and splits for it."""
-    example, source, label = VOTE_COLUMNS
+    roles = ("example", "source", "label", "score")
+    columns = ", ".join(
+        f"{role}: {name}" for role, name in zip(roles, export.votes.column_names, strict=False)
+    )
     lines = [
         f"# Made by: {made_by}",
         "# data/README.md describes every key.",
@@ -203,7 +206,7 @@ def spec_text(export: Export, examples: pa.Table, name: str, task: str, made_by:
         "tasks:",
         f"  {in_yaml(task)}:",
         f"    classes: {in_yaml(list(export.classes))}",
-        f"    votes: {{format: long, columns: {{example: {example}, source: {source}, label: {label}}}}}",
+        f"    votes: {{format: long, columns: {{{columns}}}}}",
     ]
     listed = _listed_sources(export, task)
     if listed:

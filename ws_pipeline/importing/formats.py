@@ -34,10 +34,12 @@ FORMATS = {
     "long": Format(
         read_long,
         "a table with a row per answer (CSV, TSV, JSON Lines, Parquet)",
-        frozenset({"gold", "example_column", "source_column", "label_column", "time_column"}),
+        frozenset({"gold", "example_column", "source_column", "label_column", "time_column", "score_column"}),
     ),
     "crowd-kit": Format(
-        read_crowd_kit, "a table with the columns task, worker, label", frozenset({"gold", "time_column"})
+        read_crowd_kit,
+        "a table with the columns task, worker, label",
+        frozenset({"gold", "time_column", "score_column"}),
     ),
     "cleanlab": Format(
         read_cleanlab,

@@ -58,7 +58,7 @@ def _read_tasks(records: list[Record], collector: Collector, options: ImportOpti
             label = _label(prediction, question, collector, where)
             if label is not None:
                 source = f"model:{text_of(prediction.get('model_version')) or 'unknown'}"
-                collector.answer(example, source, label, _time(prediction))
+                collector.answer(example, source, label, _time(prediction), prediction.get("score"))
     _note_other_results(records, collector)
 
 

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from ws_pipeline.errors import ExportError
 from ws_pipeline.example_ids import ID_COLUMN, is_pandas_index
-from ws_pipeline.importing.answers import ANSWER, TIME, check_answers
+from ws_pipeline.importing.answers import ANSWER, SCORE, TIME, check_answers
 from ws_pipeline.importing.export import Export, Found, add_gold, make_export
-from ws_pipeline.importing.export_files import read_table, text_column
+from ws_pipeline.importing.export_files import number_column, read_table, text_column
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_NAMES
 from ws_pipeline.settings.base import nearest
@@ -75,6 +75,10 @@ def _export(table: pa.Table, names: tuple[str, str, str], options: ImportOptions
         _require(table, (options.time_column,), path)
         columns[TIME] = text_column(table, options.time_column, f"{path}")
         used.append(options.time_column)
+    if options.score_column is not None:
+        _require(table, (options.score_column,), path)
+        columns[SCORE] = number_column(table, options.score_column, f"{path}")
+        used.append(options.score_column)
     answers, skipped = check_answers(pa.table(columns), names[:2], f"{path}")
     gold = {} if options.gold is None else read_gold(options.gold, names[0])
     left = [name for name in table.column_names if name not in used]

@@ -26,7 +26,7 @@ class ImportOptions:
         Sources whose answers are gold labels, not votes.
     source
         Name of the source of an export that does not say who answered.
-    example_column, source_column, label_column, time_column
+    example_column, source_column, label_column, time_column, score_column
         Names of columns of a table.
     level
         What the examples are where answers are about two kinds of things: "trace" or "observation".
@@ -41,6 +41,7 @@ class ImportOptions:
     source_column: str | None = None
     label_column: str | None = None
     time_column: str | None = None
+    score_column: str | None = None
     level: str | None = None
 
     def given(self) -> set[str]:

@@ -45,7 +45,8 @@ def read_phoenix(path: Path, options: ImportOptions) -> Export:
             continue
         source = _source(record.values, record.where)
         time = record.values.get("updated_at") or record.values.get("created_at")
-        collector.answer(example, f"{name}:{source}" if len(questions) > 1 else source, label, time)
+        who = f"{name}:{source}" if len(questions) > 1 else source
+        collector.answer(example, who, label, time, _score(record))
     return collector.finish(options)
 
 
@@ -67,6 +68,14 @@ def _label(record: Record) -> str | None:
         if text_of(value):
             return text_of(value)
     return None
+
+
+def _score(record: Record) -> Any:
+    """How sure the annotator is of its label, where it says so."""
+    result = record.values.get("result")
+    nested = result.get("score") if isinstance(result, dict) else None
+    values = (nested, record.values.get("result.score"), record.values.get("score"))
+    return next((value for value in values if text_of(value)), None)
 
 
 def _subject(record: Record) -> Any:

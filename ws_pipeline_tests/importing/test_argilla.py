@@ -41,6 +41,7 @@ def test_users_and_agents_vote_and_vectors_are_features(import_it):
         "r-1": {"u1": "drama", "u2": "comedy", "model:gpt": "drama"},
         "r-2": {"u1": "comedy"},
     }
+    assert found.matrix.details.scores[0, 0] == pytest.approx(0.8)  # of the agent's suggestion
     assert found.examples["text"].to_pylist() == ["a film", "another"]
     assert found.examples["length"].to_pylist() == ["6", None]
     assert found.examples["minilm"].to_pylist() == [[0.5, 1.0], [0.25, 0.0]]

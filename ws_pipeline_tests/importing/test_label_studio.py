@@ -79,6 +79,8 @@ def test_annotators_and_models_vote_and_ground_truth_is_gold(import_it):
         "2": {"7": "Negative"},
     }
     assert found.gold == {"1": "Positive"}
+    assert "note: 1 of 4 votes have a score" in found.out
+    assert found.matrix.details.scores[0, -1] == pytest.approx(0.9)
     assert found.examples["text"].to_pylist() == ["good", "bad"]
     assert found.examples["rank"].to_pylist() == ["3", "4"]
     for said in (

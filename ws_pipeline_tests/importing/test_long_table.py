@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -47,6 +48,19 @@ def test_columns_of_other_names_are_named(import_it):
         found.err
     )
     assert "name it with --example-column" in found.err
+
+
+def test_scores_are_kept(import_it):
+    table = "task,worker,label,sure\nx,a,yes,0.5\nx,b,no,\ny,b,yes,3\nx,a,no,0.25\n"
+    found = import_it("long", {"answers.csv": table}, "--score-column", "sure")
+    assert found.status == 0, found.err
+    assert found.spec.tasks["topic"].votes.columns.score == "score"
+    assert found.matrix.details.scores.tolist() == pytest.approx([[0.25, np.nan], [np.nan, 3]], nan_ok=True)
+    assert "note: 2 of 3 votes have a score" in found.out
+    plain = import_it("long", {"answers.csv": table}, out="plain")
+    assert plain.matrix.details is None
+    wrong = import_it("long", {"a.csv": table.replace("0.5", "half")}, "--score-column", "sure", out="wrong")
+    assert "a.csv: row 1 has 'half' in column 'sure', expected a number, or nothing" in wrong.err
 
 
 def test_parquet_and_json_lines_give_the_same_as_csv(import_it):

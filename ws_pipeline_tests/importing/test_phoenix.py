@@ -25,6 +25,9 @@ def test_annotators_vote_on_spans(import_it):
     assert found.votes == VOTES
     assert "1  no label, but a score or an explanation" in found.out
     assert "1  another question" in found.out
+    assert "note: 4 of 4 votes have a score" in found.out
+    scores = dict(zip(found.matrix.lf_names, found.matrix.details.scores[0].tolist(), strict=True))
+    assert scores == {"CODE": 1.0, "HUMAN:ann": 1.0, "LLM:gpt-4": 0.0}
 
 
 def test_names_are_listed_and_several_may_be_chosen(import_it):
