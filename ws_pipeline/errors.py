@@ -279,6 +279,10 @@ class RepeatedVotesWarning(WsPipelineWarning):
     """A source votes more than once on an example; its last vote is taken."""
 
 
+class ScoreScaleWarning(WsPipelineWarning):
+    """Scores fall into one of several bins only, which were fixed by other scores."""
+
+
 class SilentLFWarning(WsPipelineWarning):
     """A labeling function votes on no example at all."""
 

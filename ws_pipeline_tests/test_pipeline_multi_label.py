@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from sklearn.metrics import f1_score
+from upath import UPath
 
 from ws_pipeline.cli import main
 from ws_pipeline.defs.assets.ingest import examples_of_table, read_votes
@@ -14,7 +15,7 @@ from ws_pipeline.defs.assets.multi_label_text import scores_text, whole_lines
 from ws_pipeline.defs.automation.shard_state import examples_fingerprint, votes_fingerprint
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError
 from ws_pipeline.storage.files import read_parquet
 
 CLASSES = ["sports", "politics", "sci-fi"]
@@ -336,6 +337,12 @@ def test_a_gold_column_in_the_votes_is_refused(folder):
         LabelMatrixError, match="'topics' is no LF, but holds the gold labels of task 'topics'"
     ):
         read_votes(file, spec.tasks[TASKS[0]], tasks={"topics", *TASKS})
+
+
+def test_a_row_per_class_that_is_read_as_wide_is_told_with_the_remedy(folder):
+    spec = load_spec(folder / "pipeline.yaml")
+    with pytest.raises(ExampleIdError, match=r"if so, set votes: \{format: long\} for this task"):
+        read_votes(UPath(folder / "long/part-0.parquet"), spec.tasks[TASKS[0]], tasks=())
 
 
 def test_label_lists_of_an_lf_that_is_not_there_are_refused(folder):

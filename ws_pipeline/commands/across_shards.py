@@ -26,6 +26,8 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import lf_summary
 from ws_pipeline.labeling.votes.vote_checks import check_same_lfs
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_details import VoteDetails
+from ws_pipeline.labeling.votes.vote_storage import stack_rows
 
 
 class TaskSummary(NamedTuple):
@@ -86,13 +88,16 @@ def summarise_votes(
     counts = VoteCounts.total({shard: VoteCounts.from_label_matrix(votes) for shard, votes in alike.items()})
     of_task = Findings()
     with of_task.warnings_kept():
-        votes = np.concatenate([matrix.votes for matrix in alike.values()])
-        ids = np.arange(len(votes))  # those of the examples may be in two shards, which is told elsewhere
-        matrix = LabelMatrix(votes, task_spec.cardinality, ids, counts.lf_names)
+        votes = stack_rows([matrix.votes for matrix in alike.values()])
+        ids = np.arange(votes.shape[0])  # those of the examples may be in two shards, which is told elsewhere
+        details = VoteDetails.concatenate(
+            [matrix.details for matrix in alike.values()], [matrix.votes.shape for matrix in alike.values()]
+        )
+        matrix = LabelMatrix.trusted(votes, task_spec.cardinality, ids, counts.lf_names, details)
         summary = lf_summary(counts, matrix=matrix, gold=gold)
     if not counts.n_covered:
         of_task.problem("there is no vote on any example, so that nothing can be learned; see the LF summary")
-    of_task.warn(never_vote(counts))
+    of_task.warn(never_vote(summary))
     of_task.warn(below_chance(summary, counts, gold)[0])
     of_task.warn(low_coverage(counts, task_spec))
     unvoted = np.flatnonzero(counts.class_counts.sum(axis=0) == 0)

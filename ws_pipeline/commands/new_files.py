@@ -27,6 +27,7 @@ _TASK_KEYS = """\
     # multi_label: false          # true: an example may have any number of the classes; votes are lists
     # label_lists: complete       # partial: a class that is not in such a list is an abstain, no vote for no
     # lf_columns: null            # list of the labeling functions that count; null: all
+    # superclasses: {}            # name to several of the classes, which a vote may also be for
     # label_model: {kind: auto}   # how votes become labels: auto, majority, lift_dawid_skene, ...
     # class_balance: null         # P(class) as a list, or from_gold; null: estimated
     # min_confidence: 0.0         # leave less sure labels out of the training

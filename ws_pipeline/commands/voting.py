@@ -5,7 +5,7 @@ Legend: n examples, m labeling functions (LFs).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from ws_pipeline.defs.assets.function_votes import columns_to_vote_on
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.errors import WsPipelineError
 from ws_pipeline.example_ids import Ids
-from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
+from ws_pipeline.labeling.functions.apply_by_lf import VotesOfLF, apply_by_lf
 from ws_pipeline.labeling.functions.function_votes import side_by_side
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
@@ -74,7 +74,7 @@ class Voting:
         columns = {
             name: votes.votes[:, 0].astype(np.int16) for name, votes in tried.items() if votes is not None
         }
-        return side_by_side(columns, self._cardinality, self.ids)
+        return self._side_by_side(columns)
 
     def _try(self, lf: LabelingFunction, findings: Findings, opening: str) -> LabelMatrix | None:
         alone = Findings()
@@ -97,7 +97,11 @@ class Voting:
             fault_tolerant=fault_tolerant,
             name_row=lambda row: f"example {self.ids[row]}",
         )
-        return side_by_side(applied.votes, self._cardinality, self.ids)
+        return self._side_by_side(applied.votes)
+
+    def _side_by_side(self, columns: Mapping[str, VotesOfLF]) -> LabelMatrix:
+        task_spec = self.spec.tasks[self.task]
+        return side_by_side(columns, task_spec.cardinality, self.ids, task_spec.classes_of_superclasses)
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -105,10 +109,6 @@ class Voting:
         visible = columns_to_vote_on(self.spec, self.table.column_names)
         frame: pd.DataFrame = self.table.select(visible).to_pandas()
         return frame
-
-    @property
-    def _cardinality(self) -> int:
-        return self.spec.cardinalities[self.task]
 
     @property
     def _is_fault_tolerant(self) -> bool:

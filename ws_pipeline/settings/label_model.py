@@ -46,10 +46,22 @@ class AnchoredConfig(Settings):
     )
 
 
-class LiftDawidSkeneConfig(AnchoredConfig):
-    """Settings of ``LiftDawidSkene.fit``."""
+class _LiftSettings(AnchoredConfig):
+    """Settings of ``LiftDawidSkene`` in the library and in a pipeline."""
 
     known_accuracy: KnownAccuracy = Field(default_factory=dict)
+
+
+class LiftDawidSkeneConfig(_LiftSettings):
+    """Settings of ``LiftDawidSkene.fit``."""
+
+    n_bins: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Bins of the scores of an LF, by quantiles, where its votes have scores; with 1, scores "
+        "are not used.",
+    )
 
 
 class DawidSkeneConfig(AnchoredConfig):
@@ -140,7 +152,7 @@ class DawidSkeneTaskConfig(DawidSkeneConfig, _Anchored):
     kind: Literal["dawid_skene"] = "dawid_skene"
 
 
-class LiftDawidSkeneTaskConfig(LiftDawidSkeneConfig, _Anchored):
+class LiftDawidSkeneTaskConfig(_LiftSettings, _Anchored):
     """Fit ``LiftDawidSkene``, without a choice."""
 
     kind: Literal["lift_dawid_skene"] = "lift_dawid_skene"

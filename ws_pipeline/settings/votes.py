@@ -19,3 +19,11 @@ class VoteColumns(Settings):
     label: str | None = Field(
         None, description="Column of the class. Default: vote, label, answer, response, ..."
     )
+    score: str | None = Field(
+        None, description="Column of numbers that say how sure the vote is. Default: votes have no score."
+    )
+    time: str | None = Field(
+        None,
+        description="Column of when the vote was given: of several votes of a source on an example the "
+        "latest is taken. Default: the last one in the file.",
+    )

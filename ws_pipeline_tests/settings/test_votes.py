@@ -11,7 +11,8 @@ from ws_pipeline.settings.votes import VoteColumns
 
 def test_columns_are_given_by_role_and_others_are_the_usual_ones():
     columns = parse_settings(VoteColumns, {"source": "who"})
-    assert dict(columns) == {"example": None, "source": "who", "label": None}
+    usual = {"example": None, "label": None, "score": None, "time": None}
+    assert dict(columns) == {**usual, "source": "who"}
 
 
 def test_an_unknown_role_is_refused():

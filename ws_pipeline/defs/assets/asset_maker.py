@@ -16,6 +16,7 @@ from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 TASK_ASSETS = (
     "label_matrix",
     "vote_counts",
+    "score_bins",
     "lf_summary",
     "majority_vote",
     "label_model",
@@ -25,7 +26,7 @@ TASK_ASSETS = (
     "least_sure",
     "label_next",
 )
-"""Assets that every task has, in the order of the data's way."""
+"""Assets that a task has, in the order of the data's way; score_bins where votes have scores."""
 MULTI_LABEL_ASSETS = ("label_sets", "multi_label_scores")
 """Assets that a multi-label task has, beside those of the tasks of its classes."""
 
@@ -129,11 +130,11 @@ def of_tasks(spec: PipelineSpec, name: str, inputs: Mapping[str, Any]) -> dict[s
 
 
 def _inputs(make: Callable[..., Any]) -> list[str]:
-    """Parameters that are assets: all but the context, resources and collected keywords."""
+    """Parameters that are assets: all but the context, the config, resources and collected keywords."""
     return [
         name
         for name, parameter in inspect.signature(make).parameters.items()
-        if name != "context"
+        if name not in ("context", "config")
         and not _is_resource(parameter.annotation)
         and parameter.kind is not parameter.VAR_KEYWORD
     ]

@@ -61,7 +61,8 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         kept = before.unchanged(fingerprints, ids, stamp, fault_tolerant=settings.fault_tolerant)
         applied = _apply(context, settings, [lf for lf in lfs if lf.name not in kept], file, columns)
         made = kept | applied.votes
-        matrix = side_by_side({name: made[name] for name in fingerprints}, k, ids)
+        columns_in_order = {name: made[name] for name in fingerprints}
+        matrix = side_by_side(columns_in_order, k, ids, spec.tasks[task].classes_of_superclasses)
         faults = {name: n for name, n in before.faults.items() if name in kept} | applied.faults
         votes = FunctionVotes(matrix, fingerprints, stamp, faults)
         return dg.MaterializeResult(

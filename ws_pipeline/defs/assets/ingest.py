@@ -14,7 +14,11 @@ from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
 from ws_pipeline.defs.assets.function_votes import label_matrix_of_functions
-from ws_pipeline.defs.assets.label_lists import read_votes_on_label, with_gold_per_label
+from ws_pipeline.defs.assets.label_lists import (
+    read_long_votes_on_label,
+    read_votes_on_label,
+    with_gold_per_label,
+)
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
@@ -35,6 +39,7 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_tables import long_columns
+from ws_pipeline.labeling.votes.wide_votes import read_wide_votes
 from ws_pipeline.storage.files import ParquetSource, read_parquet
 
 
@@ -132,24 +137,34 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
 
 def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
-    if isinstance(task_spec, LabelTaskSpec):
-        return read_votes_on_label(path, task_spec, tasks=tasks)
-    k, classes, listed = task_spec.cardinality, task_spec.classes, task_spec.lf_columns
-    if task_spec.votes.format == "wide":
-        table = read_parquet(path)
+    table, votes, superclasses = read_parquet(path), task_spec.votes, task_spec.classes_of_superclasses
+    if isinstance(task_spec, LabelTaskSpec) and votes.format == "long":
+        return read_long_votes_on_label(table, task_spec, tasks=tasks, where=str(path))
+    if votes.format == "wide":
         try:
-            return LabelMatrix.from_table(
-                table, k, lf_columns=listed, tasks=tasks, classes=classes, where=str(path)
+            if isinstance(task_spec, LabelTaskSpec):
+                return read_votes_on_label(table, task_spec, tasks=tasks, where=str(path))
+            return read_wide_votes(
+                table,
+                task_spec.classes,
+                lf_columns=task_spec.lf_columns,
+                tasks=tasks,
+                superclasses=superclasses,
+                scores=votes.scores,
+                score_suffix=votes.score_suffix,
+                where=str(path),
             )
         except ExampleIdError as error:
             raise ExampleIdError(f"{error}{_if_long(table)}") from None
     return read_long_votes(
-        read_parquet(path),
-        k,
-        columns=task_spec.votes.columns,
-        classes=classes,
-        lf_columns=listed,
+        table,
+        task_spec.cardinality,
+        columns=votes.columns,
+        classes=task_spec.classes,
+        lf_columns=task_spec.lf_columns,
         tasks=tasks,
+        superclasses=superclasses,
+        scores=votes.scores,
         where=str(path),
     )
 

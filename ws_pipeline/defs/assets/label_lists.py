@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 import pyarrow as pa
-from upath import UPath
 
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, multi_label_tasks
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -11,37 +10,18 @@ from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.label_lists import with_gold_of_each
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.list_votes import read_list_votes, read_long_list_votes
-from ws_pipeline.storage.files import read_parquet
 
 
-def read_votes_on_label(path: UPath, task_spec: LabelTaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
-    """Read what the file of a shard's votes on a multi-label task says of one of its classes.
+def read_votes_on_label(
+    table: pa.Table, task_spec: LabelTaskSpec, *, tasks: Collection[str], where: str
+) -> LabelMatrix:
+    """Read what votes on a multi-label task, a column of lists per LF, say of one of its classes.
 
     Raises
     ------
     LabelMatrixError, ExampleIdError
-        See :func:`.read_list_votes` and :func:`.read_long_list_votes`; or ``label_lists`` names an LF that is
-        not there.
+        See :func:`.read_list_votes`; or ``label_lists`` names an LF that is not there.
     """
-    table, where = read_parquet(path), str(path)
-    if task_spec.votes.format == "wide":
-        return votes_on_label_of_table(table, task_spec, tasks=tasks, where=where)
-    return read_long_list_votes(
-        table,
-        task_spec.label,
-        classes=task_spec.labels,
-        is_complete=task_spec.is_complete,
-        columns=task_spec.votes.columns,
-        lf_columns=task_spec.lf_columns,
-        tasks=tasks,
-        where=where,
-    )
-
-
-def votes_on_label_of_table(
-    table: pa.Table, task_spec: LabelTaskSpec, *, tasks: Collection[str], where: str
-) -> LabelMatrix:
-    """Read a table with a column of lists per LF; see :func:`read_votes_on_label`."""
     matrix = read_list_votes(
         table,
         task_spec.label,
@@ -56,6 +36,28 @@ def votes_on_label_of_table(
         message = f"{where}: {unknown}"
         raise LabelMatrixError(message)
     return matrix
+
+
+def read_long_votes_on_label(
+    table: pa.Table, task_spec: LabelTaskSpec, *, tasks: Collection[str], where: str
+) -> LabelMatrix:
+    """Read what votes on a multi-label task, a row per class, say of one of its classes.
+
+    Raises
+    ------
+    LabelMatrixError, ExampleIdError
+        See :func:`.read_long_list_votes`.
+    """
+    return read_long_list_votes(
+        table,
+        task_spec.label,
+        classes=task_spec.labels,
+        is_complete=task_spec.is_complete,
+        columns=task_spec.votes.columns,
+        lf_columns=task_spec.lf_columns,
+        tasks=tasks,
+        where=where,
+    )
 
 
 def with_gold_per_label(spec: PipelineSpec, table: pa.Table, *, where: str) -> pa.Table:

@@ -24,6 +24,7 @@ from ws_pipeline.defs.assets.label_metadata import (
     why_replaced,
 )
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
+from ws_pipeline.defs.assets.score_bins import build_score_bins
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.run_config import label_model_launch_config
@@ -38,16 +39,26 @@ from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.lf_analysis import lf_summary as summarise_lfs
+from ws_pipeline.labeling.votes.score_bins import ScoreBins
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_symbols import VoteSymbols
 from ws_pipeline.settings.base import Settings
-from ws_pipeline.settings.label_model import LabelModelConfig, LiftDawidSkeneConfig
+from ws_pipeline.settings.label_model import (
+    LabelModelConfig,
+    LiftDawidSkeneConfig,
+    LiftDawidSkeneTaskConfig,
+)
+
+_SHOWN_BINS = 100
 
 
 def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefinition]:
     """Assets that turn one task's vote counts into its probabilistic labels."""
     of_task = AssetMaker(spec, task)
+    has_scores = spec.tasks[task].votes.has_scores
     return [
+        *([build_score_bins(of_task, task, spec.tasks[task])] if has_scores else []),
         _lf_summary(of_task, task),
         _majority_vote(of_task, task),
         _label_model(of_task, task),
@@ -58,12 +69,13 @@ def build_labeling_assets(spec: PipelineSpec, task: str) -> list[dg.AssetsDefini
 def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     task_spec = of_task.spec.tasks[task]
 
-    @of_task.asset("parquet", version="1", after_shards=True)
+    @of_task.asset("parquet", version="1", after_shards=True, also=_score_bins_of(task_spec))
     def lf_summary(
         context: dg.AssetExecutionContext,
         vote_counts: dict[str, VoteCounts],
         label_matrix: dict[str, LabelMatrix],
         examples: dict[str, ExampleIndex],
+        **inputs: pa.Table,
     ) -> dg.MaterializeResult[pa.Table]:
         """One row per labeling function: what it votes, how much, and how well where gold is known.
 
@@ -76,9 +88,16 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
             counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
             table = summarise_lfs(counts, matrix=matrix, gold=gold)
         metadata = {"n_lfs": table.num_rows, **vote_metadata(counts), "summary": table_metadata(table)}
+        for name, bins in inputs.items():  # how reliable votes are by their scores
+            metadata[name] = table_metadata(bins.slice(0, _SHOWN_BINS))
         return dg.MaterializeResult(value=table, metadata=metadata)
 
     return lf_summary
+
+
+def _score_bins_of(task_spec: TaskSpec) -> list[str]:
+    """Name of the asset of the bins of scores, where there are scores."""
+    return ["score_bins"] if task_spec.votes.has_scores else []
 
 
 def _majority_vote(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
@@ -101,13 +120,20 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
     task_spec = of_task.spec.tasks[task]
     run_config = label_model_launch_config(task_spec.label_model, asset=of_task.name("label_model"))
 
-    @of_task.asset("torch", version="3", after_shards=True, config_schema=run_config.schema)
+    @of_task.asset(
+        "torch",
+        version="3",
+        after_shards=True,
+        also=_score_bins_of(task_spec),
+        config_schema=run_config.schema,
+    )
     def label_model(
         context: dg.AssetExecutionContext,
         vote_counts: dict[str, VoteCounts],
         label_matrix: dict[str, LabelMatrix],
         examples: dict[str, ExampleIndex],
         device: ComputeDevice,
+        **inputs: pa.Table,
     ) -> dg.MaterializeResult[AutoLabelModel]:
         """Label model of the kind that the pipeline.yaml names, or the plain vote where that is better.
 
@@ -118,7 +144,7 @@ def _label_model(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         check_votes_fit(label_matrix, examples, what=of_task.name("label_matrix"))
         with warnings_to_log(context.log) as told, _naming_the_task(task, vote_counts):
             matrices = with_same_lfs(task_spec, label_matrix)
-            votes = _training_votes(matrices, with_same_lfs(task_spec, vote_counts))
+            votes = _training_votes(matrices, with_same_lfs(task_spec, vote_counts), inputs.get("score_bins"))
             rows = _gold_rows(matrices, examples, task, splits=task_spec.gold_splits)
             model = auto_label_model(task_spec.cardinality, settings, device=chosen)
             model.fit_votes(votes, rows, class_balance=_class_balance(task_spec, rows))
@@ -144,6 +170,9 @@ def auto_label_model(cardinality: int, settings: LabelModelConfig, *, device: st
         lift = LiftDawidSkeneConfig(known_accuracy=settings.known_accuracy)
         return AutoLabelModel(cardinality, settings={"lift_dawid_skene": lift}, device=device)
     of_kind: dict[str, Settings] = {} if settings.kind == "majority" else {settings.kind: settings}
+    if isinstance(settings, LiftDawidSkeneTaskConfig):
+        shared = settings.model_dump(exclude={"kind", "use_train_gold"})
+        of_kind = {settings.kind: LiftDawidSkeneConfig(**shared)}
     return AutoLabelModel(cardinality, [settings.kind], settings=of_kind, calibrated=False, device=device)
 
 
@@ -161,10 +190,21 @@ def _class_balance(task_spec: TaskSpec, rows: GoldRows) -> Any:
 
 
 def _training_votes(
-    label_matrix: Mapping[str, LabelMatrix], vote_counts: Mapping[str, VoteCounts]
+    label_matrix: Mapping[str, LabelMatrix],
+    vote_counts: Mapping[str, VoteCounts],
+    of_scores: pa.Table | None,
 ) -> TrainingVotes:
     patterns = {shard: VotePatterns.from_label_matrix(matrix) for shard, matrix in label_matrix.items()}
-    return TrainingVotes(VotePatterns.total(patterns), lambda: VoteCounts.total(vote_counts))
+    votes = TrainingVotes(VotePatterns.total(patterns), lambda: VoteCounts.total(vote_counts))
+    if of_scores is None:
+        symbols = VoteSymbols.of(label_matrix)
+    else:
+        bins = ScoreBins.from_table(of_scores)
+        symbols = VoteSymbols.of(label_matrix, bins.n_bins, edges=bins.edges)
+    if symbols is None:
+        return votes
+    said = {shard: symbols.patterns(matrix) for shard, matrix in label_matrix.items()}
+    return replace(votes, symbols=symbols, said=VotePatterns.total(said))
 
 
 def _gold_rows(

@@ -20,7 +20,7 @@ from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
-from ws_pipeline.labeling.votes.lf_analysis import chance_accuracies
+from ws_pipeline.labeling.votes.gold_counts import chance_accuracies
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 Check = Callable[..., Iterator[dg.AssetCheckResult]]
@@ -61,7 +61,7 @@ def _check_lfs(of_task: AssetMaker, task: str, task_spec: TaskSpec) -> dg.AssetC
     ) -> Iterator[dg.AssetCheckResult]:
         counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
         key = of_task.key("lf_summary")
-        said = never_vote(counts)
+        said = never_vote(lf_summary)
         yield _result(key, "lfs_vote", said, passed=not said)
         gold = np.concatenate([shard.gold[task] for shard in examples.values()])
         said, n_judged = below_chance(lf_summary, counts, gold)
@@ -154,9 +154,11 @@ def _logged(check: Check) -> Check:
     return run
 
 
-def never_vote(counts: VoteCounts) -> str:
-    """Which LFs never vote; empty if all do."""
-    silent = list(counts.silent_lfs)
+def never_vote(summary: pa.Table) -> str:
+    """Which LFs of the LF summary never vote, for a superclass neither; empty if all do."""
+    silent = [
+        row["lf"] for row in summary.to_pylist() if not row["n_votes"] + row.get("n_superclass_votes", 0)
+    ]
     return f"these never vote: {_some(silent)}; mend or remove them" if silent else ""
 
 

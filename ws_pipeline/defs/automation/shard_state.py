@@ -17,6 +17,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from ws_pipeline.defs.spec.data_folder import SUFFIX
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, classes_as_written, classes_in_files
 from ws_pipeline.defs.spec.pipeline_spec import Listing, PipelineSpec
+from ws_pipeline.defs.spec.task_spec import VotesSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
@@ -116,9 +117,21 @@ def _examples_reading(spec: PipelineSpec) -> str:
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
     in_files = task_spec.labeling_functions is None
-    votes = task_spec.votes.model_dump() if in_files else _functions(spec, task)
+    votes = _vote_settings(task_spec.votes) if in_files else _functions(spec, task)
+    superclasses = [list(task_spec.superclasses.items())] if task_spec.superclasses else []
     of_label = [task_spec.label, task_spec.label_lists] if isinstance(task_spec, LabelTaskSpec) else []
-    return _reading(classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *of_label)
+    return _reading(
+        classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *superclasses, *of_label
+    )
+
+
+def _vote_settings(votes: VotesSpec) -> dict[str, Any]:
+    """Settings of votes files; those that came later only where they are set, as for texts."""
+    later, of_columns = {"scores", "score_suffix"}, {"score", "time"}
+    old = votes.model_dump(exclude=later | {"columns", "score_bins"})  # scores are stored, not their bins
+    columns = votes.columns.model_dump(exclude=of_columns)
+    columns |= votes.columns.model_dump(include=of_columns, exclude_defaults=True)
+    return {**old, "columns": columns, **votes.model_dump(include=later, exclude_defaults=True)}
 
 
 def _functions(spec: PipelineSpec, task: str) -> list[tuple[str, str]]:

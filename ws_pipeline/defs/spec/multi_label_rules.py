@@ -66,6 +66,7 @@ def check_multi_label(
     label_lists: LabelListsSpec,
     no_votes: str | None,
     lf_columns: Sequence[str] | None,
+    unused: Mapping[str, str],
 ) -> None:
     """Refuse keys that would be ignored, or that lists of classes leave no use for.
 
@@ -75,12 +76,17 @@ def check_multi_label(
         The keys.
     no_votes
         The key; None: examples without votes have no class.
+    unused
+        Keys that are set and have no meaning for lists, to the reason.
     """
     if not multi_label:
         if label_lists != COMPLETE:
             message = "label_lists is about lists of classes; set multi_label: true, or leave it out"
             raise ValueError(message)
         return
+    for key, reason in unused.items():
+        message = f"{key}: {reason}; leave it out"
+        raise ValueError(message)
     if no_votes not in (None, NONE_OF_THEM):
         message = (
             f"no_votes: expected 'abstain', or '{NONE_OF_THEM}': examples without votes have none of the "

@@ -13,7 +13,9 @@ from ws_pipeline.defs.spec.multi_label_rules import (
 )
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.models.evidence import MIN_LFS
-from ws_pipeline.settings.base import Settings
+from ws_pipeline.labeling.votes.vote_symbols import DEFAULT_BINS
+from ws_pipeline.labeling.votes.wide_votes import SCORE_SUFFIX
+from ws_pipeline.settings.base import Settings, nearest
 from ws_pipeline.settings.label_model import (
     AutoLabelModelConfig,
     LabelModelConfig,
@@ -35,11 +37,40 @@ class VotesSpec(Settings):
         "wide", description="wide: a column per LF; long: a row per vote, sources may come and go."
     )
     columns: VoteColumns = Field(VoteColumns(), description="Columns of a long table.")
+    scores: Literal["vote", "class"] | None = Field(
+        None,
+        description="vote: a number beside each vote says how sure it is; class: there is a score for each "
+        "class, and the highest is the vote. Default: vote if columns.score is given, else no scores.",
+    )
+    score_suffix: str = Field(
+        SCORE_SUFFIX,
+        min_length=1,
+        description="End of the names of the columns of scores in a wide table, after the name of the LF.",
+    )
+
+    score_bins: int = Field(
+        DEFAULT_BINS,
+        ge=1,
+        le=100,
+        description="Bins of the scores of an LF, by quantiles, fixed at the first fit; with 1, scores are "
+        "not used.",
+    )
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether votes have scores."""
+        return self.scores is not None or self.columns.score is not None
 
     @model_validator(mode="after")
     def _check(self) -> "VotesSpec":
         if self.format == "wide" and self.columns != VoteColumns():
             message = "columns are those of a long table; set format: long, or leave them out"
+            raise ValueError(message)
+        if self.score_suffix != SCORE_SUFFIX and (self.format, self.scores) != ("wide", "vote"):
+            message = "score_suffix is for wide tables with scores: vote; set these, or leave it out"
+            raise ValueError(message)
+        if self.score_bins != DEFAULT_BINS and not self.has_scores:
+            message = "score_bins is for votes with scores; set scores: vote or class, or leave it out"
             raise ValueError(message)
         return self
 
@@ -71,6 +102,10 @@ class TaskSpec(Settings):
         "complete",
         description="complete: the lists of a multi-label task are whole answers, so that a class that is "
         "not in one is a vote for no; partial: they tell only what was found; or LF name to one of these.",
+    )
+    superclasses: dict[str, list[str]] = Field(
+        default={},
+        description="Name of a superclass to at least two of the classes; a vote for it is for any of them.",
     )
     class_balance: list[float] | str | None = Field(
         None,
@@ -166,6 +201,14 @@ class TaskSpec(Settings):
         return len(self.classes)
 
     @property
+    def classes_of_superclasses(self) -> dict[str, list[int]]:
+        """Name of each superclass to the numbers of its classes."""
+        return {
+            name: [self.classes.index(member) for member in members]
+            for name, members in self.superclasses.items()
+        }
+
+    @property
     def class_without_votes(self) -> int | None:
         """Number of the class that examples without votes have; None: they have none."""
         return None if self.no_votes == ABSTAINS else self.classes.index(self.no_votes)
@@ -180,6 +223,7 @@ class TaskSpec(Settings):
         if len(set(self.classes)) < len(self.classes):
             message = f"class names must be unique, got {self.classes}"
             raise ValueError(message)
+        _check_superclasses(self.superclasses, self.classes)
         if self.labeling_functions is not None and self.votes != VotesSpec():
             message = (
                 "votes says how votes files are written, but labeling_functions make the votes; give one of "
@@ -191,6 +235,7 @@ class TaskSpec(Settings):
             label_lists=self.label_lists,
             no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
             lf_columns=self.lf_columns,
+            unused=_unused_for_lists(self),
         )
         if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance
@@ -207,6 +252,33 @@ class TaskSpec(Settings):
         if self.lf_columns is not None:
             _check_lfs(self.label_model, self.lf_columns)
         return self
+
+
+def _unused_for_lists(task: TaskSpec) -> dict[str, str]:
+    """Keys that are set and that lists of classes leave no use for, to the reason."""
+    time = task.votes.columns.time is not None
+    return {
+        **({"superclasses": "an entry of a list is for one class"} if task.superclasses else {}),
+        **({"votes": "the classes in a list have no scores"} if task.votes.has_scores else {}),
+        **({"votes.columns.time": "all rows of a source on an example are one list"} if time else {}),
+    }
+
+
+def _check_superclasses(superclasses: Mapping[str, list[str]], classes: list[str]) -> None:
+    """Refuse superclasses that are no sets of classes, and those that are called as a class."""
+    for name, members in superclasses.items():
+        unknown = [member for member in members if member not in classes]
+        if unknown:
+            message = f"superclasses.{name}: '{unknown[0]}' is no class, {nearest(unknown[0], classes)}"
+            raise ValueError(message)
+        if len(set(members)) < len(members) or not 2 <= len(members) < len(classes):
+            message = (
+                f"superclasses.{name}: expected different classes, at least two and not all, got {members}"
+            )
+            raise ValueError(message)
+        if name in classes:
+            message = f"superclasses.{name}: there is a class of this name; call it something else"
+            raise ValueError(message)
 
 
 def _check_lfs(label_model: LabelModelConfig, columns: list[str]) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from ws_pipeline.labeling.functions.apply_by_lf import AppliedLFs, VotesOfLF
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
+from ws_pipeline.labeling.votes.detailed_votes import said_by_lf
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class FunctionVotes:
         """
         if examples_stamp != self.examples_stamp or not np.array_equal(ids, self.matrix.example_ids):
             return {}
-        columns = dict(zip(self.matrix.lf_names, self.matrix.votes.T, strict=True))
+        columns = dict(zip(self.matrix.lf_names, said_by_lf(self.matrix), strict=True))
         return {
             name: columns[name].astype(np.int16)
             for name, now in fingerprints.items()
@@ -106,16 +107,24 @@ NO_VOTES = FunctionVotes(LabelMatrix(np.empty((0, 0), dtype=np.int8), 2))
 """What there is before functions have voted."""
 
 
-def side_by_side(columns: Mapping[str, VotesOfLF], cardinality: int, ids: npt.NDArray[Any]) -> LabelMatrix:
+def side_by_side(
+    columns: Mapping[str, VotesOfLF],
+    cardinality: int,
+    ids: npt.NDArray[Any],
+    superclasses: Mapping[str, Sequence[int]] | None = None,
+) -> LabelMatrix:
     """Votes ``[n]`` by LF name as one label matrix, in the order of the mapping.
+
+    With superclasses, name to the numbers of their classes, a vote of k + t is for superclass t.
 
     Raises
     ------
     LabelMatrixError
-        A vote is not below k; names the LF and the example.
+        A vote is neither a class nor a superclass; names the LF and the example.
     """
     nothing = np.empty((len(ids), 0), dtype=np.int16)
-    return LabelMatrix(np.column_stack([nothing, *columns.values()]), cardinality, ids, list(columns))
+    votes = np.column_stack([nothing, *columns.values()])
+    return LabelMatrix(votes, cardinality, ids, list(columns), superclasses=superclasses)
 
 
 def report_table(lfs: Sequence[LabelingFunction], applied: AppliedLFs, faults: Mapping[str, int]) -> pa.Table:

@@ -24,9 +24,9 @@ from ws_pipeline.labeling.models.lift_em import (
     match_balance,
     maximise,
     start,
-    vote_moments,
 )
 from ws_pipeline.labeling.models.pattern_passes import passes_over
+from ws_pipeline.labeling.models.vote_moments import vote_moments
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.settings.base import parse_settings
@@ -149,7 +149,7 @@ class DawidSkene(AdditiveLabeler):
 
     def _iterate(self, problem: Problem, config: DawidSkeneConfig) -> Additive:
         """Expect and maximise until no expected vote moves; keep how it ended."""
-        expected = problem.passes.expect(*start(*problem.symbol_counts.shape))
+        expected = problem.passes.expect(*start(len(problem.symbol_counts), problem.alphabet))
         self.converged_ = False
         for n_rounds in range(1, config.max_iter + 1):
             model = maximise(problem, expected, _POWER_ONE)

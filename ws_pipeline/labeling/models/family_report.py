@@ -20,8 +20,8 @@ from ws_pipeline.labeling.models.additive import AdditiveLabeler
 from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.families import shared_votes, similarities
 from ws_pipeline.labeling.models.labeler import BaseLabeler
-from ws_pipeline.labeling.models.lift_em import variance_inflation
 from ws_pipeline.labeling.models.pattern_passes import passes_over
+from ws_pipeline.labeling.models.vote_moments import variance_inflation
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 NEAR_COPY = 0.9

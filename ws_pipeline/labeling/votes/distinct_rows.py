@@ -18,6 +18,7 @@ from ws_pipeline.labeling.votes.counting import lf_major_chunks
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.sparse_counting import sparse_parts
 from ws_pipeline.labeling.votes.vote_checks import Votes, votes_dtype
+from ws_pipeline.labeling.votes.vote_storage import KeptVotes, in_order, stack_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -63,14 +64,23 @@ def distinct_words(
     return _merge(total, held)
 
 
-def number_rows(votes: Votes, cardinality: int) -> npt.NDArray[np.intp]:
+def number_rows(votes: KeptVotes, cardinality: int) -> npt.NDArray[np.intp]:
     """Numbers ``[n]`` of validated votes ``[n, m]``, from 0 on; rows have the same if they are equal."""
+    if not isinstance(votes, np.ndarray):
+        return _number_sparse_rows(votes, cardinality)
     chunks = [
         words_of(chunk, cardinality)[:n] for chunk, n in lf_major_chunks(votes, cardinality, trusted=True)
     ]
     words = np.concatenate([np.empty((0, n_words(votes.shape[1], cardinality)), dtype=np.uint64), *chunks])
     rows = np.ascontiguousarray(words).view(np.dtype((np.void, 8 * words.shape[1])))[:, 0]
     return np.asarray(np.unique(rows if words.shape[1] > 1 else words[:, 0], return_inverse=True)[1])
+
+
+def _number_sparse_rows(votes: csr_array, cardinality: int) -> npt.NDArray[np.intp]:
+    order, starts = _runs_of_sparse_rows(votes, cardinality)
+    numbers = np.empty(len(order), dtype=np.intp)
+    numbers[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    return numbers
 
 
 def _merge(total: tuple[Words, Counts], held: list[Words]) -> tuple[Words, Counts]:
@@ -105,7 +115,18 @@ def merge_sparse_rows(rows: csr_array, counts: Counts, cardinality: int) -> tupl
     cardinality
         Number of classes k.
     """
-    rows.sort_indices()
+    rows = in_order(rows)
+    order, starts = _runs_of_sparse_rows(rows, cardinality)
+    return rows[order[starts]], _sums(counts[order], starts)
+
+
+def _runs_of_sparse_rows(
+    rows: csr_array, cardinality: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Order of sparse rows ``[n, m]`` in which equal ones are neighbours, and where each run starts.
+
+    The LFs of each row are in ascending order.
+    """
     codes = rows.indices.astype(np.int64) * cardinality + rows.data.astype(np.int64)
     lengths = np.diff(rows.indptr)
 
@@ -124,19 +145,18 @@ def merge_sparse_rows(rows: csr_array, counts: Counts, cardinality: int) -> tupl
         ]
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
         starts = np.array([i for i, row in enumerate(order) if not i or keys[row] != keys[order[i - 1]]])
-    return rows[order[starts]], _sums(counts[order], starts)
+    return order, starts
 
 
 def distinct_sparse_rows(
     votes: npt.NDArray[Any] | csr_array, cardinality: int, *, trusted: bool = False
 ) -> tuple[csr_array, Counts]:
     """Distinct rows of votes ``[n, m]``, sparse, and how often each occurs; see :func:`distinct_words`."""
-    from scipy.sparse import csr_array, vstack
+    from scipy.sparse import csr_array
 
     dtype = votes_dtype(cardinality)
-    parts = [csr_array((0, votes.shape[1]), dtype=dtype)]
-    parts += [part.astype(dtype) for part in sparse_parts(votes, cardinality, trusted=trusted)]
-    rows = csr_array(vstack(parts, format="csr"))
+    parts = [part.astype(dtype) for part in sparse_parts(votes, cardinality, trusted=trusted)]
+    rows = stack_rows(parts or [csr_array((0, votes.shape[1]), dtype=dtype)])
     return merge_sparse_rows(rows, np.ones(rows.shape[0], dtype=np.int64), cardinality)
 
 

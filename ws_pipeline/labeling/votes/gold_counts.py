@@ -18,13 +18,15 @@ from ws_pipeline.array_types import Labels
 from ws_pipeline.arrays import as_array
 from ws_pipeline.errors import GoldVotesWarning, InvalidInputError, LabelMatrixError
 from ws_pipeline.example_ids import ID_COLUMN, Ids
-from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, Votes
-from ws_pipeline.labeling.votes.row_counts import Counts
+from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
+from ws_pipeline.labeling.votes.row_counts import Counts, shares
 from ws_pipeline.labeling.votes.vote_columns import numbers_of_column
+from ws_pipeline.labeling.votes.vote_storage import KeptVotes, columns_of
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from scipy.sparse import csr_array
 
 
 _CELLS = 2**22  # of the votes that are looked at at a time
@@ -108,7 +110,7 @@ def _gold_by_id(ids: list[Any], gold: Any, example_ids: Ids | None, name: str) -
 
 
 def warn_of_gold_votes(
-    lf_names: Sequence[str], votes: Votes, gold: ArrayLike, correct: Counts, incorrect: Counts
+    lf_names: Sequence[str], votes: KeptVotes, gold: ArrayLike, correct: Counts, incorrect: Counts
 ) -> None:
     """Warn of LFs that equal the gold labels: such an LF may be a column of gold labels.
 
@@ -133,7 +135,10 @@ def warn_of_gold_votes(
     known = read_gold(gold) != ABSTAIN
     enough = (correct >= _MANY) | (2 * correct >= np.count_nonzero(known))
     always_right = np.flatnonzero((incorrect == 0) & (correct >= _FEW) & enough)
-    found = [lf for lf in always_right.tolist() if _votes_for_several(votes[known, lf])]
+    columns = columns_of(votes[:, always_right][known])
+    found = [
+        lf for lf, of_lf in zip(always_right.tolist(), columns, strict=True) if _votes_for_several(of_lf)
+    ]
     if found:
         shown = ", ".join(f"'{lf_names[lf]}' ({correct[lf]} examples)" for lf in found[:_SHOWN])
         shown += f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -149,7 +154,7 @@ def _votes_for_several(votes: npt.NDArray[Any]) -> bool:
     return len(np.unique(votes[votes != ABSTAIN])) > 1
 
 
-def count_correct(votes: Votes, gold: ArrayLike) -> tuple[Counts, Counts]:
+def count_correct(votes: KeptVotes, gold: ArrayLike) -> tuple[Counts, Counts]:
     """Count, per LF, the votes that agree and that disagree with gold labels.
 
     Parameters
@@ -164,7 +169,9 @@ def count_correct(votes: Votes, gold: ArrayLike) -> tuple[Counts, Counts]:
     (numpy.ndarray, numpy.ndarray)
         Right and wrong votes, ``[m]`` int64 each.
     """
-    labels = check_gold(gold, len(votes))
+    labels = check_gold(gold, votes.shape[0])
+    if not isinstance(votes, np.ndarray):
+        return _count_correct_sparsely(votes, labels)
     n_correct, n_judged = (np.zeros(votes.shape[1], dtype=np.int64) for _ in range(2))
     known = np.flatnonzero(labels != ABSTAIN)
     size = max(1, _CELLS // max(votes.shape[1], 1))
@@ -176,7 +183,23 @@ def count_correct(votes: Votes, gold: ArrayLike) -> tuple[Counts, Counts]:
     return n_correct, n_judged - n_correct
 
 
-def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts, Counts]:
+def _count_correct_sparsely(votes: csr_array, labels: Labels) -> tuple[Counts, Counts]:
+    lfs, cast, gold = _votes_with_gold(votes, labels)
+    n_correct, n_judged = (np.bincount(found, minlength=votes.shape[1]) for found in (lfs[cast == gold], lfs))
+    return n_correct, n_judged - n_correct
+
+
+def _votes_with_gold(votes: csr_array, labels: Labels) -> tuple[Labels, Labels, Labels]:
+    """LF, class and gold label of each vote on an example with a gold label."""
+    known = np.flatnonzero(labels != ABSTAIN)
+    judged = votes[known]
+    gold = np.repeat(labels[known], np.diff(judged.indptr))
+    return judged.indices.astype(np.int64), judged.data.astype(np.int64), gold
+
+
+def count_joint(
+    votes: KeptVotes, gold: ArrayLike, cardinality: int, n_symbols: int | None = None
+) -> tuple[Counts, Counts]:
     """Count, per LF, each vote together with each gold label.
 
     Parameters
@@ -187,11 +210,13 @@ def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts
         ``[n]`` in any form that :func:`read_gold` takes, -1 = unknown; those examples are left out.
     cardinality
         Number of classes k.
+    n_symbols
+        Number S of symbols that votes are.  Default: k, they are classes.
 
     Returns
     -------
     (numpy.ndarray, numpy.ndarray)
-        ``[m, k+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
+        ``[m, S+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
         the gold labels.
 
     Raises
@@ -199,19 +224,46 @@ def count_joint(votes: Votes, gold: ArrayLike, cardinality: int) -> tuple[Counts
     LabelMatrixError
         A vote or gold label is not below k.
     """
-    labels = check_gold(gold, len(votes))
-    highest = max(labels.max(initial=ABSTAIN), votes.max(initial=ABSTAIN))
+    labels = check_gold(gold, votes.shape[0])
+    base = (cardinality if n_symbols is None else n_symbols) + 1
+    cast = votes if isinstance(votes, np.ndarray) else votes.data
+    highest = max(labels.max(initial=ABSTAIN), cast.max(initial=ABSTAIN) - (base - 1 - cardinality))
     if highest >= cardinality:
         message = f"k={cardinality}, but there is a vote or a gold label {highest}; classes are 0..k-1"
         raise LabelMatrixError(message)
     known = labels != ABSTAIN
+    n_gold = np.bincount(labels[known], minlength=cardinality)
+    if not isinstance(votes, np.ndarray):
+        return _count_joint_sparsely(votes, labels, n_gold, base), n_gold
     codes = labels[known] + cardinality  # with a vote of class 0; an abstain comes k before it
-    joint = np.empty((votes.shape[1], (cardinality + 1) * cardinality), dtype=np.int64)
+    joint = np.empty((votes.shape[1], base * cardinality), dtype=np.int64)
     for lf, column in enumerate(votes.T):
         lf_codes = column[known] * np.int64(cardinality) + codes
         joint[lf] = np.bincount(lf_codes, minlength=joint.shape[1])
-    n_gold = np.bincount(labels[known], minlength=cardinality)
-    return joint.reshape(-1, cardinality + 1, cardinality), n_gold
+    return joint.reshape(-1, base, cardinality), n_gold
+
+
+def _count_joint_sparsely(votes: csr_array, labels: Labels, n_gold: Counts, base: int) -> Counts:
+    m, k = votes.shape[1], len(n_gold)
+    lfs, cast, gold = _votes_with_gold(votes, labels)
+    joint = np.bincount((lfs * base + cast + 1) * k + gold, minlength=m * base * k).reshape(m, base, k)
+    joint[:, 0] = n_gold - joint.sum(axis=1)
+    return joint
+
+
+def chance_accuracies(class_counts: Counts, gold: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """How often each LF would be right if its votes were dealt out to the examples at random ``[m]``.
+
+    Parameters
+    ----------
+    class_counts
+        ``[m, k]``: how often each LF votes each class.
+    gold
+        ``[n]`` gold labels, -1 where unknown.
+    """
+    of_gold = np.bincount(gold[gold >= 0], minlength=class_counts.shape[1])
+    votes = shares(class_counts, class_counts.sum(axis=1, keepdims=True))
+    return np.asarray(votes @ (of_gold / max(1, of_gold.sum())))
 
 
 def check_gold(gold: ArrayLike, n: int, example_ids: Ids | None = None) -> Labels:

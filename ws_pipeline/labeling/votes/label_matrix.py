@@ -9,27 +9,27 @@ votes in :mod:`.vote_columns`.
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.example_ids import (
     ID_COLUMN,
     Ids,
     check_disjoint,
-    check_same_spelling,
     concatenate_ids,
     ids_from_table,
-    ids_to_array,
     validate_ids,
 )
+from ws_pipeline.labeling.votes.details_table import add_details, details_of, take_details
+from ws_pipeline.labeling.votes.matrix_tables import decode_sparse_votes, encode_votes, stored_cardinality
+from ws_pipeline.labeling.votes.row_places import places_among
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
     Votes,
@@ -44,7 +44,21 @@ from ws_pipeline.labeling.votes.vote_checks import (
     votes_dtype,
 )
 from ws_pipeline.labeling.votes.vote_columns import find_lf_columns, votes_of_columns
-from ws_pipeline.labeling.votes.vote_forms import dense_votes, read_votes
+from ws_pipeline.labeling.votes.vote_details import VoteDetails, split_votes
+from ws_pipeline.labeling.votes.vote_forms import read_votes
+from ws_pipeline.labeling.votes.vote_storage import (
+    KeptVotes,
+    as_kept,
+    covered_rows_of,
+    digest_of,
+    freeze,
+    keep_votes,
+    place_columns,
+    place_rows,
+    same_votes,
+    stack_rows,
+    to_dense,
+)
 from ws_pipeline.labeling.votes.vote_tables import as_table
 from ws_pipeline.storage.files import PathLike, read_parquet
 
@@ -65,8 +79,6 @@ __all__ = [
     "votes_dtype",
 ]
 
-_CARDINALITY_KEY = b"ws_pipeline.cardinality"
-
 
 @dataclass(frozen=True, eq=False, init=False)
 class LabelMatrix:
@@ -77,13 +89,25 @@ class LabelMatrix:
     votes
         ``[n, m]`` array with values in {-1, 0, .., k-1}; any integer dtype, or floats with
         integer values; or any other form that :mod:`ws_pipeline.labeling.votes.vote_forms` reads.  Kept as a
-        read-only int8 array (int16 from 129 classes on).
+        read-only int8 array (int16 from 129 classes on); beyond 256 LFs as a scipy sparse array in which what
+        is not stored abstains, see :mod:`.vote_storage`.
     cardinality
         Number of classes k, at least 2.
     example_ids
         ``[n]`` integers or strings, unique.  Default: those of ``votes`` where it has any, else 0..n-1.
     lf_names
         m unique names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
+    scores
+        ``[n, m]`` numbers: how sure each vote is, on a scale of its LF; NaN where it does not say.  Default:
+        no vote has a score.
+    superclasses
+        Name to the numbers of several classes.  A vote of k + t is for any class of superclass t, in the
+        order of the dict; ``votes`` abstains there, and ``details`` has it.
+
+    Attributes
+    ----------
+    details : VoteDetails or None
+        What votes say beyond their class.
 
     Raises
     ------
@@ -99,10 +123,11 @@ class LabelMatrix:
     (2, 3)
     """
 
-    votes: Votes
+    votes: KeptVotes
     cardinality: int
     example_ids: Ids
     lf_names: tuple[str, ...]
+    details: VoteDetails | None
 
     def __init__(
         self,
@@ -110,23 +135,35 @@ class LabelMatrix:
         cardinality: int,
         example_ids: ArrayLike | None = None,
         lf_names: Sequence[str] | None = None,
+        *,
+        scores: ArrayLike | None = None,
+        superclasses: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         check_cardinality(cardinality)
+        if scores is not None or superclasses:
+            votes, details = split_votes(votes, cardinality, scores, superclasses or {})
+        else:
+            details = None
         form = read_votes(votes, cardinality)
-        raw = dense_votes(form)
         known_ids = form.example_ids if example_ids is None else example_ids
-        ids = np.arange(len(raw)) if known_ids is None else validate_ids(known_ids)
-        if len(ids) != len(raw):
-            message = f"example_ids has {len(ids)} entries, but votes has {len(raw)} rows"
+        n, m = form.votes.shape
+        ids = np.arange(n) if known_ids is None else validate_ids(known_ids)
+        if len(ids) != n:
+            message = f"example_ids has {len(ids)} entries, but votes has {n} rows"
             raise LabelMatrixError(message)
         names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
-        check_names(names, raw.shape[1])
-        checked = validate_votes(raw, cardinality, lf_names=names, example_ids=ids)
-        self._set(checked, operator.index(cardinality), ids, names)
+        check_names(names, m)
+        checked = keep_votes(form.votes, cardinality, lf_names=names, example_ids=ids)
+        self._set(checked, operator.index(cardinality), ids, names, details or form.details)
 
     @classmethod
     def trusted(
-        cls, votes: Votes, cardinality: int, example_ids: Ids, lf_names: tuple[str, ...]
+        cls,
+        votes: KeptVotes,
+        cardinality: int,
+        example_ids: Ids,
+        lf_names: tuple[str, ...],
+        details: VoteDetails | None = None,
     ) -> LabelMatrix:
         """Make a label matrix of parts that were checked before, such as those of other label matrices.
 
@@ -135,24 +172,26 @@ class LabelMatrix:
         Parameters
         ----------
         votes
-            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}.
+            ``[n, m]``, in the smallest dtype, in {-1, 0, .., k-1}; brought to the form that so many LFs have.
         cardinality
             Number of classes k.
         example_ids
             ``[n]`` int64, or str objects, unique.
         lf_names
             m unique names.
+        details
+            What is said beyond the classes.
         """
         matrix = cls.__new__(cls)
-        matrix._set(votes, cardinality, example_ids, lf_names)  # noqa: SLF001  its own
+        matrix._set(as_kept(votes), cardinality, example_ids, lf_names, details)  # noqa: SLF001  its own
         return matrix
 
-    def _set(self, votes: Votes, cardinality: int, ids: Ids, names: tuple[str, ...]) -> None:
-        votes.flags.writeable = False
+    def _set(self, votes: KeptVotes, *others: Any) -> None:
+        freeze(votes)
+        ids = others[1]
         ids.flags.writeable = False
-        fields = {"votes": votes, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        for field, value in zip(fields(self), (votes, *others), strict=True):
+            object.__setattr__(self, field.name, value)
 
     @property
     def n_examples(self) -> int:
@@ -167,19 +206,21 @@ class LabelMatrix:
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples that have at least one vote."""
-        covered: npt.NDArray[np.bool_] = (self.votes != ABSTAIN).any(axis=1)
-        return covered
+        covered = covered_rows_of(self.votes)
+        voted = None if self.details is None else self.details.voted
+        return covered if voted is None else covered | voted
 
     @property
     def digest(self) -> str:
         """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
-        return hashlib.sha256(np.ascontiguousarray(self.votes).reshape(-1).data).hexdigest()
+        of_votes = digest_of(self.votes)
+        return of_votes if self.details is None else self.details.digest(of_votes)
 
     def __len__(self) -> int:
         return self.n_examples
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self.votes, dtype=dtype, copy=copy)
+        return np.array(to_dense(self.votes), dtype=dtype, copy=copy)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LabelMatrix):
@@ -187,8 +228,9 @@ class LabelMatrix:
         return (
             self.cardinality == other.cardinality
             and self.lf_names == other.lf_names
-            and np.array_equal(self.votes, other.votes)
+            and same_votes(self.votes, other.votes)
             and np.array_equal(self.example_ids, other.example_ids)
+            and self.details == other.details
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -198,17 +240,17 @@ class LabelMatrix:
         ids = self.example_ids[rows]
         if np.asarray(rows).dtype != np.bool_:  # a position may be there twice
             ids = validate_ids(ids)
-        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
+        details = None if self.details is None else self.details.take(rows)
+        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names, details)
 
     def with_lfs(self, lf_names: Sequence[str]) -> LabelMatrix:
         """Return the votes of these LFs, in this order; one that is not here abstains."""
-        place = {name: lf for lf, name in enumerate(self.lf_names)}
         names = tuple(lf_names)
-        votes: Any = np.full((len(self), len(names)), ABSTAIN, dtype=self.votes.dtype)
-        for lf, name in enumerate(names):
-            if name in place:
-                votes[:, lf] = self.votes[:, place[name]]
-        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names)
+        place = {name: lf for lf, name in enumerate(names)}
+        places = np.array([place.get(name, -1) for name in self.lf_names], dtype=np.int64)
+        votes = place_columns(self.votes, places, len(names))
+        details = None if self.details is None else self.details.columns(places, len(names))
+        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names, details)
 
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
         """Return the same votes in the order of ``example_ids`` ``[n']``.
@@ -224,30 +266,10 @@ class LabelMatrix:
             from one of ``example_ids`` only in its Unicode form or in blanks around it.
         """
         example_ids = validate_ids(example_ids)
-        if len(example_ids) and len(self) and example_ids.dtype.kind != self.example_ids.dtype.kind:
-            message = (
-                f"{where}: the votes have ids such as {self.example_ids[:1].tolist()}, the examples have ids "
-                f"such as {example_ids[:1].tolist()}; use integers in both, or strings in both"
-            )
-            raise ExampleIdError(message)
-        order = np.argsort(example_ids, kind="stable")
-        if len(example_ids):
-            slots = np.searchsorted(example_ids, self.example_ids, sorter=order)
-            rows = order[np.minimum(slots, len(order) - 1)]
-            known = example_ids[rows] == self.example_ids
-        else:
-            rows, known = np.zeros(len(self), dtype=np.intp), np.zeros(len(self), dtype=bool)
-        if not known.all():
-            check_same_spelling(self.example_ids, example_ids, where=where)
-            unknown = self.example_ids[~known]
-            message = (
-                f"{where}: {len(unknown)} vote row(s) are for unknown examples, the first: {unknown[0]}; "
-                "every example with votes needs a row in the shard's examples file"
-            )
-            raise LabelMatrixError(message)
-        votes = np.full((len(example_ids), self.n_lfs), ABSTAIN, dtype=self.votes.dtype)
-        votes[rows] = self.votes
-        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names)
+        rows = places_among(self.example_ids, example_ids, where=where)
+        votes = place_rows(self.votes, rows, len(example_ids))
+        details = None if self.details is None else self.details.spread(rows, len(example_ids))
+        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names, details)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
@@ -269,19 +291,23 @@ class LabelMatrix:
             check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
         check_disjoint({name: shard.example_ids for name, shard in shards.items()})
         return cls.trusted(
-            np.concatenate([shard.votes for shard in shards.values()]),
+            stack_rows([shard.votes for shard in shards.values()]),
             first.cardinality,
             concatenate_ids([shard.example_ids for shard in shards.values()]),
             first.lf_names,
+            VoteDetails.concatenate(
+                [shard.details for shard in shards.values()],
+                [shard.votes.shape for shard in shards.values()],
+            ),
         )
 
     def to_table(self) -> pa.Table:
-        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain."""
-        columns = {ID_COLUMN: ids_to_array(self.example_ids)}
-        for name, votes in zip(self.lf_names, self.votes.T, strict=True):
-            columns[name] = pa.array(np.ascontiguousarray(votes), mask=votes == ABSTAIN)
-        table = pa.table(columns)
-        return table.replace_schema_metadata({_CARDINALITY_KEY: str(self.cardinality)})
+        """Encode as an Arrow table: example_id, then one integer column per LF, null = abstain.
+
+        Beyond 256 LFs: example_id, then a column of lists of LF * k + vote; the LFs are in the metadata.
+        """
+        table = encode_votes(self.votes, self.cardinality, self.example_ids, self.lf_names)
+        return table if self.details is None else add_details(table, self.details, self.lf_names)
 
     @classmethod
     def from_table(
@@ -330,17 +356,24 @@ class LabelMatrix:
                 f"{where}: expected a table with a column per LF; use LabelMatrix(votes, k) for an array"
             )
             raise LabelMatrixError(message)
+        table, taken = take_details(table)
         ids = ids_from_table(table, where=where)
+        sparse = decode_sparse_votes(table, cardinality, where=where)
+        if sparse is not None:
+            details = details_of(taken, sparse.lf_names, len(ids))
+            matrix = cls.trusted(sparse.votes, sparse.cardinality, ids, sparse.lf_names, details)
+            return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
         if cardinality is None:
-            cardinality = _stored_cardinality(table, where)
+            cardinality = stored_cardinality(table, where)
             names = tuple(name for name in table.column_names if name != ID_COLUMN)
             names = names if lf_columns is None else find_lf_columns(table, listed=lf_columns, where=where)
         else:
             check_cardinality(cardinality)
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
         votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids, classes=classes)
-        checked: Any = np.ascontiguousarray(votes)
-        return cls.trusted(checked, operator.index(cardinality), ids, names)
+        checked: Any = np.ascontiguousarray(votes) if isinstance(votes, np.ndarray) else votes
+        details = details_of(taken, names, len(ids))
+        return cls.trusted(checked, operator.index(cardinality), ids, names, details)
 
     @classmethod
     def from_parquet(
@@ -365,11 +398,3 @@ class LabelMatrix:
         return cls.from_table(
             table, cardinality, lf_columns=lf_columns, tasks=tasks, classes=classes, where=str(path)
         )
-
-
-def _stored_cardinality(table: pa.Table, where: str) -> int:
-    stored = (table.schema.metadata or {}).get(_CARDINALITY_KEY)
-    if stored is None:
-        message = f"{where}: the number of classes is not stored in the table, pass cardinality"
-        raise LabelMatrixError(message)
-    return int(stored)

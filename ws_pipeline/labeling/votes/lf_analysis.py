@@ -22,15 +22,15 @@ from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.votes.counting import count_rows
 from ws_pipeline.labeling.votes.gold_counts import check_gold, count_correct, count_joint, warn_of_gold_votes
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-from ws_pipeline.labeling.votes.row_counts import Counts, RowCounts
+from ws_pipeline.labeling.votes.row_counts import Counts, RowCounts, shares
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
     MAX_CARDINALITY,
     Votes,
     default_lf_names,
-    validate_votes,
 )
-from ws_pipeline.labeling.votes.vote_forms import VoteForm, align_lfs, dense_votes, read_votes
+from ws_pipeline.labeling.votes.vote_forms import VoteForm, align_lfs, read_votes
+from ws_pipeline.labeling.votes.vote_storage import KeptVotes, keep_votes, to_dense
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,7 @@ class LFAnalysis:
 
     counts: RowCounts
     lf_names: tuple[str, ...] | None
-    _votes: Votes | None
+    _votes: KeptVotes | None
     _example_ids: Ids | None
 
     def __init__(self, L: LabelMatrix | ArrayLike, lfs: Sequence[_Named] | None = None) -> None:
@@ -119,7 +119,11 @@ class LFAnalysis:
         return analysis
 
     def _set(
-        self, counts: RowCounts, names: tuple[str, ...] | None, votes: Votes | None, example_ids: Ids | None
+        self,
+        counts: RowCounts,
+        names: tuple[str, ...] | None,
+        votes: KeptVotes | None,
+        example_ids: Ids | None,
     ) -> None:
         n_lfs = len(counts.class_counts)
         if names is not None and len(names) != n_lfs:
@@ -131,7 +135,12 @@ class LFAnalysis:
 
     @property
     def L(self) -> Votes:  # noqa: N802
-        """Votes ``[n, m]``."""
+        """Votes ``[n, m]``, as a dense array; of more than 256 LFs one is made at each call."""
+        votes: Votes = to_dense(self._cast)
+        return votes
+
+    @property
+    def _cast(self) -> KeptVotes:
         if self._votes is None:
             message = (
                 "this analysis was made from counts and has no votes; use LFAnalysis(L) with gold labels"
@@ -209,7 +218,7 @@ class LFAnalysis:
         InvalidInputError
             Gold labels that are no integers from -1 on, or not n.
         """
-        n_correct, n_incorrect = count_correct(self.L, self._gold(Y))
+        n_correct, n_incorrect = count_correct(self._cast, self._gold(Y))
         return shares(n_correct, n_correct + n_incorrect)
 
     def lf_empirical_probs(self, Y: ArrayLike, k: int) -> Floats:
@@ -233,7 +242,7 @@ class LFAnalysis:
         InvalidInputError
             Gold labels as above, or a vote or gold label that is not below k.
         """
-        joint, n_gold = count_joint(self.L, self._gold(Y), k)
+        joint, n_gold = count_joint(self._cast, self._gold(Y), k)
         tables: Floats = np.full(joint.shape, np.nan)
         np.divide(joint, n_gold, out=tables, where=n_gold > 0)
         return tables
@@ -276,8 +285,8 @@ class LFAnalysis:
         columns["Conflicts"] = self.lf_conflicts()
         if Y is not None:
             gold = self._gold(Y)
-            correct, incorrect = count_correct(self.L, gold)
-            warn_of_gold_votes(list(map(str, index)), self.L, gold, correct, incorrect)
+            correct, incorrect = count_correct(self._cast, gold)
+            warn_of_gold_votes(list(map(str, index)), self._cast, gold, correct, incorrect)
             columns["Correct"], columns["Incorrect"] = correct, incorrect
             columns["Emp. Acc."] = shares(correct, correct + incorrect)
         if est_weights is not None:
@@ -290,7 +299,7 @@ class LFAnalysis:
         return pd.DataFrame(columns, index=index)
 
     def _gold(self, gold: ArrayLike) -> npt.NDArray[np.int64]:
-        return check_gold(gold, len(self.L), self._example_ids)
+        return check_gold(gold, self._cast.shape[0], self._example_ids)
 
     @property
     def _n_votes(self) -> Counts:
@@ -315,7 +324,8 @@ def lf_summary(
     pyarrow.Table
         One row per LF: lf, polarity (classes it votes), n_votes, coverage, overlaps, conflicts
         (shares of all examples) and, with gold, n_correct, n_incorrect, accuracy (null where the
-        LF meets no gold label).
+        LF meets no gold label); n_superclass_votes, where there are superclasses, which all other
+        columns leave out of account.
 
     Warns
     -----
@@ -340,22 +350,10 @@ def lf_summary(
             "n_incorrect": pa.array(n_incorrect),
             "accuracy": pa.array(shares(n_correct, judged), mask=judged == 0),
         }
+    sets = None if matrix is None or matrix.details is None else matrix.details.sets
+    if sets is not None:
+        columns["n_superclass_votes"] = pa.array((sets != ABSTAIN).sum(axis=0))
     return pa.table(columns)
-
-
-def chance_accuracies(class_counts: Counts, gold: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """How often each LF would be right if its votes were dealt out to the examples at random ``[m]``.
-
-    Parameters
-    ----------
-    class_counts
-        ``[m, k]``: how often each LF votes each class.
-    gold
-        ``[n]`` gold labels, -1 where unknown.
-    """
-    of_gold = np.bincount(gold[gold >= 0], minlength=class_counts.shape[1])
-    votes = shares(class_counts, class_counts.sum(axis=1, keepdims=True))
-    return np.asarray(votes @ (of_gold / max(1, of_gold.sum())))
 
 
 def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[VoteForm, int]:
@@ -371,7 +369,7 @@ def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[Vote
     Returns
     -------
     (VoteForm, int)
-        Dense votes, and the number of classes, or the least that it can be.
+        Votes as a label matrix keeps them, and the number of classes, or the least that it can be.
 
     Raises
     ------
@@ -381,14 +379,9 @@ def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[Vote
     form = read_votes(L)
     if lf_names is not None and (form.partial or len(lf_names) == len(form.lf_names)):
         form = align_lfs(form, lf_names, whose="lfs")._replace(lf_names=lf_names)
-    votes = dense_votes(form)
     if isinstance(L, LabelMatrix):
         return form, L.cardinality
-    highest = votes.max() if votes.size else ABSTAIN
+    cast = form.votes if isinstance(form.votes, np.ndarray) else form.votes.data
+    highest = cast.max() if cast.size else ABSTAIN
     cardinality = min(max(int(highest) + 1, 2), MAX_CARDINALITY) if np.isfinite(highest) else MAX_CARDINALITY
-    return form._replace(votes=validate_votes(votes, cardinality, lf_names=form.lf_names)), cardinality
-
-
-def shares(counts: Counts, totals: Counts | int) -> Floats:
-    """Return ``counts / totals``, 0 where the total is 0."""
-    return np.asarray(counts / np.maximum(totals, 1))
+    return form._replace(votes=keep_votes(form.votes, cardinality, lf_names=form.lf_names)), cardinality

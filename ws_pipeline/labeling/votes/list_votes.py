@@ -24,6 +24,7 @@ from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, Votes
 from ws_pipeline.labeling.votes.long_votes import check_names_of, find_columns, read_long_votes
 from ws_pipeline.labeling.votes.vote_checks import repeated_names
 from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, find_lf_columns
+from ws_pipeline.labeling.votes.vote_storage import as_kept
 from ws_pipeline.settings.votes import VoteColumns
 from ws_pipeline.storage.arrow_types import holds_lists, holds_text, plain_values
 
@@ -87,7 +88,7 @@ def read_list_votes(
             hint=f"; if it is no LF, {LIST_THEM}",
         )
         votes[:, lf] = _votes_on(lists.has(label), lists.known & is_complete(name))
-    return LabelMatrix.trusted(votes, 2, ids, names)
+    return LabelMatrix.trusted(as_kept(votes), 2, ids, names)
 
 
 def read_long_list_votes(
@@ -126,7 +127,7 @@ def read_long_list_votes(
         A column is missing, an id or a source is null or of a type that names nothing, a label is no class, a
         source has classes and a row for none of them on one example, or is no LF by its name.
     """
-    names = find_columns(table, columns, where)
+    names = find_columns(table, columns, with_scores=False, where=where)[:3]
     example, source, label_column = names
     for name in (example, source):
         check_names_of(table.column(name), name, where)

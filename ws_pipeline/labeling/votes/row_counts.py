@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
+from ws_pipeline.array_types import Floats
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -60,3 +62,8 @@ class RowCounts:
         """Counts of no examples."""
         class_counts = np.zeros((n_lfs, cardinality), dtype=np.int64)
         return cls(0, 0, 0, 0, class_counts, np.zeros(n_lfs, np.int64), np.zeros(n_lfs, np.int64))
+
+
+def shares(counts: Counts, totals: Counts | int) -> Floats:
+    """Return ``counts / totals``, 0 where the total is 0."""
+    return np.asarray(counts / np.maximum(totals, 1))

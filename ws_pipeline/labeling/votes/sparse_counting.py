@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, check_range
 from ws_pipeline.labeling.votes.pair_counts import ENTRY_BYTES, PairCounts, PairSum
 from ws_pipeline.labeling.votes.row_counts import RowCounts
+from ws_pipeline.labeling.votes.vote_checks import ABSTAIN, check_range
 from ws_pipeline.memory import require_memory
 
 if TYPE_CHECKING:

@@ -23,12 +23,11 @@ from ws_pipeline.errors import LabelMatrixError, LeftOutColumnWarning
 from ws_pipeline.example_ids import ID_COLUMN, pandas_indexes
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
-    Votes,
     check_names,
     repeated_names,
     validate_votes,
-    votes_dtype,
 )
+from ws_pipeline.labeling.votes.vote_storage import KeptVotes, of_columns
 from ws_pipeline.settings.base import nearest
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_numbers, holds_text, plain_values
 
@@ -130,10 +129,11 @@ def votes_of_columns(
     where: str,
     example_ids: npt.NDArray[Any] | None = None,
     classes: Sequence[str] | None = None,
-) -> Votes:
+) -> KeptVotes:
     """Votes ``[n, m]`` of the named columns; see :func:`votes_of_column`.
 
-    With the names of the k ``classes``, a column of text holds these names.
+    With the names of the k ``classes``, a column of text holds these names.  A dense array is LF-major in
+    memory; beyond 256 LFs the votes are sparse.
 
     Raises
     ------
@@ -144,15 +144,16 @@ def votes_of_columns(
     if repeated:
         message = f"{where}: LF names must be unique, repeated: {repeated}"
         raise LabelMatrixError(message)
-    votes: Votes = np.empty((table.num_rows, len(names)), dtype=votes_dtype(cardinality), order="F")
-    for lf, name in enumerate(names):
+
+    def votes_of(name: str) -> npt.NDArray[Any]:
         column = table.column(name)
         if classes is not None:
             what = f"{where}: LF '{name}'"
             hint = f" If it is no LF, {LIST_THEM}"
             column = numbers_of_names(column, classes, what=what, error=LabelMatrixError, hint=hint)
-        votes[:, lf] = votes_of_column(column, name, cardinality, where=where, example_ids=example_ids)
-    return votes
+        return votes_of_column(column, name, cardinality, where=where, example_ids=example_ids)
+
+    return of_columns(map(votes_of, names), table.num_rows, len(names), cardinality)
 
 
 def votes_of_column(

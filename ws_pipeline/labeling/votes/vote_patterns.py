@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ from ws_pipeline.labeling.votes.distinct_rows import (
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.vote_checks import (
-    Votes,
+    ABSTAIN,
     check_cardinality,
     check_names,
     check_same_cardinality,
@@ -42,12 +42,16 @@ from ws_pipeline.labeling.votes.vote_checks import (
     votes_dtype,
 )
 from ws_pipeline.labeling.votes.vote_forms import read_votes
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from ws_pipeline.labeling.votes.vote_storage import (
+    DENSE_LFS,
+    KeptVotes,
+    arrays_of,
+    of_lists,
+    stack_rows,
+    to_lists,
+)
 
 _METADATA_KEY = b"ws_pipeline.vote_patterns"
-_DENSE_LFS = 256  # up to so many LFs, a row of bytes is small
 _COUNT = "count"
 _CODES = "votes"
 
@@ -77,7 +81,7 @@ class VotePatterns:
 
     cardinality: int
     lf_names: tuple[str, ...]
-    votes: Votes | csr_array
+    votes: KeptVotes
     counts: Counts
 
     @classmethod
@@ -109,7 +113,7 @@ class VotePatterns:
         n_lfs = form.votes.shape[1]
         check_names(names, n_lfs)
         trusted = form.is_checked_for(cardinality)
-        if n_lfs <= _DENSE_LFS:
+        if n_lfs <= DENSE_LFS:
             return cls._of_words(cardinality, names, distinct_words(form.votes, cardinality, trusted=trusted))
         return cls(cardinality, names, *distinct_sparse_rows(form.votes, cardinality, trusted=trusted))
 
@@ -135,9 +139,7 @@ class VotePatterns:
         if first.is_dense:
             words = np.concatenate([shard.words for shard in shards.values()])
             return cls._of_words(first.cardinality, first.lf_names, merge_words(words, counts))
-        from scipy.sparse import csr_array, vstack
-
-        rows = csr_array(vstack([shard.votes for shard in shards.values()], format="csr"))
+        rows = stack_rows([shard.votes for shard in shards.values()])
         merged = merge_sparse_rows(rows, counts, first.cardinality)
         return cls(first.cardinality, first.lf_names, *merged)
 
@@ -194,12 +196,23 @@ class VotePatterns:
     @property
     def is_dense(self) -> bool:
         """Whether ``votes`` is a dense array."""
-        return self.n_lfs <= _DENSE_LFS
+        return self.n_lfs <= DENSE_LFS
 
     @property
     def words(self) -> Words:
         """``[u, w]``: the dense patterns as integers, see :mod:`.distinct_rows`."""
         return words_of(np.ascontiguousarray(self.votes.T), self.cardinality)
+
+    def merged(self, groups: npt.NDArray[np.intp], cardinality: int) -> VotePatterns:
+        """Patterns of groups of votes: each vote v counts as ``groups[v]``, one of so many."""
+        if isinstance(self.votes, np.ndarray):
+            of_votes = np.append(groups, ABSTAIN).astype(votes_dtype(cardinality))
+            votes: Any = of_votes[self.votes]  # -1 is the last one
+            words = words_of(np.ascontiguousarray(votes.T), cardinality)
+            return self._of_words(cardinality, self.lf_names, merge_words(words, self.counts))
+        rows = self.votes.copy()
+        rows.data = groups[rows.data].astype(votes_dtype(cardinality))
+        return VotePatterns(cardinality, self.lf_names, *merge_sparse_rows(rows, self.counts, cardinality))
 
     def covered(self) -> VotePatterns:
         """The patterns with at least one vote."""
@@ -219,9 +232,7 @@ class VotePatterns:
                 f"word_{place}": word for place, word in enumerate(self.words.T.copy())
             }
         else:
-            codes = self.votes.indices.astype(np.int64) * self.cardinality + self.votes.data
-            starts = pa.array(self.votes.indptr.astype(np.int64))
-            columns = {_CODES: pa.LargeListArray.from_arrays(starts, pa.array(codes))}
+            columns = {_CODES: to_lists(self.votes, self.cardinality)}
         header = {"cardinality": self.cardinality, "lf_names": self.lf_names}
         table = pa.table({**columns, _COUNT: self.counts})
         return table.replace_schema_metadata({_METADATA_KEY: json.dumps(header, ensure_ascii=False)})
@@ -242,10 +253,11 @@ class VotePatterns:
         header = json.loads(stored)
         k, names = int(header["cardinality"]), tuple(header["lf_names"])
         counts = table.column(_COUNT).to_numpy()
-        if len(names) <= _DENSE_LFS:
+        if len(names) <= DENSE_LFS:
             words = [table.column(f"word_{place}").to_numpy() for place in range(n_words(len(names), k))]
             return cls._of_words(k, names, (np.stack(words, axis=1), counts))
-        return cls(k, names, _sparse_rows(table, len(names), k, where), counts)
+        votes = of_lists(table.column(_CODES), len(names), k, where=where, error=VoteCountsError)
+        return cls(k, names, votes, counts)
 
     @classmethod
     def _of_words(
@@ -256,22 +268,4 @@ class VotePatterns:
 
     def _arrays(self) -> list[npt.NDArray[Any]]:
         """Arrays that hold the votes."""
-        if isinstance(self.votes, np.ndarray):
-            return [self.votes]
-        return [self.votes.indptr, self.votes.indices, np.asarray(self.votes.data)]
-
-
-def _sparse_rows(table: pa.Table, n_lfs: int, cardinality: int, where: str) -> csr_array:
-    from scipy.sparse import csr_array
-
-    lists = table.column(_CODES).combine_chunks()
-    codes = lists.flatten().to_numpy()
-    if len(codes) and not 0 <= codes.min() <= codes.max() < n_lfs * cardinality:
-        message = (
-            f"{where}: a vote is coded as {codes.min()} or {codes.max()}, expected 0 to "
-            f"{n_lfs * cardinality - 1}; the file is damaged: ingest the shard again"
-        )
-        raise VoteCountsError(message)
-    lfs, votes = np.divmod(codes, cardinality)
-    starts = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())])
-    return csr_array((votes.astype(votes_dtype(cardinality)), lfs, starts), shape=(len(lists), n_lfs))
+        return arrays_of(self.votes)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.list_votes import read_list_votes, read_long_list_votes
 from ws_pipeline.settings.votes import VoteColumns
 
@@ -77,6 +78,13 @@ def test_columns_that_are_no_lists_of_classes_are_refused(column, values, said):
         wide(table.append_column(column, pa.array(values)), tasks={"topics"})
     assert str(error.value).startswith("v.parquet: ")
     assert said in str(error.value)
+
+
+def test_many_lfs_are_kept_as_other_label_matrices_keep_them():
+    lists = {f"lf_{lf:03}": [["tech"], None] for lf in range(300)}
+    matrix = wide(pa.table({"example_id": [1, 2], **lists}), 2)
+    assert matrix == LabelMatrix(np.repeat([[1], [-1]], 300, axis=1), 2, [1, 2], list(lists))
+    assert not isinstance(matrix.votes, np.ndarray)
 
 
 def test_two_columns_of_one_name_are_refused():

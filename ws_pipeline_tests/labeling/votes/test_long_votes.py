@@ -140,5 +140,9 @@ def test_a_table_may_look_long_though_a_name_repeats():
 
 
 def test_one_column_is_not_two_things():
-    with pytest.raises(LabelMatrixError, match=r"must be three columns, got \['task', 'label', 'label'\]"):
+    with pytest.raises(LabelMatrixError, match=r"which column is the label\? none is it among \['task'"):
         read(columns=VoteColumns(source="label"))
+    with pytest.raises(
+        LabelMatrixError, match="3 different columns are needed, got example: task, source: lab"
+    ):
+        read(columns=VoteColumns(source="label", label="label"))
