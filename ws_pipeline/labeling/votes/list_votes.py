@@ -134,6 +134,9 @@ def read_long_list_votes(
     what = f"{where}: column '{label_column}'"
     entries = _entries(table.column(label_column), classes, what=what)
     answers = _answers(table.column(example), table.column(source), entries, label)
+    if lf_columns is not None:
+        names_of_lfs = pa.array(list(lf_columns), pa.large_string())
+        answers = answers.filter(pc.is_in(answers["source"].cast(pa.large_string()), value_set=names_of_lfs))
     _refuse_contradictions(answers, what)
     complete = [is_complete(str(name)) for name in answers["source"].to_pylist()]
     votes = _votes_on(answers["yes_any"].to_numpy(), np.array(complete, dtype=np.bool_))

@@ -129,6 +129,8 @@ def test_long_and_wide_tables_of_the_same_lists_say_the_same():
 def test_sources_that_are_no_lfs_are_left_alone():
     matrix = long(LONG, 0, lf_columns=["w2", "w9"])
     assert (matrix.lf_names, matrix.votes.tolist()) == (("w2", "w9"), [[0, -1], [0, -1], [1, -1]])
+    contradictory = pa.table({"task": [5, 5, 6], "worker": [1, 1, 2], "label": ["tech", None, "tech"]})
+    assert long(contradictory, 2, lf_columns=["2"]).votes.tolist() == [[1]]
 
 
 @pytest.mark.parametrize(
