@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 from ws_pipeline.errors import InvalidInputError
 from ws_pipeline.settings.base import nearest
 from ws_pipeline.storage.arrow_types import holds_text, plain_values, value_type
+from ws_pipeline.storage.column_kinds import ColumnKind, mapped, whole_number
 
 _LONGEST = 30  # characters of such a name
 _SHOWN = 5  # names that are no class, in a message
+_ABSTAIN = -1
 
 
 def numbers_of_names(
@@ -65,6 +67,39 @@ def numbers_of_names(
     known = nearest(counts[0]["values"], list(classes))
     message = f"{what} has labels that are no class: {shown}{more}; null means no label; {known}{hint}"
     raise error(message)
+
+
+def kind_of_classes(classes: Sequence[str], *, if_other: str = "") -> ColumnKind:
+    """What a column of votes or gold labels may hold in a file that has only text: one class per value.
+
+    A value is the name of a class.  Where no class is called by a number, it may be a class's place, 0 to
+    k-1, too; where one is, a number is a name (1.0 is the name 1).  Empty, or a -1 that is no name, means no
+    label.
+
+    Parameters
+    ----------
+    classes
+        Names of the k classes.
+    if_other
+        What else to do about a value that is no class; ends the message.
+    """
+    known = set(classes)
+    are_numbers = any(whole_number(name) is not None for name in classes)
+
+    def value_of(text: str) -> tuple[str | None, bool]:
+        number = whole_number(text)
+        if text in known or number is None:
+            return text, text in known
+        if number == _ABSTAIN:
+            return None, True
+        if are_numbers:
+            return str(number), str(number) in known
+        return (classes[number], True) if 0 <= number < len(classes) else (None, False)
+
+    shown = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    places = "" if are_numbers else f", or its place 0 to {len(classes) - 1}"
+    expected = f"the name of a class ({shown}){places}; empty or -1 for none"
+    return mapped(expected, f"correct the value{if_other}", value_of, pa.large_string())
 
 
 def _refuse_two_meanings(

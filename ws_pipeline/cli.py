@@ -28,7 +28,8 @@ from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.multi_label_tasks import multi_label_tasks
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, require_shards, skipped_files
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_listing import require_shards, skipped_files
 from ws_pipeline.errors import InvalidInputError, WsPipelineError
 from ws_pipeline.example_index import SPLITS
 from ws_pipeline.importing import command as importing

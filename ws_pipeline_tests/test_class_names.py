@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ws_pipeline.class_names import numbers_of_names
+from ws_pipeline.class_names import kind_of_classes, numbers_of_names
 from ws_pipeline.errors import ExamplesError, LabelMatrixError
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.examples import Examples
@@ -90,3 +90,33 @@ def test_numbers_that_are_names_of_other_classes_are_refused(classes, values):
 def test_numbers_that_are_places_and_names_alike_are_taken(classes, values):
     found = numbers_of_names(column(values), classes, what="votes", error=LabelMatrixError)
     assert found.to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    ("classes", "texts", "names"),
+    [
+        (["ham", "spam"], ["ham", "1", "0.0", "-1", None], ["ham", "spam", "ham", None, None]),
+        (["1", "0"], ["1", "0", "1.0", "-1"], ["1", "0", "1", None]),
+        (["-1", "1"], ["-1", "-1.0", "1"], ["-1", None, "1"]),
+        (["ham", "2"], ["ham", "2"], ["ham", "2"]),
+    ],
+)
+def test_texts_of_votes_are_names_or_places(classes, texts, names):
+    values, wrong = kind_of_classes(classes).read(pa.chunked_array([texts], pa.large_string()))
+    assert values.to_pylist() == names
+    assert not any(wrong.to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        (["ham", "spam"], "2"),
+        (["ham", "spam"], "Ham"),
+        (["ham", "spam"], " ham"),
+        (["ham", "2"], "0"),
+        (["a", "b"], "-2"),
+    ],
+)
+def test_texts_that_are_no_class(classes, text):
+    _, wrong = kind_of_classes(classes).read(pa.chunked_array([[text, None]], pa.large_string()))
+    assert wrong.to_pylist() == [True, False]

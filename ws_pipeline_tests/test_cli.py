@@ -65,7 +65,8 @@ def test_a_pipeline_without_any_shard_is_refused_with_its_folder(pipeline_folder
     assert said.strip() == (
         f"{pipeline_folder.spec_path}: there is no complete shard in {pipeline_folder.root / 'nowhere'}; "
         "a shard is the files examples/<shard>.parquet, votes/parity/<shard>.parquet, "
-        "votes/shape/<shard>.parquet; put them there, or say with the key 'data' where they are"
+        "votes/shape/<shard>.parquet; put them there, or say with the key 'data' where they are; "
+        "names may end in .parquet, .csv, .tsv, .jsonl or .ndjson (of text also with .gz)"
     )
     assert not storage.exists()
 

@@ -15,7 +15,8 @@ from ws_pipeline.commands.check_text import findings_text, shards_text, task_tex
 from ws_pipeline.commands.findings import Findings
 from ws_pipeline.commands.shard_files import read_shards
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, require_shards, skipped_files
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_listing import doubled_files, require_shards, skipped_files
 from ws_pipeline.errors import PipelineSpecError
 
 CHECK = "check"
@@ -59,7 +60,8 @@ def _look_at_files(spec: PipelineSpec, findings: Findings) -> None:
     if files is None:
         return
     for file, reason in skipped_files(spec, files).items():
-        findings.warn(f"skipped {spec.folder / file}: {reason}")
+        if file not in doubled_files(files):  # which stop the run, and are a problem
+            findings.warn(f"skipped {spec.folder / file}: {reason}")
     shards = findings.attempt(require_shards, spec, files)
     if shards is None:
         for task, of_task in spec.tasks.items():

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from ws_pipeline.commands.findings import Findings
-from ws_pipeline.defs.assets.label_lists import read_votes_on_label, with_gold_per_label
+from ws_pipeline.defs.assets.label_lists import votes_on_label_of_table, with_gold_per_label
 from ws_pipeline.defs.spec.multi_label_rules import COMPLETE
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -56,7 +56,7 @@ def find_votes_problems(
     for part, of_part in parts:
         if isinstance(task_spec, LabelTaskSpec):
             alone = task_spec.model_copy(update={"lf_columns": of_part, "label_lists": COMPLETE})
-            findings.attempt(read_votes_on_label, part, alone, tasks=tasks, where=where)
+            findings.attempt(votes_on_label_of_table, part, alone, tasks=tasks, where=where)
             continue
         findings.attempt(
             LabelMatrix.from_table,

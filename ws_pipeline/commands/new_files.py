@@ -46,6 +46,7 @@ _TOP_KEYS = """
 # model: {hidden: [100, 64], dropout: 0.0, activation: relu}   # the end model: layers of a perceptron
 # trainer: {n_epochs: 30, lr: 0.001, batch_size: 64}           # how it is trained
 # feature_columns: null    # list of the columns that feed the end model; null: all that hold numbers
+# column_types: {}         # column of CSV files to integer, number, boolean or text; {}: text
 # features: {}             # column of text to what makes numbers of it for the end model
 # filter_uncovered: true   # train on examples with votes only
 # prefix: null             # what names of assets begin with; pipelines loaded together need different ones
@@ -89,7 +90,7 @@ _README = """\
 
 ## What to bring
 
-Files `examples/<any name>.parquet`, with the columns
+Files `examples/<any name>.parquet` (or `.csv`, `.tsv`, `.jsonl`), with the columns
 
 | column | holds |
 |---|---|

@@ -16,11 +16,11 @@ from ws_pipeline.commands.voting import Voting
 from ws_pipeline.defs.assets.ingest import align_votes, examples_of_table, read_votes
 from ws_pipeline.defs.spec.multi_label_tasks import gold_columns, written_as
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.feature_columns import FeatureSet
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-from ws_pipeline.storage.files import read_parquet
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_shards(spec: PipelineSpec, shards: Sequence[str], findings: Findings) -
     with_functions = [task for task, of_task in spec.tasks.items() if of_task.labeling_functions]
     lfs = {task: findings.attempt(spec.functions_of, task) for task in with_functions}
     for shard in shards:
-        table = findings.attempt(read_parquet, spec.examples_path(shard))
+        table = findings.attempt(_read_examples, spec, shard)
         examples = None if table is None else _examples(spec, shard, table, findings)
         if examples is not None:
             files.examples[shard] = examples
@@ -68,6 +68,10 @@ def read_shards(spec: PipelineSpec, shards: Sequence[str], findings: Findings) -
             if votes is not None:
                 files.votes[task][shard] = votes
     return files
+
+
+def _read_examples(spec: PipelineSpec, shard: str) -> pa.Table:
+    return examples_file(spec, shard).read()
 
 
 def _examples(spec: PipelineSpec, shard: str, table: pa.Table, findings: Findings) -> ShardExamples | None:
@@ -90,9 +94,10 @@ def _votes_of_file(
     """The votes in a file; where the shard's examples could not be read, the file alone is looked at."""
     path, of_task = spec.votes_path(task, shard), spec.tasks[task]
     tasks = gold_columns(spec.tasks)
-    votes = findings.attempt(read_votes, path, of_task, tasks=tasks)
+    votes = findings.attempt(read_votes, path, of_task, tasks=tasks, types=spec.column_types)
     if votes is None:
-        table = Findings().attempt(read_parquet, path)
+        types = spec.column_types
+        table = Findings().attempt(read_votes_table, path, of_task, tasks=tasks, types=types)
         if table is not None and of_task.votes.format == "wide":
             find_votes_problems(table, of_task, findings, tasks=tasks, where=str(path))
         return None

@@ -8,9 +8,9 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import Record, read_records
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.json_files import Record, read_records
 
 _SUFFIXES = {".jsonl", ".json"}
 _LABEL = "label"

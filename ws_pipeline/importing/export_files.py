@@ -1,4 +1,4 @@
-"""Files of exports: JSON, JSON Lines, CSV and Parquet, with the place of every record for messages.
+"""Files of exports: JSON, JSON Lines, CSV and Parquet as tables of text.
 
 What a CSV file holds is text: no value is taken for a number, a date or a missing value but the empty one, so
 that the id 007 stays 007.
@@ -6,87 +6,28 @@ that the id 007 stays 007.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ws_pipeline.errors import ExportError, FileFormatError
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_text, plain_values, value_type
-from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.delimited import read_delimited
 from ws_pipeline.storage.files import read_parquet
+from ws_pipeline.storage.json_files import Record, as_record, read_records
+from ws_pipeline.storage.table_endings import DELIMITERS, GZIP, PARQUET
 
 _JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_PARQUET = ".parquet"
-
-
-class Record(NamedTuple):
-    """An object of an export, and where it is: the file and its number, counted from 1."""
-
-    values: Mapping[str, Any]
-    where: str
-
-
-def read_text(path: Path) -> str:
-    """Text of a UTF-8 file, without the byte order mark that some programs put before it.
-
-    Raises
-    ------
-    FileAccessError
-        The file cannot be read.
-    FileFormatError
-        It is not UTF-8.
-    """
-    with telling_file_errors(path, "read"):
-        content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as broken:
-        line = content[: broken.start].count(b"\n") + 1
-        message = f"{path}: line {line} is not UTF-8 text ({broken.reason}); write the file in UTF-8"
-        raise FileFormatError(message) from broken
-
-
-def read_json(path: Path) -> Any:
-    """The value that a JSON file holds.
-
-    Raises
-    ------
-    FileFormatError
-        The file is not JSON; the message has line and column.
-    """
-    return _parse(read_text(path), f"{path}")
-
-
-def read_records(path: Path) -> list[Record]:
-    """Objects of a file: a JSON list, one object, or JSON Lines with one object per line.
-
-    Raises
-    ------
-    FileFormatError
-        The file is not JSON, or holds something else than objects.
-    """
-    text = read_text(path)
-    if text.lstrip().startswith("["):
-        return [_record(value, f"{path}: record {i}") for i, value in enumerate(_parse(text, f"{path}"), 1)]
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if lines and lines[0][1].strip() == "{":  # one object, written on several lines
-        return [_record(_parse(text, f"{path}"), f"{path}: record 1")]
-    return [
-        _record(_parse(line, f"{path}: line {number}"), f"{path}: line {number}") for number, line in lines
-    ]
 
 
 def read_json_or_rows(path: Path) -> list[Record]:
     """Objects of a JSON file, or the rows of a table; see :func:`read_records` and :func:`read_table`."""
-    if path.suffix.casefold() not in {*_DELIMITERS, _PARQUET}:
+    if suffix_of(path) not in {*DELIMITERS, PARQUET}:
         return rows_of(read_records(path))
     rows = read_table(path).to_pylist()
     return [Record(row, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
@@ -100,15 +41,15 @@ def read_table(path: Path) -> pa.Table:
     FileFormatError
         The file is broken, has two columns of one name, or its name ends in none of the known ways.
     """
-    suffix = path.suffix.casefold()
-    if suffix == _PARQUET:
+    suffix = suffix_of(path)
+    if suffix == PARQUET:
         table = read_parquet(path)
-    elif suffix in _DELIMITERS:
-        table = _read_csv(path, _DELIMITERS[suffix])
+    elif suffix in DELIMITERS:
+        table = read_delimited(path, DELIMITERS[suffix]).table
     elif suffix in _JSON_SUFFIXES:
         table = table_of([record.values for record in rows_of(read_records(path))])
     else:
-        known = ", ".join([*_DELIMITERS, *sorted(_JSON_SUFFIXES), _PARQUET])
+        known = ", ".join([*DELIMITERS, *sorted(_JSON_SUFFIXES), PARQUET])
         message = (
             f"{path}: expected a table in a file that ends in {known}, got '{suffix}'; rename or convert it"
         )
@@ -120,11 +61,17 @@ def read_table(path: Path) -> pa.Table:
     return table
 
 
+def suffix_of(path: Path) -> str:
+    """How the name of a file ends, in lower case, without the .gz of a packed one."""
+    name = path.name.casefold().removesuffix(GZIP)
+    return Path(name).suffix
+
+
 def rows_of(records: list[Record]) -> list[Record]:
     """The rows of an answer of a web API, which are a list under its key ``data``; else the records."""
     if len(records) == 1 and isinstance(records[0].values.get("data"), list):
         values, where = records[0]
-        return [_record(row, f"{where}, data {i}") for i, row in enumerate(values["data"], 1)]
+        return [as_record(row, f"{where}, data {i}") for i, row in enumerate(values["data"], 1)]
     return records
 
 
@@ -173,44 +120,3 @@ def text_column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
         raise ExportError(message)
     text = column.cast(pa.large_string())
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.large_string()), text)
-
-
-def _record(value: Any, where: str) -> Record:
-    if not isinstance(value, dict):
-        message = f"{where}: expected a JSON object, got {type(value).__name__}; is the format right?"
-        raise FileFormatError(message)
-    return Record(value, where)
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as broken:
-        line = f"line {broken.lineno}, " if "\n" in text.strip() else ""
-        message = (
-            f"{where}: not valid JSON ({broken.msg}, {line}column {broken.colno}); export the file again"
-        )
-        raise FileFormatError(message) from broken
-
-
-def _read_csv(path: Path, delimiter: str) -> pa.Table:
-    import pyarrow.csv
-
-    text = read_text(path)
-    header = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
-    try:
-        return pyarrow.csv.read_csv(
-            pa.BufferReader(text.encode()),
-            # only without threads has an error the number of its row
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.large_string()),
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
-    except pa.ArrowInvalid as broken:
-        reason = str(broken).partition("\n")[0]
-        message = f"{path}: not a table of separated values ({reason}); give every row as many values"
-        raise FileFormatError(message) from broken

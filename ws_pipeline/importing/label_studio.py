@@ -16,9 +16,10 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import Record, read_json_or_rows, text_of
+from ws_pipeline.importing.export_files import read_json_or_rows, text_of
 from ws_pipeline.importing.options import ImportOptions, choose_questions
 from ws_pipeline.importing.shapes import object_at, objects_at
+from ws_pipeline.storage.json_files import Record
 
 _CHOICES = "choices"
 #: Columns of JSON-MIN and CSV that are neither data nor an answer.

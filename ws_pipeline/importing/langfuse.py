@@ -10,8 +10,9 @@ from typing import Any
 from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import Record, read_json_or_rows, text_of
+from ws_pipeline.importing.export_files import read_json_or_rows, text_of
 from ws_pipeline.importing.options import ImportOptions, choose_questions
+from ws_pipeline.storage.json_files import Record
 
 TRACE, OBSERVATION = "trace", "observation"
 _TYPES = {"CATEGORICAL", "BOOLEAN"}  # scores that name a class

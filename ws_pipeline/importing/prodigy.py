@@ -13,8 +13,9 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import Record, read_records, text_of
+from ws_pipeline.importing.export_files import text_of
 from ws_pipeline.importing.options import ImportOptions
+from ws_pipeline.storage.json_files import Record, read_records
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 _COLUMNS = ("text", "html", "image", "audio", "video")

@@ -13,9 +13,10 @@ from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN, SPLITS
 from ws_pipeline.importing.answers import ANSWER
 from ws_pipeline.importing.export import Export, Found, make_export
-from ws_pipeline.importing.export_files import read_json, text_of
+from ws_pipeline.importing.export_files import text_of
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.importing.vectors import feature_vectors
+from ws_pipeline.storage.json_files import read_json
 
 ABSTAIN = -1
 FEATURE = "feature"

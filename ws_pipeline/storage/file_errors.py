@@ -30,7 +30,7 @@ _OF_THE_SYSTEM = (FileNotFoundError, FileExistsError, PermissionError, IsADirect
 
 @contextmanager
 def telling_file_errors(path: Any, doing: Doing) -> Iterator[None]:
-    """Turn an OSError of the block into an error of this project; it has the same ``errno``, and the first one as its cause.
+    """Turn an OSError of the block into an error of this project, with its ``errno`` and it as the cause.
 
     Parameters
     ----------

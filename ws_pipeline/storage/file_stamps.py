@@ -26,7 +26,7 @@ BEING_WRITTEN = "being written"  # the stamp of a folder whose writer has not fi
 _NOT_READ = (".", "_")  # how files and folders begin that are no part of a folder's data
 
 
-def stamps_in(folder: UPath, *, suffix: str) -> dict[str, str]:
+def stamps_in(folder: UPath, *, suffix: str | tuple[str, ...]) -> dict[str, str]:
     """Stamps of what is in a folder, by name; nothing if the folder is not there.
 
     Parameters
@@ -54,7 +54,7 @@ def stamp_of(path: UPath) -> str:
     return _stamp_alone(path.fs, path.path)
 
 
-def _local_stamps(folder: str, suffix: str = "") -> dict[str, str]:
+def _local_stamps(folder: str, suffix: str | tuple[str, ...] = "") -> dict[str, str]:
     try:
         with os.scandir(folder) as entries:
             return dict(_stamped(entries, suffix))
@@ -62,7 +62,7 @@ def _local_stamps(folder: str, suffix: str = "") -> dict[str, str]:
         return {}
 
 
-def _stamped(entries: Iterable[os.DirEntry[str]], suffix: str) -> Iterator[tuple[str, str]]:
+def _stamped(entries: Iterable[os.DirEntry[str]], suffix: str | tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for entry in entries:
         try:
             found = entry.stat()
@@ -82,7 +82,7 @@ def _local_stamp(path: str, found: os.stat_result) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
-def _remote_stamps(fs: Any, folder: str, suffix: str) -> dict[str, str]:
+def _remote_stamps(fs: Any, folder: str, suffix: str | tuple[str, ...]) -> dict[str, str]:
     fs.invalidate_cache(folder)  # else some file systems repeat their first answer for ever
     try:
         found = fs.ls(folder, detail=True)
@@ -135,7 +135,7 @@ def _of_all(stamps: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _is_read(name: str, suffix: str, is_folder: bool) -> bool:
+def _is_read(name: str, suffix: str | tuple[str, ...], is_folder: bool) -> bool:
     return not is_folder or name.endswith(suffix)
 
 

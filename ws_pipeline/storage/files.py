@@ -125,7 +125,7 @@ def read_parquet(path: PathLike, columns: list[str] | None = None) -> pa.Table:
     FileFormatError
         The file is truncated or is not Parquet; or the files of a folder do not make one table.
     """
-    return _one_table(path, _each_file(path, lambda stream: _read_table(stream, columns)))
+    return one_table(path, _each_file(path, lambda stream: _read_table(stream, columns)))
 
 
 def _read_table(stream: BinaryIO, columns: list[str] | None) -> pa.Table:
@@ -155,7 +155,7 @@ class ParquetSource:
         files = _each_file(self.path, pq.read_metadata)
         filled = {path: file for path, file in files.items() if file.num_rows} or files
         empty = {path: file.schema.to_arrow_schema().empty_table() for path, file in filled.items()}
-        return _one_table(self.path, empty).schema
+        return one_table(self.path, empty).schema
 
     @property
     def n_rows(self) -> int:
@@ -203,10 +203,10 @@ def _why_no_parts(names: Collection[str], within: list[str], n_parts: int) -> st
             return f"with a {kind} table, whose log says which files count; write it as plain Parquet"
     if within:
         return (
-            f"with further folders such as '{within[0]}', expected Parquet files; write the table without "
+            f"with further folders such as '{within[0]}', expected files of data; write the table without "
             "partitioning it by columns"
         )
-    return None if n_parts else "without any Parquet file; write the table again, or remove the folder"
+    return None if n_parts else "without any file of data; write the table again, or remove the folder"
 
 
 def _each_file(path: PathLike, read: Callable[[BinaryIO], T]) -> dict[PathLike, T]:
@@ -237,8 +237,21 @@ def _read_file(path: PathLike, read: Callable[[BinaryIO], T]) -> T:
             raise FileFormatError(message) from broken
 
 
-def _one_table(path: PathLike, tables: Mapping[PathLike, pa.Table]) -> pa.Table:
-    """Stack the tables of a folder, whose columns have to be the same."""
+def one_table(path: PathLike, tables: Mapping[PathLike, pa.Table]) -> pa.Table:
+    """Stack the tables of a folder, whose columns have to be the same.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    tables
+        Its files, at least one, to the tables that they hold.
+
+    Raises
+    ------
+    FileFormatError
+        The files have different columns, or types that are not alike.
+    """
     import pyarrow as pa
 
     (first_path, first), *others = tables.items()

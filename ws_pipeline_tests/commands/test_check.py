@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ws_pipeline.cli import main
+from ws_pipeline.storage.table_endings import ENDINGS_TEXT
 
 
 def change_spec(folder, **values):
@@ -148,7 +149,7 @@ def test_what_a_person_should_look_at_is_a_warning(pipeline_folder, check):
     found = check()
     assert (found.status, found.problems) == (0, [])
     assert found.warnings == [
-        f"skipped {pipeline_folder.root / 'examples' / 'notes.txt'}: its name does not end in '.parquet'",
+        f"skipped {pipeline_folder.root / 'examples' / 'notes.txt'}: its name does not end in {ENDINGS_TEXT}",
         (
             f"skipped {pipeline_folder.examples_file('part-2')}: the shard is not complete, missing "
             "votes/shape/part-2.parquet"

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.errors import ExportError, FileFormatError, MissingFileError
-from ws_pipeline.importing.export_files import read_records, read_table, text_column, text_of
+from ws_pipeline.importing.export_files import read_table, text_column, text_of
+from ws_pipeline.storage.json_files import read_records
 
 
 def test_csv_is_text_and_only_an_empty_value_is_none(tmp_path):
@@ -91,5 +92,5 @@ def test_broken_files_are_named_with_the_place(tmp_path):
     with pytest.raises(MissingFileError, match=r"b.csv: there is no such file"):
         read_table(tmp_path / "b.csv")
     (tmp_path / "c.csv").write_text("a,b\n1,2\n1,2,3\n")
-    with pytest.raises(FileFormatError, match=r"c.csv: not a table .*Row #3: Expected 2 columns, got 3"):
+    with pytest.raises(FileFormatError, match=r"c.csv: not a table .*line 3 has 3 values, expected 2"):
         read_table(tmp_path / "c.csv")

@@ -87,7 +87,7 @@ def test_rows_of_a_wide_table_without_ids_are_numbered(import_it):
         ("task,worker,label\na,w,x\nb,,y\n", "answers.csv: row 2 has no value in column 'worker'"),
         (
             "task,worker,label\na,w,x\nb,w\n",
-            "answers.csv: not a table of separated values (CSV parse error: ",
+            "answers.csv: not a table of separated values (line 3 has 2 values, expected 3 as the ",
         ),
         ("task,worker,lable\na,w,x\n", "answers.csv: no column 'label', did you mean 'lable'?"),
         ("task,worker,label\na,w,x\nb,w,x\n", "a task needs two classes, found only ['x']; name all with"),

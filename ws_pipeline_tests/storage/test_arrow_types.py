@@ -8,7 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ws_pipeline.storage.arrow_types import holds_lists, holds_nothing, holds_numbers, holds_text, plain_values
+from ws_pipeline.storage.arrow_types import (
+    holds_lists,
+    holds_nothing,
+    holds_numbers,
+    holds_text,
+    plain_values,
+)
 
 TEXT = pa.array(["a", "b", "b", None])
 NUMBERS = pa.array([1, 0, 0, None], pa.int8())

@@ -301,7 +301,7 @@ def folder_refusal(path, error=FileFormatError):
 def test_an_empty_folder_is_refused(tmp_path):
     write_folder(tmp_path / "t.parquet")
     assert folder_refusal(tmp_path / "t.parquet") == (
-        f"{tmp_path / 't.parquet'}: a folder without any Parquet file; write the table again, or remove the "
+        f"{tmp_path / 't.parquet'}: a folder without any file of data; write the table again, or remove the "
         "folder"
     )
 
@@ -318,7 +318,7 @@ def test_a_partitioned_folder_is_refused(folder):
     path = folder / "t.parquet"
     write_parquet(TABLE, path / "split=train" / "part-00000.parquet")
     assert folder_refusal(path) == (
-        f"{path}: a folder with further folders such as 'split=train', expected Parquet files; "
+        f"{path}: a folder with further folders such as 'split=train', expected files of data; "
         "write the table without partitioning it by columns"
     )
 

@@ -16,6 +16,7 @@ from ws_pipeline.defs.automation.shard_state import votes_fingerprint
 from ws_pipeline.defs.io_managers import FolderIOManager
 from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_tables import TextSource, examples_file
 from ws_pipeline.defs.spec.task_spec import FunctionsSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
@@ -30,7 +31,7 @@ from ws_pipeline.labeling.functions.function_votes import (
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.storage.file_stamps import stamp_of
-from ws_pipeline.storage.files import ParquetSource
+from ws_pipeline.storage.files import ParquetSource, PathLike
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -49,8 +50,8 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         examples have changed.
         """
         shard, k = context.partition_key, spec.cardinalities[task]
-        path, source = spec.votes_path(task, shard), votes_fingerprint(spec, task, shard)
-        file, file_stamp, lfs = ParquetSource(path), stamp_of(path), spec.functions_of(task)
+        file, source = examples_file(spec, shard), votes_fingerprint(spec, task, shard)
+        path, file_stamp, lfs = file.path, stamp_of(UPath(file.path)), spec.functions_of(task)
         columns = columns_to_vote_on(spec, file.schema.names)
         # the columns too, which are others when a task is added that has its gold labels in one of them
         stamp = f"{file_stamp} {', '.join(columns)}"
@@ -89,7 +90,7 @@ def columns_to_vote_on(spec: PipelineSpec, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name not in hidden]
 
 
-def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: UPath) -> None:
+def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: PathLike) -> None:
     if not np.array_equal(ids, known):
         message = (
             f"{path}: holds other examples than those that were ingested a moment ago ({len(ids)} instead of "
@@ -109,7 +110,7 @@ def _apply(
     context: dg.AssetExecutionContext,
     settings: FunctionsSpec,
     lfs: Sequence[LabelingFunction],
-    file: ParquetSource,
+    file: ParquetSource | TextSource,
     columns: list[str],
 ) -> AppliedLFs:
     """Votes of these labeling functions; without any, the examples are not read."""

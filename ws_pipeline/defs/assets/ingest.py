@@ -4,7 +4,8 @@ A shard is a dynamic partition.  Only a new or changed shard is read again; ever
 assets works on what they stored.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import dagster as dg
 import pyarrow as pa
@@ -14,11 +15,7 @@ from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
 from ws_pipeline.defs.assets.features import check_has_features, features_metadata
 from ws_pipeline.defs.assets.function_votes import label_matrix_of_functions
-from ws_pipeline.defs.assets.label_lists import (
-    read_long_votes_on_label,
-    read_votes_on_label,
-    with_gold_per_label,
-)
+from ws_pipeline.defs.assets.label_lists import votes_on_label_of_table, with_gold_per_label
 from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
 from ws_pipeline.defs.automation.shard_state import (
     all_shards_fingerprint,
@@ -30,6 +27,7 @@ from ws_pipeline.defs.automation.shard_state import (
 )
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import Ids, check_same_spelling, ids_from_table
@@ -40,7 +38,8 @@ from ws_pipeline.labeling.votes.long_votes import read_long_votes
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_tables import long_columns
 from ws_pipeline.labeling.votes.wide_votes import read_wide_votes
-from ws_pipeline.storage.files import ParquetSource, read_parquet
+from ws_pipeline.storage.column_kinds import ColumnType
+from ws_pipeline.storage.files import ParquetSource
 
 
 def build_ingest_assets(spec: PipelineSpec) -> list[dg.AssetsDefinition]:
@@ -61,10 +60,10 @@ def _examples(spec: PipelineSpec) -> dg.AssetsDefinition:
     @AssetMaker(spec).asset("parquet", version="2", per_shard=True)
     def examples(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Examples]:
         """Examples of a shard: id, split, features and, where known, gold labels."""
-        path = spec.examples_path(context.partition_key)
-        source = examples_fingerprint(spec, context.partition_key)
+        file = examples_file(spec, context.partition_key)
+        path, source = file.path, examples_fingerprint(spec, context.partition_key)
         with warnings_to_log(context.log):
-            shard = examples_of_table(spec, read_parquet(path), where=str(path))
+            shard = examples_of_table(spec, file.read(), where=str(path))
         return dg.MaterializeResult(
             value=shard,
             data_version=dg.DataVersion(source),
@@ -111,7 +110,8 @@ def _label_matrix(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
         path = spec.votes_path(task, context.partition_key)
         source = votes_fingerprint(spec, task, context.partition_key)
         with warnings_to_log(context.log):
-            votes = read_votes(path, task_spec, tasks=gold_columns(spec.tasks))
+            tasks = gold_columns(spec.tasks)
+            votes = read_votes(path, task_spec, tasks=tasks, types=spec.column_types)
         known = ids_from_table(examples.read(columns=["example_id"]), where=str(path))
         matrix = align_votes(votes, known, where=str(path))
         return dg.MaterializeResult(
@@ -135,15 +135,22 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
     return votes.aligned_to(known, where=where)
 
 
-def read_votes(path: UPath, task_spec: TaskSpec, *, tasks: Collection[str]) -> LabelMatrix:
+def read_votes(
+    path: UPath,
+    task_spec: TaskSpec,
+    *,
+    tasks: Collection[str],
+    types: Mapping[str, ColumnType] = MappingProxyType({}),
+) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
-    table, votes, superclasses = read_parquet(path), task_spec.votes, task_spec.classes_of_superclasses
+    table, votes = read_votes_table(path, task_spec, tasks=tasks, types=types), task_spec.votes
     if isinstance(task_spec, LabelTaskSpec) and votes.format == "long":
-        return read_long_votes_on_label(table, task_spec, tasks=tasks, where=str(path))
+        return votes_on_label_of_table(table, task_spec, tasks=tasks, where=str(path))
+    superclasses = task_spec.classes_of_superclasses
     if votes.format == "wide":
         try:
             if isinstance(task_spec, LabelTaskSpec):
-                return read_votes_on_label(table, task_spec, tasks=tasks, where=str(path))
+                return votes_on_label_of_table(table, task_spec, tasks=tasks, where=str(path))
             return read_wide_votes(
                 table,
                 task_spec.classes,

@@ -12,16 +12,28 @@ from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.list_votes import read_list_votes, read_long_list_votes
 
 
-def read_votes_on_label(
+def votes_on_label_of_table(
     table: pa.Table, task_spec: LabelTaskSpec, *, tasks: Collection[str], where: str
 ) -> LabelMatrix:
-    """Read what votes on a multi-label task, a column of lists per LF, say of one of its classes.
+    """Read what a table of votes on a multi-label task says of one of its classes.
 
     Raises
     ------
     LabelMatrixError, ExampleIdError
-        See :func:`.read_list_votes`; or ``label_lists`` names an LF that is not there.
+        See :func:`.read_list_votes` and :func:`.read_long_list_votes`; or ``label_lists`` names an LF that is
+        not there.
     """
+    if task_spec.votes.format == "long":
+        return read_long_list_votes(
+            table,
+            task_spec.label,
+            classes=task_spec.labels,
+            is_complete=task_spec.is_complete,
+            columns=task_spec.votes.columns,
+            lf_columns=task_spec.lf_columns,
+            tasks=tasks,
+            where=where,
+        )
     matrix = read_list_votes(
         table,
         task_spec.label,
@@ -36,28 +48,6 @@ def read_votes_on_label(
         message = f"{where}: {unknown}"
         raise LabelMatrixError(message)
     return matrix
-
-
-def read_long_votes_on_label(
-    table: pa.Table, task_spec: LabelTaskSpec, *, tasks: Collection[str], where: str
-) -> LabelMatrix:
-    """Read what votes on a multi-label task, a row per class, say of one of its classes.
-
-    Raises
-    ------
-    LabelMatrixError, ExampleIdError
-        See :func:`.read_long_list_votes`.
-    """
-    return read_long_list_votes(
-        table,
-        task_spec.label,
-        classes=task_spec.labels,
-        is_complete=task_spec.is_complete,
-        columns=task_spec.votes.columns,
-        lf_columns=task_spec.lf_columns,
-        tasks=tasks,
-        where=where,
-    )
 
 
 def with_gold_per_label(spec: PipelineSpec, table: pa.Table, *, where: str) -> pa.Table:

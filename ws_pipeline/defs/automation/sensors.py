@@ -28,7 +28,9 @@ from ws_pipeline.defs.automation.shard_state import (
     stale_shards,
     trained_fingerprint,
 )
-from ws_pipeline.defs.spec.pipeline_spec import Listing, PipelineSpec, skipped_files
+from ws_pipeline.defs.spec.data_folder import Listing
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_listing import skipped_files
 
 #: Tag of a run that a sensor asked for: what for, so that its end can be looked up.
 PURPOSE_TAG = "ws_pipeline/purpose"
@@ -94,8 +96,8 @@ def build_new_shards_sensor(
         requests, held = _ingest(context.instance, spec, ingest.name, stale_shards(spec, files, ingested))
         if not spec.find_shards(files):
             said = f"no complete shard in {spec.folder}"
-        elif requests or held or changes.incomplete:
-            said = _waits(held, changes.incomplete, later=len(requests))
+        elif requests or held or changes.incomplete or changes.doubled:
+            said = _waits(held, changes, later=len(requests))
             requests = requests[: _room(held)]
         else:
             requests, said = _retrain(context.instance, spec, retrain.name, ingested)
@@ -146,11 +148,14 @@ def _room(held: Mapping[str, dg.DagsterRun]) -> int:
     return max(0, _RUNS - sum(not run.is_finished for run in held.values()))
 
 
-def _waits(held: Mapping[str, dg.DagsterRun], incomplete: Mapping[str, list[str]], later: int) -> str:
+def _waits(held: Mapping[str, dg.DagsterRun], changes: ShardChanges, later: int) -> str:
     """Name the shards that retraining waits for, with the reason and what to do."""
     waits = [f"shard '{shard}', whose {_fate(run)}" for shard, run in held.items()]
-    waits += [f"shard '{shard}', which lost {', '.join(files)}" for shard, files in incomplete.items()]
-    stuck = incomplete or any(run.is_finished for run in held.values())
+    waits += [
+        f"shard '{shard}', which lost {', '.join(files)}" for shard, files in changes.incomplete.items()
+    ]
+    waits += changes.doubled.values()
+    stuck = changes.incomplete or changes.doubled or any(run.is_finished for run in held.values())
     steps = "fix the files or the pipeline.yaml, start the job again, or delete the files to continue without"
     others = f", and for {later} shard(s) whose turn is later" if later else ""
     return f"retraining waits for {_listed(waits)}{others}" + (f": {steps}" if stuck else "")

@@ -9,16 +9,19 @@ data version, so that one query gives it for all shards.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from ws_pipeline.defs.spec.data_folder import SUFFIX
+from ws_pipeline.defs.spec.data_folder import Listing, files_of_shards, why_two_files
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, classes_as_written, classes_in_files
-from ws_pipeline.defs.spec.pipeline_spec import Listing, PipelineSpec
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.shard_listing import missing_files
 from ws_pipeline.defs.spec.task_spec import VotesSpec
 from ws_pipeline.errors import ExamplesError
+from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
@@ -37,11 +40,14 @@ class ShardChanges(NamedTuple):
         Partition to those of its files that are missing, while others are there.
     gone
         Partitions of which no file is left.
+    doubled
+        Partition that has several files in one folder to the words that say so.
     """
 
     new: list[str]
     incomplete: dict[str, list[str]]
     gone: list[str]
+    doubled: Mapping[str, str] = MappingProxyType({})
 
 
 def shard_changes(spec: PipelineSpec, files: Listing, known: Collection[str]) -> ShardChanges:
@@ -62,10 +68,20 @@ def shard_changes(spec: PipelineSpec, files: Listing, known: Collection[str]) ->
     complete, partitions = spec.find_shards(files), set(known)
     if not complete:
         return ShardChanges([], {}, [])
-    missing = {shard: _missing_files(files, shard) for shard in sorted(partitions - set(complete))}
+    missing = {shard: missing_files(files, shard) for shard in sorted(partitions - set(complete))}
     gone = [shard for shard, names in missing.items() if len(names) == len(files)]
-    incomplete = {shard: names for shard, names in missing.items() if len(names) < len(files)}
-    return ShardChanges([shard for shard in complete if shard not in partitions], incomplete, gone)
+    incomplete = {shard: names for shard, names in missing.items() if 0 < len(names) < len(files)}
+    doubled = {shard: _two_files(files, shard) for shard, names in missing.items() if not names}
+    return ShardChanges([shard for shard in complete if shard not in partitions], incomplete, gone, doubled)
+
+
+def _two_files(files: Listing, shard: str) -> str:
+    """Say which files a shard has in a folder that should have one of it."""
+    for place, names in files.items():
+        of_shard = files_of_shards(names)[shard]
+        if len(of_shard) > 1:
+            return why_two_files(shard, [f"{place}/{name}" for name in of_shard])
+    return ""
 
 
 def register_shards(spec: PipelineSpec, instance: dg.DagsterInstance) -> ShardChanges:
@@ -109,20 +125,21 @@ def fingerprint(stamp: str, reading: str) -> str:
 
 def _examples_reading(spec: PipelineSpec) -> str:
     # nothing is added where there are no texts, so that what was ingested before there were any stays valid
-    return _reading(
-        classes_as_written(spec.tasks), spec.columns, *([sorted(spec.features)] if spec.features else [])
-    )
+    more = [found for found in (sorted(spec.features), spec.column_types) if found]
+    return _reading(classes_as_written(spec.tasks), spec.columns, *more)
 
 
 def _votes_reading(spec: PipelineSpec, task: str) -> str:
     task_spec = spec.tasks[task]
     in_files = task_spec.labeling_functions is None
     votes = _vote_settings(task_spec.votes) if in_files else _functions(spec, task)
-    superclasses = [list(task_spec.superclasses.items())] if task_spec.superclasses else []
-    of_label = [task_spec.label, task_spec.label_lists] if isinstance(task_spec, LabelTaskSpec) else []
-    return _reading(
-        classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *superclasses, *of_label
-    )
+    of_ids = spec.column_types.get(ID_COLUMN)
+    more = [
+        *([list(task_spec.superclasses.items())] if task_spec.superclasses else []),
+        *([of_ids] if of_ids and in_files else []),
+        *([task_spec.label, task_spec.label_lists] if isinstance(task_spec, LabelTaskSpec) else []),
+    ]
+    return _reading(classes_in_files(task_spec), task_spec.lf_columns, list(spec.tasks), votes, *more)
 
 
 def _vote_settings(votes: VotesSpec) -> dict[str, Any]:
@@ -162,11 +179,17 @@ def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]
     """Fingerprints of the shards as their files are now: examples, then the votes on every task."""
     readings = [_examples_reading(spec), *(_votes_reading(spec, task) for task in spec.tasks)]
     places = ["examples", *map(spec.place_of_votes, spec.tasks)]
-    parts = list(zip((files[place] for place in places), readings, strict=True))
+    stamps = {place: _stamps_of_shards(names) for place, names in files.items()}
+    parts = list(zip((stamps[place] for place in places), readings, strict=True))
     return {
-        shard: "-".join(fingerprint(stamps[shard + SUFFIX], reading) for stamps, reading in parts)
+        shard: "-".join(fingerprint(of_shard[shard], reading) for of_shard, reading in parts)
         for shard in shards
     }
+
+
+def _stamps_of_shards(names: Mapping[str, str]) -> dict[str, str]:
+    """Shard to the stamp of its file."""
+    return {shard: names[files[0]] for shard, files in files_of_shards(names).items()}
 
 
 def ingested_shards(
@@ -224,6 +247,7 @@ def shard_warnings(
     return [
         *(f"shard '{shard}' has no file left in {spec.folder}" for shard in changes.gone),
         *(f"shard '{shard}' lost {', '.join(files)}" for shard, files in changes.incomplete.items()),
+        *changes.doubled.values(),
         *(
             f"files or settings of shard '{shard}' changed since it was ingested"
             for shard in stale_shards(spec, files, ingested)
@@ -311,10 +335,6 @@ def _other_settings(spec: PipelineSpec, ingested: str) -> list[str]:
 
 def _classes(cardinalities: Mapping[str, int]) -> str:
     return ", ".join(f"'{task}' with {k} classes" for task, k in cardinalities.items())
-
-
-def _missing_files(files: Listing, shard: str) -> list[str]:
-    return [f"{place}/{shard}{SUFFIX}" for place, names in files.items() if shard + SUFFIX not in names]
 
 
 def _data_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str]:

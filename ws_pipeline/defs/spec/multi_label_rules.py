@@ -66,7 +66,7 @@ def check_multi_label(
     label_lists: LabelListsSpec,
     no_votes: str | None,
     lf_columns: Sequence[str] | None,
-    unused: Mapping[str, str],
+    of_one_class: Sequence[str] = (),
 ) -> None:
     """Refuse keys that would be ignored, or that lists of classes leave no use for.
 
@@ -74,18 +74,21 @@ def check_multi_label(
     ----------
     multi_label, label_lists, lf_columns
         The keys.
+    of_one_class
+        Keys that are set and need votes for one class each.
     no_votes
         The key; None: examples without votes have no class.
-    unused
-        Keys that are set and have no meaning for lists, to the reason.
     """
     if not multi_label:
         if label_lists != COMPLETE:
             message = "label_lists is about lists of classes; set multi_label: true, or leave it out"
             raise ValueError(message)
         return
-    for key, reason in unused.items():
-        message = f"{key}: {reason}; leave it out"
+    if of_one_class:
+        message = (
+            f"{of_one_class[0]}: the lists of a multi-label task have none; leave it out, or make a task of "
+            "two classes for each class"
+        )
         raise ValueError(message)
     if no_votes not in (None, NONE_OF_THEM):
         message = (

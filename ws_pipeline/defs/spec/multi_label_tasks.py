@@ -32,6 +32,16 @@ class LabelTaskSpec(TaskSpec):
     labels: list[str]
     """Names of its k classes."""
 
+    @property
+    def holds_lists(self) -> bool:
+        """Whether votes are lists of classes."""
+        return True
+
+    @property
+    def names_in_votes(self) -> list[str]:
+        """What votes may be for: the classes of the multi-label task."""
+        return self.labels
+
     def is_complete(self, lf: str) -> bool:
         """Whether a class that is not in a list of an LF is a vote for no."""
         said = self.label_lists

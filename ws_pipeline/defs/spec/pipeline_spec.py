@@ -1,11 +1,11 @@
 """The content of a pipeline.yaml: tasks, the place of the data, and the settings of each step.
 
-To run on your own data, write a pipeline.yaml and put Parquet files beside it; data/README.md in the
-project's repository documents both.  Start reading at :class:`PipelineSpec`.
+To run on your own data, write a pipeline.yaml and put Parquet, CSV or JSON Lines files beside it;
+data/README.md in the project's repository documents both.  Start reading at :class:`PipelineSpec`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,13 +20,13 @@ from pydantic import (
 )
 from upath import UPath
 
+from ws_pipeline.defs.spec.column_rules import check_column_types
 from ws_pipeline.defs.spec.data_folder import (
-    SUFFIX,
+    Listing,
     check_folder,
-    check_shard,
-    shards_among,
+    complete_shards,
+    file_of_shard,
     visible_files,
-    why_no_shard,
 )
 from ws_pipeline.defs.spec.multi_label_tasks import (
     gold_columns,
@@ -36,7 +36,7 @@ from ws_pipeline.defs.spec.multi_label_tasks import (
 )
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
-from ws_pipeline.errors import FileAccessError, InvalidInputError, LabelingFunctionError
+from ws_pipeline.errors import FileAccessError, LabelingFunctionError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
@@ -44,9 +44,7 @@ from ws_pipeline.labeling.functions.lf_modules import load_labeling_functions, t
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 from ws_pipeline.settings.text_features import TextFeature
-
-Listing = Mapping[str, Mapping[str, str]]
-"""Folder to the names of its files, and these to what changes when a file does."""
+from ws_pipeline.storage.column_kinds import ColumnType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -96,6 +94,11 @@ class PipelineSpec(Settings):
     )
     features: dict[str, TextFeature] = Field(
         {}, description="Column of text of the examples files to what makes features of it."
+    )
+    column_types: dict[str, ColumnType] = Field(
+        {},
+        description="Column of CSV and TSV files of the examples to its type: text, integer, number or "
+        "boolean. Default: text; number for those listed in feature_columns.",
     )
     filter_uncovered: bool = Field(
         default=True,
@@ -179,6 +182,13 @@ class PipelineSpec(Settings):
             )
             raise ValueError(message)
         return features
+
+    @field_validator("column_types")
+    @classmethod
+    def _check_column_types(cls, types: dict[str, ColumnType], info: ValidationInfo) -> dict[str, ColumnType]:
+        """Refuse types that columns of a known meaning cannot have."""
+        check_column_types(types, info.data)
+        return types
 
     @field_validator("model")
     @classmethod
@@ -286,7 +296,7 @@ class PipelineSpec(Settings):
 
     def votes_path(self, task: str, shard: str) -> UPath:
         """File that one shard's votes on one task are made of."""
-        return self.folder / self.place_of_votes(task) / (check_shard(shard) + SUFFIX)
+        return file_of_shard(self.folder / self.place_of_votes(task), shard)
 
     def functions_of(self, task: str) -> list[LabelingFunction]:
         """The labeling functions that vote on a task.
@@ -310,7 +320,7 @@ class PipelineSpec(Settings):
 
     def examples_path(self, shard: str) -> UPath:
         """File of one shard's examples."""
-        return self.folder / "examples" / (check_shard(shard) + SUFFIX)
+        return file_of_shard(self.folder / "examples", shard)
 
     def place_of_votes(self, task: str) -> str:
         """Folder of the files that the votes of a task are made of, below ``folder``."""
@@ -329,37 +339,7 @@ class PipelineSpec(Settings):
     def find_shards(self, files: Listing | None = None) -> list[str]:
         """Names of the shards whose files are all there, sorted; from a listing, by default a new one."""
         files = self.list_files() if files is None else files
-        return sorted(set.intersection(*(shards_among(names) for names in files.values())))
-
-
-def skipped_files(spec: PipelineSpec, files: Listing | None = None) -> dict[str, str]:
-    """Files in the pipeline's folders that are no part of a shard.
-
-    Parameters
-    ----------
-    spec
-        The pipeline.
-    files
-        What is in its folders.  Default: they are listed.
-
-    Returns
-    -------
-    dict
-        Path of a file below ``spec.folder`` to the reason.  A shard that is incomplete is there once,
-        under the first of its files.  Files whose names start with a dot are those of other programs.
-    """
-    skipped = {}
-    files = spec.list_files() if files is None else files
-    shards = set.union(*(shards_among(names) for names in files.values()))
-    for place, names in files.items():
-        for name in names.keys() - {shard + SUFFIX for shard in shards}:
-            skipped[f"{place}/{name}"] = why_no_shard(name)
-    for name in (shard + SUFFIX for shard in shards):
-        there = [place for place, names in files.items() if name in names]
-        missing = [f"{place}/{name}" for place in files if place not in there]
-        if missing:
-            skipped[f"{there[0]}/{name}"] = f"the shard is not complete, missing {', '.join(missing)}"
-    return dict(sorted(skipped.items()))
+        return complete_shards(files)
 
 
 def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
@@ -370,25 +350,6 @@ def _check_are_features(columns: Iterable[str], info: ValidationInfo) -> None:
         if column in meaning:
             message = f"column '{column}' holds {meaning[column]}, it is no feature; leave it out"
             raise ValueError(message)
-
-
-def require_shards(spec: PipelineSpec, files: Listing | None = None) -> list[str]:
-    """Names of the shards whose files are all there, at least one; see :meth:`PipelineSpec.find_shards`.
-
-    Raises
-    ------
-    InvalidInputError
-        There is none; the message says which files make one.
-    """
-    shards = spec.find_shards(files)
-    if not shards:
-        wanted = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
-        message = (
-            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {wanted}; put "
-            "them there, or say with the key 'data' where they are"
-        )
-        raise InvalidInputError(message)
-    return shards
 
 
 def _distinct(columns: list[str] | dict[str, list[str]]) -> list[str]:

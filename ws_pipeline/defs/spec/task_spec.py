@@ -93,6 +93,10 @@ class TaskSpec(Settings):
     """One task: its classes, and how its label model is fitted."""
 
     classes: list[str] = Field(min_length=2, description="Names of the k classes; votes are positions in it.")
+    superclasses: dict[str, list[str]] = Field(
+        default={},
+        description="Name of a superclass to at least two of the classes; a vote for it is for any of them.",
+    )
     multi_label: bool = Field(
         default=False,
         description="An example may have any number of the classes: votes and gold labels are lists of them, "
@@ -102,10 +106,6 @@ class TaskSpec(Settings):
         "complete",
         description="complete: the lists of a multi-label task are whole answers, so that a class that is "
         "not in one is a vote for no; partial: they tell only what was found; or LF name to one of these.",
-    )
-    superclasses: dict[str, list[str]] = Field(
-        default={},
-        description="Name of a superclass to at least two of the classes; a vote for it is for any of them.",
     )
     class_balance: list[float] | str | None = Field(
         None,
@@ -201,6 +201,16 @@ class TaskSpec(Settings):
         return len(self.classes)
 
     @property
+    def holds_lists(self) -> bool:
+        """Whether votes are lists of classes."""
+        return False
+
+    @property
+    def names_in_votes(self) -> list[str]:
+        """What votes may be for: the classes, then the superclasses."""
+        return [*self.classes, *self.superclasses]
+
+    @property
     def classes_of_superclasses(self) -> dict[str, list[int]]:
         """Name of each superclass to the numbers of its classes."""
         return {
@@ -235,7 +245,7 @@ class TaskSpec(Settings):
             label_lists=self.label_lists,
             no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
             lf_columns=self.lf_columns,
-            unused=_unused_for_lists(self),
+            of_one_class=_of_one_class(self),
         )
         if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance
@@ -254,14 +264,14 @@ class TaskSpec(Settings):
         return self
 
 
-def _unused_for_lists(task: TaskSpec) -> dict[str, str]:
-    """Keys that are set and that lists of classes leave no use for, to the reason."""
-    time = task.votes.columns.time is not None
-    return {
-        **({"superclasses": "an entry of a list is for one class"} if task.superclasses else {}),
-        **({"votes": "the classes in a list have no scores"} if task.votes.has_scores else {}),
-        **({"votes.columns.time": "all rows of a source on an example are one list"} if time else {}),
+def _of_one_class(task: TaskSpec) -> list[str]:
+    """Keys that are set and are about votes for one class each."""
+    is_set = {
+        "superclasses": bool(task.superclasses),
+        "scores": task.votes.has_scores,
+        "votes.columns.time": task.votes.columns.time is not None,
     }
+    return [key for key, value in is_set.items() if value]
 
 
 def _check_superclasses(superclasses: Mapping[str, list[str]], classes: list[str]) -> None:

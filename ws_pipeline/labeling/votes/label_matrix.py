@@ -385,7 +385,7 @@ class LabelMatrix:
         tasks: Collection[str] = (),
         classes: Sequence[str] | None = None,
     ) -> LabelMatrix:
-        """Read a shard of votes from a Parquet file (local path or any fsspec URL); see :meth:`from_table`.
+        """Read votes from a Parquet file (path or fsspec URL); of other files, see :meth:`from_table`.
 
         Raises
         ------

@@ -127,8 +127,7 @@ def read_long_list_votes(
         A column is missing, an id or a source is null or of a type that names nothing, a label is no class, a
         source has classes and a row for none of them on one example, or is no LF by its name.
     """
-    names = find_columns(table, columns, with_scores=False, where=where)[:3]
-    example, source, label_column = names
+    example, source, label_column, *_ = find_columns(table, columns, where)
     for name in (example, source):
         check_names_of(table.column(name), name, where)
     what = f"{where}: column '{label_column}'"
@@ -142,7 +141,7 @@ def read_long_list_votes(
     votes = _votes_on(answers["yes_any"].to_numpy(), np.array(complete, dtype=np.bool_))
     said = pa.array(votes, mask=votes == ABSTAIN)
     return read_long_votes(
-        pa.table([answers["example"], answers["source"], said], list(names)),
+        pa.table([answers["example"], answers["source"], said], [example, source, label_column]),
         2,
         columns=VoteColumns(example=example, source=source, label=label_column),
         lf_columns=lf_columns,

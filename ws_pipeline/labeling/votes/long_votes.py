@@ -96,7 +96,7 @@ def read_long_votes(
     sets = read_superclasses(superclasses or {}, cardinality)
     scores = scores or (None if columns.score is None else "vote")
     names = None if classes is None else [*classes, *(found.name for found in sets)]
-    found = find_columns(table, columns, with_scores=scores is not None, where=where)
+    found = find_columns(table, columns, where, with_scores=scores is not None)
     votes = _read_rows(table, found, names, where)
     if lf_columns is not None:
         sources = plain_values(votes.column(_LF)).cast(pa.large_string())
@@ -177,7 +177,9 @@ def _best_of_each(rows: pa.Table) -> pa.Table:
     return votes.set_column(2, _VOTE, label).set_column(3, _SCORE, pa.array(leads))
 
 
-def find_columns(table: pa.Table, columns: VoteColumns, *, with_scores: bool, where: str) -> LongColumns:
+def find_columns(
+    table: pa.Table, columns: VoteColumns, where: str, *, with_scores: bool = False
+) -> LongColumns:
     """The columns by their given names, or by those that they usually have and no other one is given."""
     usual = dict(zip(("example", "source", "label"), TRIPLE_NAMES, strict=True))
     usual |= {"score": SCORE_NAMES} if with_scores else {}

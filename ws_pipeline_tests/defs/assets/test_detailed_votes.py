@@ -3,6 +3,7 @@
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -228,6 +229,8 @@ def test_functions_vote_for_superclasses_by_the_numbers_after_the_classes(folder
             "superclasses.a: expected different classes, at least two and not all",
         ),
         ("superclasses: {x: [x, y]}", "superclasses.x: there is a class of this name"),
+        ("multi_label: true\n    superclasses: {a: [x, y]}", "superclasses: the lists of a multi-label task"),
+        ("multi_label: true\n    votes: {scores: vote}", "scores: the lists of a multi-label task have none"),
         ("votes: {score_suffix: _p}", "score_suffix is for wide tables with scores: vote"),
         ("votes: {score_bins: 3}", "score_bins is for votes with scores"),
         ("votes: {scores: votes}", "scores option 'votes', expected 'vote' or 'class'"),
@@ -251,3 +254,52 @@ def test_what_was_ingested_before_there_were_scores_stays_valid(folder):
     columns = {"example": None, "source": None, "label": "verdict"}
     reading = digest(None, ["ok"], {"format": "long", "columns": columns})[:6] + digest(["no", "yes"])[:6]
     assert votes_fingerprint(spec, "ok", "a") == fingerprint(stamp_of(spec.votes_path("ok", "a")), reading)
+
+
+def write_csv(folder, shard, columns):
+    path = folder.path / "votes" / "ok" / f"{shard}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pa.csv.write_csv(pa.table(columns), path)
+
+
+@pytest.mark.parametrize("form", ["wide", "long"])
+def test_scores_and_superclasses_in_text_files(folder, form):
+    names = ["x", "y", "z", "first two", "last two"]
+    for place, shard in enumerate(SHARDS):
+        votes, gold = with_sets(n=120, seed=place)
+        ids = [f"e{place}-{row}" for row in range(120)]
+        scores = np.where(votes < 0, np.nan, np.random.default_rng(place).integers(0, 100, votes.shape))
+        folder.write_examples(shard, ids, gold)
+        if form == "wide":
+            columns = {"example_id": ids}
+            for lf in range(5):
+                columns[f"lf_{lf}"] = [names[vote] if vote >= 0 else None for vote in votes[:, lf]]
+                columns[f"lf_{lf}_score"] = pa.array(scores[:, lf], from_pandas=True)
+        else:
+            rows, lfs = np.nonzero(votes >= 0)
+            columns = {
+                "item": [ids[row] for row in rows],
+                "worker": [f"lf_{lf}" for lf in lfs],
+                "answer": [names[votes[row, lf]] for row, lf in zip(rows, lfs, strict=True)],
+                "sure": scores[rows, lfs],
+            }
+        write_csv(folder, shard, columns)
+    how = "{scores: vote}" if form == "wide" else "{format: long, columns: {score: sure}}"
+    folder.run(folder.write_spec(f"votes: {how}\n    {SUPERCLASSES}", classes=["x", "y", "z"]))
+    votes, _ = with_sets(n=120, seed=1)
+    matrix = folder.matrices()["b"]
+    np.testing.assert_array_equal(matrix.details.sets, np.where(votes >= 3, votes - 3, -1))
+    scores = np.where(votes < 0, np.nan, np.random.default_rng(1).integers(0, 100, votes.shape))
+    np.testing.assert_array_equal(matrix.details.scores, scores.astype(np.float32))
+
+
+def test_lists_of_scores_are_refused_in_text_files(folder):
+    from ws_pipeline.defs.assets.ingest import read_votes
+    from ws_pipeline.errors import FileFormatError
+
+    write_csv(folder, "a", {"example_id": ["e"], "lf": ["0.5 0.5"]})
+    spec = folder.write_spec("votes: {scores: class}")
+    with pytest.raises(
+        FileFormatError, match="which a file of separated values cannot hold; write Parquet or"
+    ):
+        read_votes(spec.votes_path("ok", "a"), spec.tasks["ok"], tasks=["ok"])

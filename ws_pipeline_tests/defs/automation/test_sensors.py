@@ -294,7 +294,8 @@ def test_a_tick_lists_only_some_of_the_files_that_it_leaves_out(pipeline_folder,
     for number in range(7):
         (pipeline_folder.root / "examples" / f"note-{number}.txt").write_text("")
     last = said(tick(definitions, instance, "shard_registry"))
-    assert "examples/note-4.txt (its name does not end in '.parquet'), 2 more" in last
+    assert "examples/note-4.txt (its name does not end in .parquet, .csv, " in last
+    assert last.endswith("(of text also with .gz)), 2 more")
     assert "note-5" not in last
 
 

@@ -3,6 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.defs.automation.shard_state import (
+    ShardChanges,
     all_shards_fingerprint,
     examples_fingerprint,
     ingested_shards,
@@ -13,7 +14,7 @@ from ws_pipeline.defs.automation.shard_state import (
 )
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import skipped_files
+from ws_pipeline.defs.spec.shard_listing import skipped_files
 from ws_pipeline.errors import ExamplesError, FileFormatError
 
 SHARDS = ["part-0", "part-1", "part-2"]
@@ -117,7 +118,7 @@ def test_a_folder_without_files_has_a_fingerprint_and_is_refused_when_it_is_read
     assert examples_fingerprint(spec, "part-0")
     register_shards(spec, instance)
     with pytest.raises(
-        FileFormatError, match=f"^{file}: a folder without any Parquet file; write the table again"
+        FileFormatError, match=f"^{file}: a folder without any file of data; write the table again"
     ):
         run(spec, storage, instance, "ingest", "part-0")
 
@@ -134,7 +135,7 @@ def test_shards_that_are_folders_are_the_same_as_files(pipeline_folder, storage,
     as_folder(pipeline_folder.examples_file("part-0"), n_files=3)
     as_folder(pipeline_folder.votes_file("shape", "part-0"))
     as_folder(pipeline_folder.votes_file("parity", "part-0"))
-    assert register_shards(spec, instance) == ([], {}, [])
+    assert register_shards(spec, instance) == ShardChanges([], {}, [])
     run(spec, storage, instance, "ingest", "part-0")
     assert [file.read_bytes() for file in files] == before
 

@@ -154,15 +154,18 @@ def test_names_that_clash_are_refused(tmp_path, tasks, said):
             " label_lists: 'ab' is not among the lf_columns, did you mean 'abc'?",
         ),
         ("min_confidence: yes", "min_confidence: expected a number, YAML reads yes as a boolean (line 2)"),
-        ("superclasses: {ball: [sports, tech]}", " superclasses: an entry of a list is for one class; leave"),
-        ("votes: {scores: vote}", " votes: the classes in a list have no scores; leave it out"),
+        (
+            "superclasses: {ball: [sports, tech]}",
+            " superclasses: the lists of a multi-label task have none; l",
+        ),
+        ("votes: {scores: vote}", " scores: the lists of a multi-label task have none; leave"),
         (
             "votes: {format: long, columns: {score: s}}",
-            " votes: the classes in a list have no scores; leave it",
+            " scores: the lists of a multi-label task have none",
         ),
         (
             "votes: {format: long, columns: {time: t}}",
-            " votes.columns.time: all rows of a source on an example",
+            " votes.columns.time: the lists of a multi-label task",
         ),
         ("classs: 1", "classs"),
     ],

@@ -12,7 +12,8 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec, skipped_files
+from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec
+from ws_pipeline.defs.spec.shard_listing import skipped_files
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.settings.end_model import HeadConfig, ModelConfig
@@ -173,14 +174,15 @@ def test_files_that_are_no_shard_are_told_with_the_reason(pipeline_folder):
     pipeline_folder.examples_file("part-2").unlink()
     pipeline_folder.examples_file("a::b").touch()
     pipeline_folder.examples_file(".part-9").touch()
-    (pipeline_folder.root / "votes" / "shape" / "part-0.csv").touch()
+    (pipeline_folder.root / "votes" / "shape" / "part-0.txt").touch()
     assert skipped_files(spec) == {
         "examples/a::b.parquet": "'a::b' is not a shard name: use letters, digits and other printable "
         "characters except '/' and '\\', no '...' or '::', and not a dot first",
         "examples/part-1.parquet": "the shard is not complete, missing votes/parity/part-1.parquet, "
         "votes/shape/part-1.parquet",
         "votes/parity/part-2.parquet": "the shard is not complete, missing examples/part-2.parquet",
-        "votes/shape/part-0.csv": "its name does not end in '.parquet'",
+        "votes/shape/part-0.txt": "its name does not end in .parquet, .csv, .tsv, .jsonl or .ndjson (of "
+        "text also with .gz)",
     }
     assert spec.find_shards() == ["part-0"]
 
