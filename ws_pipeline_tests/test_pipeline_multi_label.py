@@ -1,5 +1,8 @@
 """A multi-label task from files of lists to its scores as a whole."""
 
+import re
+from pathlib import Path
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -7,14 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from sklearn.metrics import f1_score
+from upath import UPath
 
 from ws_pipeline.cli import main
+from ws_pipeline.defs.assets.function_votes import columns_to_vote_on
 from ws_pipeline.defs.assets.ingest import examples_of_table, read_votes
 from ws_pipeline.defs.assets.multi_label_text import scores_text, whole_lines
-from ws_pipeline.defs.automation.shard_state import examples_fingerprint, votes_fingerprint
+from ws_pipeline.defs.automation.shard_state import (
+    examples_fingerprint,
+    shard_fingerprints,
+    votes_fingerprint,
+)
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
-from ws_pipeline.errors import LabelMatrixError
+from ws_pipeline.errors import ExampleIdError, LabelMatrixError
 from ws_pipeline.storage.files import read_parquet
 
 CLASSES = ["sports", "politics", "sci-fi"]
@@ -187,6 +196,7 @@ def test_a_change_of_the_shared_votes_file_makes_all_tasks_stale(folder):
     pq.write_table(pq.read_table(file).slice(1), file)
     after = fingerprints(spec)
     assert before[0] == after[0]
+    assert shard_fingerprints(spec, spec.list_files(), ["part-0"]) == {"part-0": "-".join(after)}
     assert not set(before) & set(after[1:])
 
 
@@ -197,6 +207,9 @@ def test_other_lists_or_another_order_of_the_classes_are_read_again(folder):
     assert not set(before) & set(partial[1:])
     turned = fingerprints(write_spec(folder, classes=CLASSES[::-1]))
     assert not set(before) & set(turned)
+    respelled = write_spec(folder, classes=["sports", "politics", "sci fi"])
+    assert list(respelled.tasks) == TASKS
+    assert not set(before) & set(fingerprints(respelled))
 
 
 def found_graph(spec):
@@ -336,6 +349,36 @@ def test_a_gold_column_in_the_votes_is_refused(folder):
         LabelMatrixError, match="'topics' is no LF, but holds the gold labels of task 'topics'"
     ):
         read_votes(file, spec.tasks[TASKS[0]], tasks={"topics", *TASKS})
+
+
+def test_labeling_functions_see_no_gold_lists(folder):
+    spec = load_spec(folder / "pipeline.yaml")
+    assert columns_to_vote_on(spec, ["example_id", "split", "topics", "x"]) == ["example_id", "x"]
+
+
+def test_the_example_of_the_documents_is_read_as_they_say(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[1] / "data/README.md").read_text()
+    section = text[text.index("### multi-label tasks") :]
+    (tmp_path / "votes/topics").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1), {})  # noqa: S102
+    (tmp_path / "pipeline.yaml").write_text(re.search(r"```yaml\n(.*?)```", section, re.DOTALL).group(1))
+    spec = load_spec(tmp_path / "pipeline.yaml")
+    votes = {
+        task: read_votes(spec.votes_path(task, "monday"), of_task, tasks=()).votes.tolist()
+        for task, of_task in spec.tasks.items()
+    }
+    assert votes == {
+        "topics_sports": [[1, -1], [0, 0], [-1, 1]],
+        "topics_politics": [[0, -1], [0, 1], [-1, 0]],
+        "topics_tech": [[1, -1], [0, 0], [-1, 1]],
+    }
+
+
+def test_a_row_per_class_that_is_read_as_wide_is_told_with_the_remedy(folder):
+    spec = load_spec(folder / "pipeline.yaml")
+    with pytest.raises(ExampleIdError, match=r"if so, set votes: \{format: long\} for this task"):
+        read_votes(UPath(folder / "long/part-0.parquet"), spec.tasks[TASKS[0]], tasks=())
 
 
 def test_label_lists_of_an_lf_that_is_not_there_are_refused(folder):

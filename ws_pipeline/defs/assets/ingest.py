@@ -144,11 +144,13 @@ def read_votes(
 ) -> LabelMatrix:
     """Read the file of a shard's votes in the format that the pipeline.yaml names."""
     table, votes = read_votes_table(path, task_spec, tasks=tasks, types=types), task_spec.votes
-    if isinstance(task_spec, LabelTaskSpec):
+    if isinstance(task_spec, LabelTaskSpec) and votes.format == "long":
         return votes_on_label_of_table(table, task_spec, tasks=tasks, where=str(path))
     superclasses = task_spec.classes_of_superclasses
     if votes.format == "wide":
         try:
+            if isinstance(task_spec, LabelTaskSpec):
+                return votes_on_label_of_table(table, task_spec, tasks=tasks, where=str(path))
             return read_wide_votes(
                 table,
                 task_spec.classes,

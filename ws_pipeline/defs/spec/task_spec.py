@@ -245,7 +245,7 @@ class TaskSpec(Settings):
             label_lists=self.label_lists,
             no_votes=None if self.no_votes == ABSTAINS else self.no_votes,
             lf_columns=self.lf_columns,
-            of_one_class=["superclasses"] * bool(self.superclasses) + ["scores"] * self.votes.has_scores,
+            of_one_class=_of_one_class(self),
         )
         if isinstance(self.class_balance, list) and not self.multi_label:
             from ws_pipeline.labeling.models.class_balance import validate_class_balance
@@ -262,6 +262,16 @@ class TaskSpec(Settings):
         if self.lf_columns is not None:
             _check_lfs(self.label_model, self.lf_columns)
         return self
+
+
+def _of_one_class(task: TaskSpec) -> list[str]:
+    """Keys that are set and are about votes for one class each."""
+    is_set = {
+        "superclasses": bool(task.superclasses),
+        "scores": task.votes.has_scores,
+        "votes.columns.time": task.votes.columns.time is not None,
+    }
+    return [key for key, value in is_set.items() if value]
 
 
 def _check_superclasses(superclasses: Mapping[str, list[str]], classes: list[str]) -> None:

@@ -24,6 +24,7 @@ from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix, Votes
 from ws_pipeline.labeling.votes.long_votes import check_names_of, find_columns, read_long_votes
 from ws_pipeline.labeling.votes.vote_checks import repeated_names
 from ws_pipeline.labeling.votes.vote_columns import LIST_THEM, find_lf_columns
+from ws_pipeline.labeling.votes.vote_storage import as_kept
 from ws_pipeline.settings.votes import VoteColumns
 from ws_pipeline.storage.arrow_types import holds_lists, holds_text, plain_values
 
@@ -87,7 +88,7 @@ def read_list_votes(
             hint=f"; if it is no LF, {LIST_THEM}",
         )
         votes[:, lf] = _votes_on(lists.has(label), lists.known & is_complete(name))
-    return LabelMatrix.trusted(votes, 2, ids, names)
+    return LabelMatrix.trusted(as_kept(votes), 2, ids, names)
 
 
 def read_long_list_votes(
@@ -132,6 +133,9 @@ def read_long_list_votes(
     what = f"{where}: column '{label_column}'"
     entries = _entries(table.column(label_column), classes, what=what)
     answers = _answers(table.column(example), table.column(source), entries, label)
+    if lf_columns is not None:
+        names_of_lfs = pa.array(list(lf_columns), pa.large_string())
+        answers = answers.filter(pc.is_in(answers["source"].cast(pa.large_string()), value_set=names_of_lfs))
     _refuse_contradictions(answers, what)
     complete = [is_complete(str(name)) for name in answers["source"].to_pylist()]
     votes = _votes_on(answers["yes_any"].to_numpy(), np.array(complete, dtype=np.bool_))

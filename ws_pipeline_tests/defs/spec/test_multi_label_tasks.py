@@ -154,6 +154,19 @@ def test_names_that_clash_are_refused(tmp_path, tasks, said):
             " label_lists: 'ab' is not among the lf_columns, did you mean 'abc'?",
         ),
         ("min_confidence: yes", "min_confidence: expected a number, YAML reads yes as a boolean (line 2)"),
+        (
+            "superclasses: {ball: [sports, tech]}",
+            " superclasses: the lists of a multi-label task have none; l",
+        ),
+        ("votes: {scores: vote}", " scores: the lists of a multi-label task have none; leave"),
+        (
+            "votes: {format: long, columns: {score: s}}",
+            " scores: the lists of a multi-label task have none",
+        ),
+        (
+            "votes: {format: long, columns: {time: t}}",
+            " votes.columns.time: the lists of a multi-label task",
+        ),
         ("classs: 1", "classs"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from ws_pipeline.errors import LabelingFunctionError
 from ws_pipeline.labeling import keyword_lf, labeling_function
 from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
+from ws_pipeline.labeling.functions.apply_parallel import pack, unpack
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.labeling.functions.list_lfs import on_label
 
@@ -89,6 +90,14 @@ def test_preprocessors_and_resources_stay():
         lambda text, name: [name] if text == "chips" else []
     )
     assert ask(lf, 2)(" chips ") == 1
+
+
+def test_functions_travel_to_other_processes():
+    lfs = unpack(pack([ask(lf, 2) for lf in (by_row, at_once)]))
+    assert [found.tolist() for found in apply_by_lf(lfs, FRAME).votes.values()] == [
+        [0, 1, 1, 0],
+        [-1, 1, 1, -1],
+    ]
 
 
 def test_a_function_that_fails_is_told_with_the_example():

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ws_pipeline.errors import ExampleIdError, LabelMatrixError
+from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.list_votes import read_list_votes, read_long_list_votes
 from ws_pipeline.settings.votes import VoteColumns
 
@@ -79,6 +80,13 @@ def test_columns_that_are_no_lists_of_classes_are_refused(column, values, said):
     assert said in str(error.value)
 
 
+def test_many_lfs_are_kept_as_other_label_matrices_keep_them():
+    lists = {f"lf_{lf:03}": [["tech"], None] for lf in range(300)}
+    matrix = wide(pa.table({"example_id": [1, 2], **lists}), 2)
+    assert matrix == LabelMatrix(np.repeat([[1], [-1]], 300, axis=1), 2, [1, 2], list(lists))
+    assert not isinstance(matrix.votes, np.ndarray)
+
+
 def test_two_columns_of_one_name_are_refused():
     table = pa.Table.from_arrays([WIDE["example_id"], WIDE["human"], WIDE["human"]], ["example_id", "a", "a"])
     with pytest.raises(LabelMatrixError, match=r"LF names must be unique, repeated: \['a'\]"):
@@ -121,6 +129,8 @@ def test_long_and_wide_tables_of_the_same_lists_say_the_same():
 def test_sources_that_are_no_lfs_are_left_alone():
     matrix = long(LONG, 0, lf_columns=["w2", "w9"])
     assert (matrix.lf_names, matrix.votes.tolist()) == (("w2", "w9"), [[0, -1], [0, -1], [1, -1]])
+    contradictory = pa.table({"task": [5, 5, 6], "worker": [1, 1, 2], "label": ["tech", None, "tech"]})
+    assert long(contradictory, 2, lf_columns=["2"]).votes.tolist() == [[1]]
 
 
 @pytest.mark.parametrize(
