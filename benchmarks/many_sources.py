@@ -1,14 +1,14 @@
-"""Many sources with few votes each, from the file to the labels: sparse, beside dense arrays of the same votes.
+"""Many sources with few votes each, from the file to the labels: sparse, beside dense arrays of the votes.
 
-    python benchmarks/many_sources.py                      2,500 sources, 200,000 examples, 3 votes on each
-    python benchmarks/many_sources.py --examples 20000     fewer examples
-    python benchmarks/many_sources.py --no-dense           only what the package does
+    python benchmarks/many_sources.py                    2,500 sources, 200,000 examples, 3 votes on each
+    python benchmarks/many_sources.py --examples 20000   fewer examples
+    python benchmarks/many_sources.py --no-dense         only what the package does
 
-The votes are simulated: four classes, sources that are right in 55 to 95 % of their votes, four shards of which
-each lacks another tenth of the sources, gold labels on 2 % of the examples.  Each column of the table is a
+The votes are simulated: four classes, sources that are right in 55 to 95 % of their votes, four shards, each of
+which lacks another tenth of the sources, gold labels on 2 % of the examples.  Each column of the table is a
 process of its own, in which label matrices of any number of sources are kept sparse, as they are beyond 256,
-or dense.  Seconds are processor time, MB the peak of the process so far, imports included.  The last line is the
-whole pipeline, `python -m ws_pipeline` with `model: null`, in wall-clock time.
+or dense.  Seconds are processor time, MB the peak of the process so far, imports included.  The last line
+is the whole pipeline, `python -m ws_pipeline` with `model: null`, in wall-clock time.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def write_folder(folder: Path, n: int, m: int) -> None:
             pq.write_table(pa.table(table), folder / place / f"part-{shard}.parquet")
 
 
-def child(folder: Path, form: str) -> None:
+def child(folder: Path, form: str) -> None:  # noqa: PLR0915  one step after the other
     """Go from the files to the labels; print a line of JSON after each step."""
     import scipy.sparse  # noqa: F401  imports are not what is measured
     import torch

@@ -33,6 +33,17 @@ KnownAccuracy = Annotated[
 ]
 
 
+ScoreBins = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=100,
+        description="Bins of the scores of an LF, by quantiles, where its votes have scores; with 1, scores "
+        "are not used.",
+    ),
+]
+
+
 class AnchoredConfig(Settings):
     """What the fits of label models that gold labels can anchor have in common."""
 
@@ -50,6 +61,7 @@ class LiftDawidSkeneConfig(AnchoredConfig):
     """Settings of ``LiftDawidSkene.fit``."""
 
     known_accuracy: KnownAccuracy = Field(default_factory=dict)
+    n_bins: ScoreBins = 5
 
 
 class DawidSkeneConfig(AnchoredConfig):
@@ -118,6 +130,7 @@ class AutoLabelModelConfig(_Anchored):
 
     kind: Literal["auto"] = "auto"
     known_accuracy: KnownAccuracy = Field(default_factory=dict)
+    n_bins: ScoreBins = 5
 
 
 class MajorityVoteConfig(Settings):

@@ -31,14 +31,15 @@ def label_model_metadata(
     model: AutoLabelModel, votes: TrainingVotes, *, classes: Sequence[str]
 ) -> dict[str, Any]:
     """Metadata of a fit: which label model it is and why, what it is compared with, and its weights."""
-    chosen, report, covered = model.chosen_, _report(model), votes.patterns.covered()
-    contradicted = contradicted_votes(model, covered, classes)
+    chosen, report, covered = model.chosen_, _report(model), votes.covered()
+    given, distinct = covered.distinct
+    contradicted = contradicted_votes(model, distinct, classes, given=given)
     metadata: dict[str, Any] = {
         "kind": model.kind_,
         "reason": model.reason_,
         "n_examples": votes.patterns.n_examples,
-        "n_covered": covered.n_examples,
-        "n_patterns": covered.n_patterns,
+        "n_covered": covered.n_covered,
+        "n_patterns": distinct.n_patterns,
         "agreement_with_vote": report.agreement,
         "n_unanimous_contradicted": report.unanimous_contradicted,
         "unanimous_contradicted": table_metadata(contradicted),

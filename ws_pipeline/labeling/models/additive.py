@@ -15,11 +15,12 @@ from ws_pipeline.errors import LabelMatrixError, NotFittedError
 from ws_pipeline.labeling.models.class_balance import validate_class_balance
 from ws_pipeline.labeling.models.explanation import Explanation, take_apart
 from ws_pipeline.labeling.models.labeler import BaseLabeler, State
-from ws_pipeline.labeling.models.lift_em import Additive, VoteMoments
+from ws_pipeline.labeling.models.lift_em import Additive, VoteMoments, right_votes
 from ws_pipeline.labeling.models.posterior import Tempering, class_probabilities
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_forms import VoteForm, align_lfs, dense_votes, read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_symbols import Alphabet, VoteSymbols
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -31,7 +32,8 @@ class AdditiveLabeler(BaseLabeler):
     Attributes
     ----------
     weights : numpy.ndarray
-        ``[m, k, k]``: what a vote of LF j for class s adds to the log-odds of class y, at ``[j, s, y]``.
+        ``[m, S, k]``: what a vote of LF j for class s adds to the log-odds of class y, at ``[j, s, y]``, with
+        S = k.  Of votes with scores, or for superclasses, s is a symbol of ``symbols``.
     intercept : numpy.ndarray
         ``[k]``: log-odds of the classes where no LF votes.
     abstain_evidence : numpy.ndarray
@@ -44,8 +46,11 @@ class AdditiveLabeler(BaseLabeler):
         Variance inflation F of the vote totals, at least 1: m LFs are worth m / F independent ones.
     lf_names : tuple of str
         Names of the m labeling functions.
+    symbols : VoteSymbols or None
+        What brings votes with scores, and for superclasses, to symbols; None: votes are taken by class alone.
     """
 
+    symbols: VoteSymbols | None = None
     weights: Floats
     intercept: Floats
     abstain_evidence: Floats
@@ -71,12 +76,12 @@ class AdditiveLabeler(BaseLabeler):
             ``[n, k]``, rows sum to 1.
         """
         form = self._aligned(L)
-        k = self.cardinality
-        table = np.zeros((len(self.lf_names), k + 1, k))
+        m, n_symbols, k = self.weights.shape
+        table = np.zeros((m, n_symbols + 1, k))
         table[:, 1:] = self.weights
         start = np.exp(self.intercept - self.intercept.max())
         tempering = Tempering(self.inflation, self.class_balance, rising=self.has_temperature)
-        trusted = form.is_checked_for(k)
+        trusted = form.is_checked_for(n_symbols)
         return class_probabilities(form.votes, table, start, tempering=tempering, trusted=trusted)
 
     def explain(self, L: LabelMatrix | ArrayLike) -> Explanation:
@@ -118,14 +123,16 @@ class AdditiveLabeler(BaseLabeler):
         return self.accuracies
 
     def _aligned(self, L: LabelMatrix | ArrayLike) -> VoteForm:
-        """Votes of the LFs that the model was fitted on, in its order."""
+        """Votes of the LFs that the model was fitted on, in its order; symbols, if it takes these."""
         self._check_fitted()
-        return align_lfs(read_votes(L, self.cardinality), self.lf_names)
+        form = align_lfs(read_votes(L, self.cardinality), self.lf_names)
+        return form if self.symbols is None else self.symbols.encode(form._replace(lf_names=self.lf_names))
 
     def _keep(self, patterns: VotePatterns, model: Additive, moments: VoteMoments) -> Self:
         """Take over what was estimated."""
         totals = moments.joint.sum(axis=(1, 2))
-        right = np.trace(moments.joint, axis1=1, axis2=2)
+        alphabet = Alphabet.of_classes(self.cardinality) if self.symbols is None else self.symbols.alphabet
+        right = right_votes(moments.joint, alphabet.symbol_members)
         self.weights, self.intercept = model.weights, model.intercept
         self.abstain_evidence, self.class_balance = model.abstain_evidence, model.class_balance
         self.accuracies = np.divide(right, totals, out=np.zeros(len(totals)), where=totals > 0)
@@ -141,7 +148,11 @@ class AdditiveLabeler(BaseLabeler):
             "inflation": self.inflation,
             "has_temperature": self.has_temperature,
         }
-        return header, {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.symbols is None:
+            return header, arrays
+        of_symbols, edges = self.symbols.to_state()
+        return {**header, "symbols": of_symbols}, arrays | edges
 
     def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         super()._set_state(header, arrays)
@@ -150,6 +161,8 @@ class AdditiveLabeler(BaseLabeler):
         self.has_temperature = bool(header["has_temperature"])
         for name in _ARRAYS:
             setattr(self, name, arrays[name])
+        found = header.get("symbols")
+        self.symbols = None if found is None else VoteSymbols.from_state(found, arrays)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "weights"):

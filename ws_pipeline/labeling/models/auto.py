@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import NotFittedError, SettingsError
-from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance, patterns_of
+from ws_pipeline.labeling.models.additive import AdditiveLabeler, given_balance
 from ws_pipeline.labeling.models.calibration import MIN_GOLD, Calibration, calibrate, raise_to
 from ws_pipeline.labeling.models.candidates import (
     N_FOLDS,
@@ -30,14 +30,20 @@ from ws_pipeline.labeling.models.candidates import (
 from ws_pipeline.labeling.models.choosing import can_judge, choose, missing_classes, unless_worse
 from ws_pipeline.labeling.models.explanation import Explanation
 from ws_pipeline.labeling.models.gold_votes import GoldRows
-from ws_pipeline.labeling.models.kinds import LABEL_MODELS, SETTINGS, TrainingVotes, fit_label_model
+from ws_pipeline.labeling.models.kinds import (
+    LABEL_MODELS,
+    SETTINGS,
+    TAKES_SYMBOLS,
+    TrainingVotes,
+    fit_label_model,
+)
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.labeler import BaseLabeler, State, as_given
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_forms import covered_rows, read_votes
-from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_symbols import DEFAULT_BINS
 from ws_pipeline.settings.base import Settings
+from ws_pipeline.settings.label_model import LiftDawidSkeneConfig
 from ws_pipeline.storage.files import FileFormat
 
 if TYPE_CHECKING:
@@ -179,9 +185,9 @@ class AutoLabelModel(BaseLabeler):
         votes: Any = L_train
         k = self.cardinality
         balance = given_balance(class_balance, k)
-        patterns = votes if isinstance(votes, VotePatterns) else VotePatterns.from_votes(votes, k)
-        rows = GoldRows.none(patterns.n_lfs) if gold is None else GoldRows.read(votes, gold, k)
-        training = TrainingVotes(patterns, lambda: _count_pairs(votes, k))
+        lift = self.settings.get("lift_dawid_skene", LiftDawidSkeneConfig())
+        training = TrainingVotes.of(votes, k, getattr(lift, "n_bins", DEFAULT_BINS))
+        rows = GoldRows.none(training.patterns.n_lfs) if gold is None else GoldRows.read(votes, gold, k)
         return self.fit_votes(training, rows, class_balance=balance)
 
     def fit_votes(
@@ -208,9 +214,8 @@ class AutoLabelModel(BaseLabeler):
         k = self.cardinality
         from_gold = isinstance(class_balance, str) and class_balance == "from_gold"
         balance = None if from_gold else given_balance(class_balance, k)
-        covered = patterns_of(training.patterns, k)
-        coverage = covered.n_examples / training.patterns.n_examples
-        votes = TrainingVotes(covered, training.count_pairs)
+        votes = training.covered()
+        covered, coverage = votes.patterns, votes.n_covered / training.patterns.n_examples
         judges = can_judge(covered, rows)
         balance_of = (lambda anchors: anchors.class_balance(k)) if from_gold and judges else lambda _: balance
         tried = [
@@ -249,7 +254,7 @@ class AutoLabelModel(BaseLabeler):
                 kind,
                 votes,
                 self.settings.get(kind),
-                gold=anchors.count(k) if anchored else None,
+                gold=anchors.count(k, votes.symbols if kind in TAKES_SYMBOLS else None) if anchored else None,
                 class_balance=balance_of(anchors),
                 device=self.device,
             ),
@@ -325,9 +330,3 @@ class AutoLabelModel(BaseLabeler):
         if not hasattr(self, "chosen_"):
             message = "this AutoLabelModel is not fitted yet: call fit or load first"
             raise NotFittedError(message)
-
-
-def _count_pairs(votes: Any, cardinality: int) -> VoteCounts:
-    if isinstance(votes, VotePatterns):
-        return VoteCounts.from_patterns(votes)
-    return VoteCounts.from_votes(votes, cardinality)

@@ -48,7 +48,7 @@ class MajorityLabelVoter(BaseLabeler):
         """
         form = read_votes(L, self.cardinality)
         trusted = form.is_checked_for(self.cardinality)
-        return majority_probs(form.votes, self.cardinality, trusted=trusted)
+        return majority_probs(form.votes, self.cardinality, trusted=trusted, details=form.details)
 
 
 def _n_examples(L: LabelMatrix | ArrayLike) -> int:

@@ -25,6 +25,7 @@ from ws_pipeline.labeling.models.label_quality import measure_quality
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.models.vote_comparison import VoteComparison, compare_with_vote
+from ws_pipeline.labeling.votes.vote_details import details_of
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 
 VOTE = "majority"
@@ -162,7 +163,7 @@ def try_kind(kind: str, fit: Fit, training: TrainingVotes, rows: GoldRows, *, co
         try:
             model = fit(rows)
             gold_probs = _cross_fitted(model, fit, rows) if kind in ANCHORED else label(model, rows)
-            report = _report(kind, model, training.patterns, rows, gold_probs, coverage=coverage)
+            report = _report(kind, model, training, rows, gold_probs, coverage=coverage)
         except SettingsError:
             raise
         except WsPipelineError as error:
@@ -180,12 +181,12 @@ def try_vote(training: TrainingVotes, rows: GoldRows, *, coverage: float) -> Tri
 
 def label(model: BaseLabeler, rows: GoldRows) -> Floats:
     """Labels ``[g, k]`` of the examples with gold labels."""
-    return model.predict_proba(rows.votes) if len(rows) else np.empty((0, model.cardinality))
+    return model.predict_proba(rows.given) if len(rows) else np.empty((0, model.cardinality))
 
 
 def against_vote(gold_probs: Floats, rows: GoldRows) -> VoteComparison:
     """Compare labels ``[g, k]`` of the examples with gold labels with the plain vote."""
-    return duel(gold_probs, majority_probs(rows.votes, gold_probs.shape[1]), rows)
+    return duel(gold_probs, majority_probs(rows.votes, gold_probs.shape[1], details=rows.details), rows)
 
 
 def duel(gold_probs: Floats, other_probs: Floats, rows: GoldRows) -> VoteComparison:
@@ -197,7 +198,7 @@ def duel(gold_probs: Floats, other_probs: Floats, rows: GoldRows) -> VoteCompari
 def is_unanimous(patterns: VotePatterns) -> npt.NDArray[np.bool_]:
     """Mask ``[u]`` of the patterns whose votes are all for one class; each has a vote."""
     votes = patterns.votes
-    if isinstance(votes, np.ndarray):
+    if isinstance(votes, np.ndarray):  # without a vote for a class, the lowest is above the highest
         lowest = np.where(votes < 0, patterns.cardinality, votes).min(axis=1)
         return np.asarray(votes.max(axis=1) == lowest)
     firsts = np.repeat(votes.data[votes.indptr[:-1]], patterns.n_votes)
@@ -208,24 +209,25 @@ def _cross_fitted(model: BaseLabeler, fit: Fit, rows: GoldRows) -> Floats:
     """Labels ``[g, k]`` of the gold rows, each by a model that was anchored on other ones."""
     probs = np.empty((len(rows), model.cardinality))
     for fold in rows.folds(min(N_FOLDS, len(rows))):
-        probs[fold] = fit(rows.take(~fold)).predict_proba(rows.votes[fold])
+        probs[fold] = fit(rows.take(~fold)).predict_proba(rows.take(fold).given)
     return probs
 
 
 def _report(
     kind: str,
     model: BaseLabeler,
-    patterns: VotePatterns,
+    training: TrainingVotes,
     rows: GoldRows,
     gold_probs: Floats,
     *,
     coverage: float,
 ) -> Candidate:
-    probs = model.predict_proba(patterns.votes)
+    given, patterns = training.distinct
+    probs = model.predict_proba(given)
     if not np.isfinite(probs).all():
         message = f"the probabilities of {kind} are not finite"
         raise WsPipelineError(message)
-    winners = majority_probs(patterns.votes, patterns.cardinality, trusted=True)
+    winners = majority_probs(patterns.votes, patterns.cardinality, trusted=True, details=details_of(given))
     agrees = winners[np.arange(len(probs)), probs.argmax(axis=1)] > 0
     shares = patterns.counts / patterns.counts.sum()
     quality, compared = measure_quality(gold_probs, rows.labels), against_vote(gold_probs, rows)

@@ -149,7 +149,7 @@ class DawidSkene(AdditiveLabeler):
 
     def _iterate(self, problem: Problem, config: DawidSkeneConfig) -> Additive:
         """Expect and maximise until no expected vote moves; keep how it ended."""
-        expected = problem.passes.expect(*start(*problem.symbol_counts.shape))
+        expected = problem.passes.expect(*start(len(problem.symbol_counts), problem.alphabet))
         self.converged_ = False
         for n_rounds in range(1, config.max_iter + 1):
             model = maximise(problem, expected, _POWER_ONE)

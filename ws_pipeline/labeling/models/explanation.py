@@ -63,7 +63,7 @@ def take_apart(
     prior
         ``[k]``: what every example starts with.
     weights
-        ``[m, k, k]``: what a vote of LF j for class s adds for class y, at ``[j, s, y]``.
+        ``[m, S, k]``: what a vote of LF j for class, or symbol, s adds for class y, at ``[j, s, y]``.
     abstains
         ``[m, k]``: what the LF adds whether it votes or not.  Default: nothing.
 
@@ -73,8 +73,8 @@ def take_apart(
         A vote is out of range.
     """
     found = dense_votes(form)
-    if not form.is_checked_for(weights.shape[2]):
-        check_range(found, weights.shape[2])
+    if not form.is_checked_for(weights.shape[1]):
+        check_range(found, weights.shape[1])
     votes = np.asarray(found).astype(np.intp)
     is_vote = votes != ABSTAIN
     added = weights[np.arange(len(lf_names)), np.where(is_vote, votes, 0)]

@@ -17,9 +17,11 @@ from ws_pipeline.errors import LabelMatrixError
 from ws_pipeline.labeling.models.lift_em import GoldVotes
 from ws_pipeline.labeling.votes.gold_counts import check_gold, count_joint
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
-from ws_pipeline.labeling.votes.vote_forms import covered_rows, read_votes
+from ws_pipeline.labeling.votes.vote_details import VoteDetails
+from ws_pipeline.labeling.votes.vote_forms import VoteForm, covered_rows, read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.labeling.votes.vote_storage import KeptVotes, as_kept, keep_votes, stack_rows
+from ws_pipeline.labeling.votes.vote_symbols import VoteSymbols
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +34,16 @@ class GoldRows:
         ``[g, m]``, each row with a vote; a dense array, or beyond 256 LFs a sparse one.
     labels
         ``[g]`` in 0..k-1.
+    details
+        What the votes say beyond their classes.
+    lf_names
+        Names of the m labeling functions, where there are details.
     """
 
     votes: KeptVotes
     labels: npt.NDArray[np.int64]
+    details: VoteDetails | None = None
+    lf_names: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, votes: Any, gold: Any, cardinality: int) -> GoldRows:
@@ -72,7 +80,8 @@ class GoldRows:
         known = np.flatnonzero((labels != ABSTAIN) & covered_rows(form))
         rows = form.votes[known]
         rows = as_kept(rows) if form.is_checked_for(cardinality) else keep_votes(rows, cardinality)
-        return cls(rows, labels[known])
+        details = None if form.details is None else form.details.take(known)
+        return cls(rows, labels[known], details, form.lf_names)
 
     @classmethod
     def none(cls, n_lfs: int) -> GoldRows:
@@ -83,18 +92,34 @@ class GoldRows:
     def concatenate(cls, parts: Sequence[GoldRows]) -> GoldRows:
         """Stack the rows of at least one part, of the same LFs, one after the other."""
         votes = stack_rows([part.votes for part in parts])
-        return cls(votes, np.concatenate([part.labels for part in parts]))
+        labels = np.concatenate([part.labels for part in parts])
+        details = VoteDetails.concatenate(
+            [part.details for part in parts], [part.votes.shape for part in parts]
+        )
+        return cls(votes, labels, details, parts[0].lf_names)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Mask) -> GoldRows:
         """The rows of a mask ``[g]``."""
-        return GoldRows(self.votes[rows], self.labels[rows])
+        details = None if self.details is None else self.details.take(rows)
+        return GoldRows(self.votes[rows], self.labels[rows], details, self.lf_names)
 
-    def count(self, cardinality: int) -> GoldVotes:
-        """Count the votes together with the gold labels."""
-        joint, class_counts = count_joint(self.votes, self.labels, cardinality)
+    @property
+    def given(self) -> Any:
+        """The votes as a label model takes them."""
+        if self.details is None:
+            return self.votes
+        return VoteForm(self.votes, self.lf_names, details=self.details)
+
+    def count(self, cardinality: int, symbols: VoteSymbols | None = None) -> GoldVotes:
+        """Count the votes, or the symbols that they are brought to, together with the gold labels."""
+        if symbols is None:
+            joint, class_counts = count_joint(self.votes, self.labels, cardinality)
+        else:
+            said: Any = symbols.encode(self.given).votes
+            joint, class_counts = count_joint(said, self.labels, cardinality, symbols.alphabet.n_symbols)
         return GoldVotes(joint[:, 1:].astype(np.float64), class_counts.astype(np.float64))
 
     def class_balance(self, cardinality: int) -> Floats | None:

@@ -6,17 +6,20 @@ LiftDawidSkene (everything else).  Start reading at :func:`fit_label_model`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ws_pipeline.labeling.models.additive import patterns_of
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.labeler import BaseLabeler
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
+from ws_pipeline.labeling.votes.vote_forms import VoteForm, dense_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_symbols import VoteSymbols, symbols_of
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.label_model import DawidSkeneConfig, FitConfig, LiftDawidSkeneConfig
 
@@ -45,6 +48,9 @@ SETTINGS: dict[str, type[Settings]] = {
 ANCHORED = ("dawid_skene", "lift_dawid_skene")
 """Kinds that gold labels can anchor."""
 
+TAKES_SYMBOLS = ("lift_dawid_skene",)
+"""Kinds that use what votes say beyond their class."""
+
 
 @dataclass(frozen=True)
 class TrainingVotes:
@@ -56,10 +62,55 @@ class TrainingVotes:
         Distinct votes of whole examples.
     count_pairs
         Called for the counts of pairs of votes, once and only if a label model needs them.
+    symbols
+        What brings votes with scores, and for superclasses, to symbols; None: there are no such votes.
+    said
+        Distinct symbols of whole examples, where there are ``symbols``.
     """
 
     patterns: VotePatterns
     count_pairs: Callable[[], VoteCounts]
+    symbols: VoteSymbols | None = None
+    said: VotePatterns | None = None
+
+    @classmethod
+    def of(cls, votes: Any, cardinality: int, n_bins: int) -> TrainingVotes:
+        """Count votes ``[n, m]`` in any form, or take patterns as they are."""
+        symbols = symbols_of(votes, cardinality, n_bins)
+        given = isinstance(votes, VotePatterns)
+        patterns = votes if given else VotePatterns.from_votes(votes, cardinality)
+
+        def count_pairs() -> VoteCounts:
+            return VoteCounts.from_patterns(votes) if given else VoteCounts.from_votes(votes, cardinality)
+
+        return cls(patterns, count_pairs, symbols, None if symbols is None else symbols.patterns(votes))
+
+    def covered(self) -> TrainingVotes:
+        """Those with at least one vote.
+
+        Raises
+        ------
+        LabelMatrixError
+            There is no vote for a class.
+        """
+        said = None if self.said is None else self.said.covered()
+        return TrainingVotes(
+            patterns_of(self.patterns, self.patterns.cardinality), self.count_pairs, self.symbols, said
+        )
+
+    @property
+    def n_covered(self) -> int:
+        """Number of examples with a vote; all of them where those without were left out."""
+        return (self.patterns if self.said is None else self.said).covered().n_examples
+
+    @cached_property
+    def distinct(self) -> tuple[Any, VotePatterns]:
+        """Distinct votes ``[u, m]`` as label models take them; and their classes, with how often they are."""
+        if self.symbols is None or self.said is None:
+            return self.patterns.votes, self.patterns
+        said = dense_votes(VoteForm(self.said.votes, self.said.lf_names))
+        form: Any = self.symbols.decode(said, self.said.lf_names)
+        return form, replace(self.patterns, votes=form.votes, counts=self.said.counts)
 
     @cached_property
     def counts(self) -> VoteCounts:
@@ -108,5 +159,8 @@ def fit_label_model(
         return DawidSkene(k).fit_patterns(votes.patterns, dawid_skene, gold=gold, class_balance=class_balance)
     if kind == "lift_dawid_skene":
         lift = settings if isinstance(settings, LiftDawidSkeneConfig) else LiftDawidSkeneConfig()
-        return LiftDawidSkene(k).fit_patterns(votes.patterns, lift, gold=gold, class_balance=class_balance)
+        patterns = votes.patterns if votes.said is None else votes.said
+        return LiftDawidSkene(k).fit_patterns(
+            patterns, lift, gold=gold, class_balance=class_balance, symbols=votes.symbols
+        )
     return MajorityLabelVoter(k)

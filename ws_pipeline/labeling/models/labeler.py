@@ -149,7 +149,12 @@ class BaseLabeler(ABC):
         form: Any = read_votes(L, self.cardinality)
         return compare_with_vote(
             self.predict_proba(as_given(L, form)),
-            majority_probs(form.votes, self.cardinality, trusted=form.is_checked_for(self.cardinality)),
+            majority_probs(
+                form.votes,
+                self.cardinality,
+                trusted=form.is_checked_for(self.cardinality),
+                details=form.details,
+            ),
             _gold_of(form, Y),
             covered=covered_rows(form),
         )

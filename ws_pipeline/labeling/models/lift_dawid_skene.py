@@ -30,6 +30,7 @@ from ws_pipeline.labeling.models.lift_em import (
 from ws_pipeline.labeling.models.pattern_passes import passes_over
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_symbols import DEFAULT_BINS, Alphabet, VoteSymbols, symbols_of
 from ws_pipeline.settings.base import parse_settings
 from ws_pipeline.settings.label_model import LiftDawidSkeneConfig
 from ws_pipeline.storage.files import FileFormat
@@ -54,6 +55,9 @@ class LiftDawidSkene(AdditiveLabeler):
     - Near copies that together hold much of the votes count about as one; see :mod:`.families`.
     - The posterior has a temperature t = max(sqrt(number of votes), F), F being the variance inflation of the
       vote totals: correlated sources make it less sure, and change no label.
+    - Votes may have scores, and be for superclasses: a vote for any of several classes.  The scores of each
+      LF are put into bins, and a vote counts by its bin; see
+      :mod:`ws_pipeline.labeling.votes.vote_symbols`.
 
     Parameters
     ----------
@@ -62,7 +66,7 @@ class LiftDawidSkene(AdditiveLabeler):
 
     Attributes
     ----------
-    weights, intercept, abstain_evidence, class_balance, accuracies, inflation, lf_names
+    weights, intercept, abstain_evidence, class_balance, accuracies, inflation, lf_names, symbols
         See :class:`.AdditiveLabeler`.
     discounts : numpy.ndarray
         ``[m]``: what the votes of each LF count, below 1 for near copies; ``weights`` have it in them.
@@ -87,6 +91,7 @@ class LiftDawidSkene(AdditiveLabeler):
         gold_weight: float = 10.0,
         temperature: bool = True,
         known_accuracy: Mapping[str, float] | None = None,
+        n_bins: int = DEFAULT_BINS,
     ) -> Self:
         """Estimate the weights of the votes.
 
@@ -108,6 +113,9 @@ class LiftDawidSkene(AdditiveLabeler):
         known_accuracy
             Name of an LF to the share of its votes that are right, where that is known: its votes then weigh
             as that says, and not as is estimated.
+        n_bins
+            Bins of the scores of an LF, at least 1, if its votes have scores; 1 leaves the scores out of
+            account.
 
         Returns
         -------
@@ -127,14 +135,16 @@ class LiftDawidSkene(AdditiveLabeler):
             "gold_weight": gold_weight,
             "temperature": temperature,
             "known_accuracy": dict(known_accuracy or {}),
+            "n_bins": n_bins,
         }
         config = parse_settings(LiftDawidSkeneConfig, settings, where="LiftDawidSkene.fit")
         votes: Any = L_train
-        anchors = (
-            None if gold is None else GoldRows.read(votes, gold, self.cardinality).count(self.cardinality)
-        )
-        patterns = patterns_of(votes, self.cardinality)
-        return self.fit_patterns(patterns, config, gold=anchors, class_balance=class_balance)
+        k = self.cardinality
+        symbols = symbols_of(votes, k, config.n_bins)
+        rows = None if gold is None else GoldRows.read(votes, gold, k)
+        patterns = patterns_of(votes, k) if symbols is None else symbols.patterns(votes)
+        anchors = None if rows is None else rows.count(k, symbols)
+        return self.fit_patterns(patterns, config, gold=anchors, class_balance=class_balance, symbols=symbols)
 
     def fit_patterns(
         self,
@@ -143,25 +153,37 @@ class LiftDawidSkene(AdditiveLabeler):
         *,
         gold: GoldVotes | None = None,
         class_balance: ArrayLike | None = None,
+        symbols: VoteSymbols | None = None,
     ) -> Self:
         """Estimate the weights from vote patterns, which may be the sum over any number of shards.
 
-        The whole of :meth:`fit` once the votes are counted; the same parameters and errors.
+        The whole of :meth:`fit` once the votes are counted; the same parameters and errors.  Of votes with
+        scores, or for superclasses, the patterns and the gold labels are counted by the ``symbols``.
         """
-        known_balance = given_balance(class_balance, self.cardinality)
-        patterns = patterns_of(patterns, self.cardinality)
-        passes = passes_over(patterns)
-        class_counts = patterns.class_counts
-        kinds = find_kinds(class_counts)
-        anchors = None if gold is None else gold.weighted(config.gold_weight)
-        known = _in_order(config.known_accuracy, patterns.lf_names)
-        self.discounts = discounts(patterns, class_counts)
-        problem = Problem.of(passes, class_counts, kinds, anchors, known=known, discounts=self.discounts)
+        k = self.cardinality
+        known_balance = given_balance(class_balance, k)
+        alphabet = Alphabet.of_classes(k) if symbols is None else symbols.alphabet
+        patterns = patterns_of(patterns, alphabet.n_symbols)
+        passes = passes_over(patterns, k)
+        by_group = patterns if alphabet.n_levels == 1 else patterns.merged(alphabet.groups, alphabet.n_groups)
+        group_counts = by_group.class_counts
+        kinds = find_kinds(group_counts)
+        self.discounts = discounts(by_group, group_counts)
+        problem = Problem.of(
+            passes,
+            patterns.class_counts,
+            kinds,
+            None if gold is None else gold.weighted(config.gold_weight),
+            known=_in_order(config.known_accuracy, patterns.lf_names),
+            discounts=self.discounts,
+            alphabet=alphabet,
+        )
         model = estimate(problem, members_of(kinds))
         if known_balance is not None:
-            model = match_balance(passes, model, known_balance, voted=class_counts.sum(axis=0) > 0)
-        self.has_temperature = config.temperature
-        return self._keep(patterns, model, vote_moments(passes, model))
+            voted = group_counts.sum(axis=0) @ alphabet.members > 0
+            model = match_balance(passes, model, known_balance, voted=voted)
+        self.has_temperature, self.symbols = config.temperature, symbols
+        return self._keep(patterns, model, vote_moments(passes, model, alphabet))
 
     def _state(self) -> State:
         header, arrays = super()._state()

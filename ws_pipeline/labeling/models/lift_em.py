@@ -9,8 +9,12 @@ around as a free fit does on sparse votes.
 
 Start reading at :func:`estimate`.
 
-Legend: n examples with votes, m LFs, k classes; ``N[j, s, y]`` is the number of votes of LF j for class s on
-examples of class y.
+What LFs say are symbols: the classes, or with votes for superclasses and scores a few more; see
+:mod:`ws_pipeline.labeling.votes.vote_symbols`.  A vote for a superclass is right if the class is one of its
+classes.  What the score of a vote adds is in :mod:`.level_evidence`.
+
+Legend: n examples with votes, m LFs, k classes, S symbols of G groups; ``N[j, s, y]`` is the number of votes
+of LF j for symbol s on examples of class y.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ws_pipeline.array_types import Floats, Mask
+from ws_pipeline.labeling.models.level_evidence import with_levels
 from ws_pipeline.labeling.models.pattern_passes import Expectations, PatternPasses
+from ws_pipeline.labeling.votes.vote_symbols import Alphabet
 
 ASSUMED_ODDS = 3.0  # a source is taken to be right 3(k-1) times as often as for any one other class
 
@@ -82,7 +88,7 @@ class GoldVotes(NamedTuple):
     Parameters
     ----------
     joint
-        ``[m, k, k]``: at ``[j, s, y]`` the weight of the examples of gold class y on which LF j votes s.
+        ``[m, S, k]``: at ``[j, s, y]`` the weight of the examples of gold class y on which LF j says s.
     class_counts
         ``[k]``: the weight of the examples of each gold class.
     """
@@ -91,9 +97,10 @@ class GoldVotes(NamedTuple):
     class_counts: Floats
 
     @classmethod
-    def none(cls, n_lfs: int, cardinality: int) -> GoldVotes:
+    def none(cls, n_lfs: int, alphabet: Alphabet) -> GoldVotes:
         """No gold labels."""
-        return cls(np.zeros((n_lfs, cardinality, cardinality)), np.zeros(cardinality))
+        k = alphabet.cardinality
+        return cls(np.zeros((n_lfs, alphabet.n_symbols, k)), np.zeros(k))
 
     def weighted(self, weight: float) -> GoldVotes:
         """The same with another weight of every example."""
@@ -108,7 +115,7 @@ class Additive(NamedTuple):
     intercept
         ``[k]``: log-odds of an example of which all LFs abstain.
     weights
-        ``[m, k, k]``: what a vote of LF j for class s adds to the log-odds of class y, at ``[j, s, y]``.
+        ``[m, S, k]``: what symbol s of LF j adds to the log-odds of class y, at ``[j, s, y]``.
     abstain_evidence
         ``[m, k]``: the part of ``intercept`` that the abstain of each LF stands for; a vote takes it back.
     class_balance
@@ -127,7 +134,7 @@ def find_kinds(class_counts: npt.NDArray[np.int64]) -> Kinds:
     Parameters
     ----------
     class_counts
-        ``[m, k]``: how often each LF votes each class.
+        ``[m, G]``: how often each LF votes each class, or group.
     """
     totals = class_counts.sum(axis=1)
     voting, known = totals > 0, totals >= _FEW_VOTES
@@ -166,13 +173,15 @@ class Problem(NamedTuple):
     gold
         Votes on examples with gold labels.
     symbol_counts
-        ``[m, k]``: how often each LF votes each class, examples with gold counted once more by their weight.
+        ``[m, S]``: how often each LF says each symbol, examples with gold counted once more by their weight.
     n
         Number of examples with votes, those with gold counted once more by their weight.
     known
         ``[m]``: share of each LF's votes that are right, where that is known; NaN where it is estimated.
     discounts
         ``[m]``: what the votes of each LF count, in (0, 1]; see :mod:`.families`.
+    alphabet
+        The symbols.
     """
 
     passes: PatternPasses
@@ -182,32 +191,41 @@ class Problem(NamedTuple):
     n: float
     known: Floats
     discounts: Floats
+    alphabet: Alphabet
 
     @classmethod
     def of(
         cls,
         passes: PatternPasses,
-        class_counts: npt.NDArray[np.int64],
+        symbol_counts: npt.NDArray[np.int64],
         kinds: Kinds,
         gold: GoldVotes | None = None,
         *,
         known: Floats | None = None,
         discounts: Floats | None = None,
+        alphabet: Alphabet | None = None,
     ) -> Problem:
-        """Put the parts together; ``class_counts`` are those without gold."""
-        gold = GoldVotes.none(*class_counts.shape) if gold is None else gold
-        symbol_counts = class_counts + gold.joint.sum(axis=2)
+        """Put the parts together; ``symbol_counts`` are those without gold."""
+        m, n_symbols = symbol_counts.shape
+        alphabet = Alphabet.of_classes(n_symbols) if alphabet is None else alphabet
+        gold = GoldVotes.none(m, alphabet) if gold is None else gold
+        counts = symbol_counts + gold.joint.sum(axis=2)
         n = float(passes.counts.sum() + gold.class_counts.sum())
-        m = len(class_counts)
         known = np.full(m, np.nan) if known is None else known
         discounts = np.ones(m) if discounts is None else discounts
-        return cls(passes, kinds, gold, symbol_counts, n, known, discounts)
+        return cls(passes, kinds, gold, counts, n, known, discounts, alphabet)
 
 
-def start(n_lfs: int, cardinality: int) -> tuple[Floats, Floats]:
-    """Intercept ``[k]`` and weights ``[m, k, k]`` of the plain vote: the more votes, the more probable."""
-    weights = np.log(ASSUMED_ODDS * (cardinality - 1)) * np.eye(cardinality)
-    return np.zeros(cardinality), np.tile(weights, (n_lfs, 1, 1))
+def start(n_lfs: int, alphabet: Alphabet) -> tuple[Floats, Floats]:
+    """Intercept ``[k]`` and weights ``[m, S, k]`` of the plain vote: the more votes, the more probable."""
+    weights = np.log(_assumed_odds(alphabet.symbol_members)) * alphabet.symbol_members
+    return np.zeros(alphabet.cardinality), np.tile(weights, (n_lfs, 1, 1))
+
+
+def _assumed_odds(members: Mask) -> Floats:
+    """How often a vote for these classes is taken to be right for each, against any one other ``[.., 1]``."""
+    sizes = members.sum(axis=1, keepdims=True)
+    return np.asarray(ASSUMED_ODDS * (members.shape[1] - sizes) / sizes)
 
 
 def estimate(problem: Problem, members: list[Member]) -> Additive:
@@ -217,8 +235,7 @@ def estimate(problem: Problem, members: list[Member]) -> Additive:
 
 
 def _fit_member(problem: Problem, member: Member) -> Additive:
-    m, k = problem.symbol_counts.shape
-    intercept, weights = start(m, k)
+    intercept, weights = start(len(problem.symbol_counts), problem.alphabet)
     weights = weights * problem.discounts[:, None, None]
     for _ in range(member.n_rounds):
         expected = problem.passes.expect(intercept, weights)
@@ -229,51 +246,61 @@ def _fit_member(problem: Problem, member: Member) -> Additive:
 
 def maximise(problem: Problem, expected: Expectations, member: Member) -> Additive:
     """Estimate the model from the examples that were shared out to the classes, and from gold labels."""
-    joint = expected.joint + problem.gold.joint
+    joint_of_symbols = expected.joint + problem.gold.joint
+    members, joint = problem.alphabet.members, problem.alphabet.by_group(joint_of_symbols)
+    group_counts = problem.alphabet.by_group(problem.symbol_counts)
     class_totals = expected.class_totals + problem.gold.class_counts
     balance = (class_totals + _BALANCE_PRIOR / len(class_totals)) / (problem.n + _BALANCE_PRIOR)
     single = problem.kinds.single
-    lifts = _lifts(joint, problem.symbol_counts, balance, problem.known)
-    confusions = _confusions(joint, ~single, problem.known)
+    lifts = _lifts(joint, group_counts, members, balance, problem.known)
+    confusions = _confusions(joint, members, ~single, problem.known)
     if not problem.kinds.crowd:
         confusions = confusions * _propensities(joint, balance)[:, None]
     weights = np.log(np.where(single[:, None, None], lifts / balance, confusions))
-    is_cast = problem.symbol_counts > 0
+    is_cast = group_counts > 0
     weights[~is_cast] = 0
     evidence = np.zeros((len(weights), len(balance)))
     if member.abstains:
-        evidence[single] = _abstain_evidence(lifts, problem.symbol_counts, balance, problem.n)[single]
+        evidence[single] = _abstain_evidence(lifts, group_counts, balance, problem.n)[single]
         weights -= np.where(is_cast[:, :, None], evidence[:, None], 0)
+    weights = with_levels(weights, joint_of_symbols, problem.symbol_counts, problem.alphabet, problem.known)
     weights *= problem.discounts[:, None, None]
     evidence *= problem.discounts[:, None]
     intercept = member.balance_power * np.log(balance) + evidence.sum(axis=0)
     return Additive(intercept, weights, evidence, balance)
 
 
-def _lifts(joint: Floats, symbol_counts: Floats, balance: Floats, known: Floats) -> Floats:
-    """P(class y | vote s of LF j) ``[m, k, k]``, shrunk to the assumed one, or as it is known."""
-    k = len(balance)
-    assumed = np.where(np.eye(k, dtype=np.bool_), ASSUMED_ODDS * (k - 1) * balance, balance)
+def _lifts(joint: Floats, group_counts: Floats, members: Mask, balance: Floats, known: Floats) -> Floats:
+    """P(class y | vote of LF j for group g) ``[m, G, k]``, shrunk to the assumed one, or as it is known."""
+    assumed = np.where(members, _assumed_odds(members) * balance, balance)
     assumed /= assumed.sum(axis=1, keepdims=True)
-    lifts: Floats = (joint + _LIFT_PRIOR * assumed) / (symbol_counts[:, :, None] + _LIFT_PRIOR)
+    lifts: Floats = (joint + _LIFT_PRIOR * assumed) / (group_counts[:, :, None] + _LIFT_PRIOR)
     is_known = ~np.isnan(known)
-    wrong = (1 - known[is_known])[:, None, None] * balance / (1 - balance)[:, None]
-    lifts[is_known] = np.where(np.eye(k, dtype=np.bool_), known[is_known, None, None], wrong)
+    inside = (members * balance).sum(axis=1)[:, None]
+    wrong = (1 - known[is_known])[:, None, None] * balance / (1 - inside)
+    lifts[is_known] = np.where(members, known[is_known, None, None] * (balance / inside), wrong)
     return lifts
 
 
-def _confusions(joint: Floats, choosers: Mask, known: Floats) -> Floats:
-    """P(vote s | class y) of the votes that are cast ``[m, k, k]``, shrunk to an even one, or as known."""
-    k = joint.shape[2]
+def right_votes(joint: Floats, members: Mask) -> Floats:
+    """Number of votes of each LF that are right ``[m]``, of those by symbol and class ``[m, S, k]``."""
+    symbols, classes = np.nonzero(members)
+    # in the memory's order, so that it is added up in that of the symbols
+    return np.asarray(np.ascontiguousarray(joint[:, symbols, classes]).sum(axis=1))
+
+
+def _confusions(joint: Floats, members: Mask, choosers: Mask, known: Floats) -> Floats:
+    """P(group g | class y) of the votes that are cast ``[m, G, k]``, shrunk to an even one, or as known."""
     by_class, totals = joint.sum(axis=1), joint.sum(axis=(1, 2))
-    right = np.trace(joint, axis1=1, axis2=2)
+    right = right_votes(joint, members)
     mean = (right[choosers].sum() + _MEAN_PRIOR[0]) / (totals[choosers].sum() + _MEAN_PRIOR[1])
     accuracies = (right + _ACCURACY_PRIOR * mean) / (totals + _ACCURACY_PRIOR)
     is_known = ~np.isnan(known)
     accuracies = np.where(is_known, known, accuracies)[:, None, None]
-    assumed = np.where(np.eye(k, dtype=np.bool_), accuracies, (1 - accuracies) / (k - 1))
+    n_right = members.sum(axis=0)
+    assumed = np.where(members, accuracies / n_right, (1 - accuracies) / (len(members) - n_right))
     shrunk = (joint + _CONFUSION_PRIOR * assumed) / (by_class + _CONFUSION_PRIOR)[:, None]
-    return np.where(is_known[:, None, None], assumed, shrunk)
+    return np.asarray(np.where(is_known[:, None, None], assumed, shrunk))
 
 
 def _propensities(joint: Floats, balance: Floats) -> Floats:
@@ -283,11 +310,11 @@ def _propensities(joint: Floats, balance: Floats) -> Floats:
     return np.asarray(shares / balance)
 
 
-def _abstain_evidence(lifts: Floats, symbol_counts: Floats, balance: Floats, n: float) -> Floats:
+def _abstain_evidence(lifts: Floats, group_counts: Floats, balance: Floats, n: float) -> Floats:
     """Log of P(LF j abstains | class y) over P(LF j abstains), ``[m, k]``."""
-    votes_by_class = (lifts * symbol_counts[:, :, None]).sum(axis=1)
+    votes_by_class = (lifts * group_counts[:, :, None]).sum(axis=1)
     given_class = np.clip(1 - votes_by_class / (n * balance + 1), _MIN_ABSTAIN, 1)
-    anyhow = np.clip(1 - symbol_counts.sum(axis=1) / (n + 1), _MIN_ABSTAIN, 1)
+    anyhow = np.clip(1 - group_counts.sum(axis=1) / (n + 1), _MIN_ABSTAIN, 1)
     evidence: Floats = np.log(given_class) - np.log(anyhow)[:, None]
     return evidence
 
@@ -318,7 +345,7 @@ class VoteMoments(NamedTuple):
     Parameters
     ----------
     joint
-        ``[m, k, k]``: at ``[j, s, y]`` the examples of class y, by the model, on which LF j votes s.
+        ``[m, S, k]``: at ``[j, s, y]`` the examples of class y, by the model, on which LF j says s.
     inflation
         Variance of the vote totals given the class, over that of independent sources; at least 1.  m sources
         that are right and wrong together are worth m / inflation independent ones.
@@ -328,17 +355,18 @@ class VoteMoments(NamedTuple):
     inflation: float
 
 
-def vote_moments(passes: PatternPasses, model: Additive) -> VoteMoments:
+def vote_moments(passes: PatternPasses, model: Additive, alphabet: Alphabet | None = None) -> VoteMoments:
     """Compare the votes with those of sources that are independent given the model's classes."""
     k = len(model.intercept)
+    shares = (Alphabet.of_classes(k) if alphabet is None else alphabet).shares
     joint, class_totals = passes.expect(model.intercept, model.weights)
     sums, squares = np.zeros((k, k)), np.zeros((k, k))  # of the totals of votes s, by class
     posteriors = passes.posteriors(model.intercept, model.weights)
-    for (block, tallies), (_, probs) in zip(passes.tallies(), posteriors, strict=True):
+    for (block, tallies), (_, probs) in zip(passes.tallies(shares), posteriors, strict=True):
         masses = probs * passes.counts[block]
         sums += tallies @ masses.T
         squares += tallies**2 @ masses.T
-    return VoteMoments(joint, variance_inflation(joint, class_totals, sums, squares))
+    return VoteMoments(joint, variance_inflation(shares.T @ joint, class_totals, sums, squares))
 
 
 def variance_inflation(joint: Floats, class_totals: Floats, sums: Floats, squares: Floats) -> float:
@@ -347,7 +375,7 @@ def variance_inflation(joint: Floats, class_totals: Floats, sums: Floats, square
     Parameters
     ----------
     joint
-        ``[m, k, k]``: see :class:`VoteMoments`.
+        ``[m, k, k]``: see :class:`VoteMoments`, the symbols brought to classes.
     class_totals
         ``[k]``: examples of each class.
     sums, squares

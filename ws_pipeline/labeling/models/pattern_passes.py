@@ -4,7 +4,11 @@ The patterns are cut into blocks of fixed size, and the blocks' sums are added i
 same patterns give the same bytes.  Dense patterns are looked up in tables of the joint votes of neighbouring
 labeling functions (LFs), as :mod:`.posterior` does; where most LFs abstain, a sparse product is faster.
 
-Legend: u distinct vote patterns, m LFs, k classes, d = m*k, r patterns of a block, g LFs of a group.
+What LFs say are symbols, which are the classes if votes have no scores; see
+:mod:`ws_pipeline.labeling.votes.vote_symbols`.
+
+Legend: u distinct vote patterns, m LFs, S symbols, k classes, d = m*S, r patterns of a block, g LFs of a
+group.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ class Expectations(NamedTuple):
     Parameters
     ----------
     joint
-        ``[m, k, k]``: at ``[j, s, y]`` the examples of class y on which LF j votes s.
+        ``[m, S, k]``: at ``[j, s, y]`` the examples of class y on which LF j says symbol s.
     class_totals
         ``[k]``: the examples of each class.
     """
@@ -51,17 +55,20 @@ class PatternPasses(ABC):
     Parameters
     ----------
     patterns
-        Patterns with at least one vote each.
+        Patterns with at least one vote each, of S symbols.
+    cardinality
+        Number of classes k.
     """
 
-    def __init__(self, patterns: VotePatterns) -> None:
-        self.cardinality = patterns.cardinality
+    def __init__(self, patterns: VotePatterns, cardinality: int) -> None:
+        self.cardinality = cardinality
+        self.n_symbols = patterns.cardinality
         self.n_lfs = patterns.n_lfs
         self.counts = patterns.counts.astype(np.float64)
 
     @abstractmethod
     def prepare(self, weights: Floats) -> Any:
-        """Bring weights ``[m, k, k]``, by LF, vote and class, to the form that :meth:`scores` takes."""
+        """Bring weights ``[m, S, k]``, by LF, symbol and class, to the form that :meth:`scores` takes."""
 
     @abstractmethod
     def scores(self, block: slice, prepared: Any) -> Floats:
@@ -69,7 +76,7 @@ class PatternPasses(ABC):
 
     @abstractmethod
     def joint(self, masses: Iterator[tuple[slice, Floats]]) -> Floats:
-        """Votes by class ``[m, k, k]``, of blocks of masses ``[k, r]``."""
+        """Symbols by class ``[m, S, k]``, of blocks of masses ``[k, r]``."""
 
     def blocks(self) -> Iterator[slice]:
         """Cut the patterns into blocks, in order."""
@@ -84,7 +91,7 @@ class PatternPasses(ABC):
         intercept
             ``[k]``.
         weights
-            ``[m, k, k]``, by LF, vote and class.
+            ``[m, S, k]``, by LF, symbol and class.
         """
         prepared = self.prepare(weights)
         for block in self.blocks():
@@ -109,9 +116,16 @@ class PatternPasses(ABC):
         joint = self.joint(masses())
         return Expectations(joint, class_totals)
 
-    def tallies(self) -> Iterator[tuple[slice, Floats]]:
-        """Number of votes for each class ``[k, r]``, block by block."""
-        prepared = self.prepare(np.tile(np.eye(self.cardinality), (self.n_lfs, 1, 1)))
+    def tallies(self, shares: Floats | None = None) -> Iterator[tuple[slice, Floats]]:
+        """Number of votes for each class ``[k, r]``, block by block.
+
+        Parameters
+        ----------
+        shares
+            ``[S, k]``: what a symbol counts for each class.  Default: the symbols are the classes.
+        """
+        shares = np.eye(self.cardinality) if shares is None else shares
+        prepared = self.prepare(np.tile(shares, (self.n_lfs, 1, 1)))
         for block in self.blocks():
             yield block, self.scores(block, prepared)
 
@@ -119,13 +133,13 @@ class PatternPasses(ABC):
 class _TablePasses(PatternPasses):
     """Passes by look-ups in tables of joint votes."""
 
-    def __init__(self, patterns: VotePatterns, size: int) -> None:
-        super().__init__(patterns)
-        k, m = self.cardinality, self.n_lfs
+    def __init__(self, patterns: VotePatterns, cardinality: int, size: int) -> None:
+        super().__init__(patterns, cardinality)
+        m = self.n_lfs
         votes = np.ascontiguousarray(patterns.votes.T)
         self._groups = [range(first, min(first + size, m)) for first in range(0, m, size)]
         self._codes = np.stack(
-            [joint_codes(votes[g.start : g.stop], k).astype(np.int16) for g in self._groups]
+            [joint_codes(votes[g.start : g.stop], self.n_symbols).astype(np.int16) for g in self._groups]
         )
         self._size = size
         self._totals = [
@@ -133,7 +147,7 @@ class _TablePasses(PatternPasses):
         ]
 
     def prepare(self, weights: Floats) -> list[Floats]:
-        terms = np.zeros((self.n_lfs, self.cardinality + 1, self.cardinality))
+        terms = np.zeros((self.n_lfs, self.n_symbols + 1, self.cardinality))
         terms[:, 1:] = weights
         return [table for _, _, table in group_tables(terms, self._size)]
 
@@ -147,18 +161,18 @@ class _TablePasses(PatternPasses):
         return scores
 
     def joint(self, masses: Iterator[tuple[slice, Floats]]) -> Floats:
-        k = self.cardinality
-        tables = [np.zeros((k, (k + 1) ** len(group))) for group in self._groups]
+        k, base = self.cardinality, self.n_symbols + 1
+        tables = [np.zeros((k, base ** len(group))) for group in self._groups]
         for block, mass in masses:
             for row, group, table in zip(self._codes, self._groups, tables, strict=True):
                 codes = row[block].astype(np.intp)
                 for label in range(k - 1):
                     table[label] += self._count(codes, mass[label], group)
-        joint = np.zeros((self.n_lfs, k, k))
+        joint = np.zeros((self.n_lfs, self.n_symbols, k))
         for group, table, total in zip(self._groups, tables, self._totals, strict=True):
             # the last class has what is left; rounding may leave a little less than nothing
             table[k - 1] = np.maximum(total - table[: k - 1].sum(axis=0), 0)
-            cube = table.reshape((k,) + (k + 1,) * len(group))
+            cube = table.reshape((k,) + (base,) * len(group))
             for place, lf in enumerate(group):
                 others = tuple(1 + other for other in range(len(group)) if other != place)
                 joint[lf] = cube.sum(axis=others)[:, 1:].T
@@ -166,20 +180,19 @@ class _TablePasses(PatternPasses):
 
     def _count(self, codes: npt.NDArray[Any], weights: Floats, group: range) -> Floats:
         """Sum the weights of each joint vote of a group."""
-        counted = np.bincount(codes, weights=weights, minlength=(self.cardinality + 1) ** len(group))
+        counted = np.bincount(codes, weights=weights, minlength=(self.n_symbols + 1) ** len(group))
         return np.asarray(counted)
 
 
 class _SparsePasses(PatternPasses):
     """Passes by products with the one-hot form of the votes."""
 
-    def __init__(self, patterns: VotePatterns) -> None:
-        super().__init__(patterns)
-        k = self.cardinality
+    def __init__(self, patterns: VotePatterns, cardinality: int) -> None:
+        super().__init__(patterns, cardinality)
         self._parts: dict[int, csr_array] = {}  # by the first pattern of each
         start = 0
-        for part in sparse_parts(patterns.votes, k, max_rows=_BLOCK, trusted=True):
-            self._parts[start] = one_hot_rows(part, k, np.float64)
+        for part in sparse_parts(patterns.votes, self.n_symbols, max_rows=_BLOCK, trusted=True):
+            self._parts[start] = one_hot_rows(part, self.n_symbols, np.float64)
             start += part.shape[0]
 
     def blocks(self) -> Iterator[slice]:
@@ -194,24 +207,32 @@ class _SparsePasses(PatternPasses):
 
     def joint(self, masses: Iterator[tuple[slice, Floats]]) -> Floats:
         k = self.cardinality
-        total = np.zeros((self.n_lfs * k, k))
+        total = np.zeros((self.n_lfs * self.n_symbols, k))
         for block, mass in masses:
             total += self._parts[block.start].T @ np.ascontiguousarray(mass.T)
-        return total.reshape(self.n_lfs, k, k)
+        return total.reshape(self.n_lfs, self.n_symbols, k)
 
 
-def passes_over(patterns: VotePatterns) -> PatternPasses:
+def passes_over(patterns: VotePatterns, cardinality: int | None = None) -> PatternPasses:
     """Prepare the passes over patterns of which each has a vote, in the way that should be fastest.
 
     What is chosen depends on the patterns alone.
+
+    Parameters
+    ----------
+    patterns
+        Patterns of symbols.
+    cardinality
+        Number of classes k.  Default: that of the patterns, whose symbols are the classes.
     """
+    k = patterns.cardinality if cardinality is None else cardinality
     if not patterns.is_dense:
-        return _SparsePasses(patterns)
+        return _SparsePasses(patterns, k)
     size = group_size(patterns.cardinality)
     while size > 1 and (patterns.cardinality + 1) ** size > max(patterns.n_patterns, 2):
         size -= 1
     n_look_ups = -(-patterns.n_lfs // size)
     votes_per_pattern = float(patterns.n_votes.mean()) if patterns.n_patterns else 0.0
     if votes_per_pattern < n_look_ups / _VOTES_PER_LOOK_UP:
-        return _SparsePasses(patterns)
-    return _TablePasses(patterns, size)
+        return _SparsePasses(patterns, k)
+    return _TablePasses(patterns, k, size)

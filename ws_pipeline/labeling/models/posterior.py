@@ -4,7 +4,8 @@ Each vote adds a vector of log-likelihoods, looked up in a table.  Neighbouring 
 their joint votes as long as it stays in the cache, which saves most of the look-ups.  The tables of
 thousands of LFs would not stay there: their votes are few, and are added up one by one.
 
-Legend: n examples, m labeling functions (LFs), k classes, g LFs of a group.
+Legend: n examples, m labeling functions (LFs), k classes, S symbols that LFs say (the classes, if votes have
+no scores), g LFs of a group.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def class_probabilities(
     Parameters
     ----------
     votes
-        ``[n, m]`` in {-1, 0, .., k-1}; validated chunk by chunk, unless ``trusted``.
+        ``[n, m]`` in {-1, 0, .., S-1}; validated chunk by chunk, unless ``trusted``.
     log_likelihood
-        ``[m, k+1, k]``: entry ``[i, v + 1, z]`` is log P(LF i votes v | class z), whatever a vote is
+        ``[m, S+1, k]``: entry ``[i, v + 1, z]`` is log P(LF i votes v | class z), whatever a vote is
         to count; 0 throughout for abstains that are to say nothing.
     class_balance
         ``[k]``, positive.
@@ -87,16 +88,19 @@ def class_probabilities(
     terms = log_likelihood[:, :, 1:] - log_likelihood[:, :, :1]
     log_odds = np.log(class_balance[1:]) - np.log(class_balance[0])
     probs = np.empty((votes.shape[0], k))
-    if tables_bytes(len(terms), k) > _ALL_TABLES_BYTES:
+    n_symbols = terms.shape[1] - 1
+    if tables_bytes(len(terms), n_symbols, k) > _ALL_TABLES_BYTES:
         _fill_by_sparse_product(votes, terms, log_odds, probs, tempering, trusted=trusted)
         return probs
     tables = group_tables(terms)
 
     def fill_span(start: int, stop: int) -> None:
         row = start
-        chunks = lf_major_chunks(votes, k, start=start, stop=stop, max_rows=_SCORES // k, trusted=trusted)
+        chunks = lf_major_chunks(
+            votes, n_symbols, start=start, stop=stop, max_rows=_SCORES // k, trusted=trusted
+        )
         for chunk, n_rows in chunks:
-            scores = _chunk_scores(chunk, tables, log_odds)
+            scores = _chunk_scores(chunk, tables, log_odds, n_symbols)
             n_votes = None if tempering is None else _count_votes(chunk)
             probs[row : row + n_rows] = _probabilities(scores, n_votes, tempering).T[:n_rows]
             row += n_rows
@@ -127,14 +131,16 @@ def _fill_by_sparse_product(
         row += len(scores)
 
 
-def _chunk_scores(chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats) -> Floats:
+def _chunk_scores(
+    chunk: Votes, tables: list[tuple[int, int, Floats]], log_odds: Floats, n_symbols: int
+) -> Floats:
     """Log-odds ``[k, r]`` of a chunk ``[m, r]`` against class 0, from those of the balance ``[k-1]``."""
     n_others = len(log_odds)
     scores = np.zeros((n_others + 1, chunk.shape[1]))
     scores[1:] = log_odds[:, None]
     term = np.empty(chunk.shape[1])
     for first, n_lfs, table in tables:
-        codes = joint_codes(chunk[first : first + n_lfs], n_others + 1)
+        codes = joint_codes(chunk[first : first + n_lfs], n_symbols)
         for label in range(n_others):
             scores[label + 1] += np.take(table[label], codes, out=term, mode="clip")
     return scores
@@ -166,10 +172,10 @@ def _softmax(scores: Floats) -> Floats:
     return scores
 
 
-def tables_bytes(n_lfs: int, cardinality: int) -> int:
+def tables_bytes(n_lfs: int, n_symbols: int, cardinality: int) -> int:
     """Size of all tables of joint votes."""
-    size = group_size(cardinality)
-    return int(-(-n_lfs // size) * (cardinality + 1) ** size * (cardinality - 1) * 8)
+    size = group_size(n_symbols)
+    return int(-(-n_lfs // size) * (n_symbols + 1) ** size * (cardinality - 1) * 8)
 
 
 def group_tables(terms: Floats, size: int | None = None) -> list[tuple[int, int, Floats]]:
@@ -178,14 +184,14 @@ def group_tables(terms: Floats, size: int | None = None) -> list[tuple[int, int,
     Parameters
     ----------
     terms
-        ``[m, k+1, c]``: what each vote of each LF adds to c scores.
+        ``[m, S+1, c]``: what each vote of each LF adds to c scores.
     size
         Number of LFs of a group.  Default: so many that a table stays small.
 
     Returns
     -------
     list of (int, int, numpy.ndarray)
-        First LF and number g of LFs of each group, and its table ``[c, (k+1)^g]``; the first LF of
+        First LF and number g of LFs of each group, and its table ``[c, (S+1)^g]``; the first LF of
         the group is the slowest to change along the codes.
     """
     m, base, n_scores = terms.shape

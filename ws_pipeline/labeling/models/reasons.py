@@ -17,6 +17,7 @@ from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.candidates import is_unanimous
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
+from ws_pipeline.labeling.votes.vote_forms import read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.labeling.votes.vote_storage import to_dense
 
@@ -25,7 +26,12 @@ _LF = "log-odds of {}"
 
 
 def contradicted_votes(
-    model: AutoLabelModel, patterns: VotePatterns, classes: Sequence[str], *, max_rows: int = 12
+    model: AutoLabelModel,
+    patterns: VotePatterns,
+    classes: Sequence[str],
+    *,
+    given: Any = None,
+    max_rows: int = 12,
 ) -> pa.Table:
     """Unanimous votes whose label is another class, with what tips the scales; the most frequent first.
 
@@ -34,9 +40,11 @@ def contradicted_votes(
     model
         The label model.
     patterns
-        Votes of the examples.
+        Votes of the examples, each with a vote.
     classes
         Names of the k classes.
+    given
+        The same votes with what they say beyond their classes.  Default: nothing.
     max_rows
         Number of patterns that are shown.
 
@@ -45,9 +53,9 @@ def contradicted_votes(
     pyarrow.Table
         Columns votes (LF=class), n_examples, label, confidence, reason.
     """
-    patterns = patterns.covered()
-    probs = model.predict_proba(patterns.votes)
-    winners = majority_probs(patterns.votes, patterns.cardinality, trusted=True)
+    form: Any = read_votes(patterns.votes if given is None else given, patterns.cardinality)
+    probs = model.predict_proba(form)
+    winners = majority_probs(patterns.votes, patterns.cardinality, trusted=True, details=form.details)
     disagrees = winners[np.arange(len(probs)), probs.argmax(axis=1)] == 0
     rows = np.flatnonzero(is_unanimous(patterns) & disagrees)
     rows = rows[np.argsort(-patterns.counts[rows], kind="stable")][:max_rows]
@@ -58,7 +66,7 @@ def contradicted_votes(
         "n_examples": patterns.counts[rows],
         "label": [classes[label] for label in chosen],
         "confidence": probs[rows].max(axis=1),
-        "reason": _reasons(model, votes, chosen, voted, classes),
+        "reason": _reasons(model, form.take(rows), votes, chosen, voted, classes),
     }
     return pa.table({name: pa.array(column, _TYPES[name]) for name, column in found.items()})
 
@@ -108,7 +116,7 @@ def least_sure(
     order = np.argsort(-probs[rows], axis=1, kind="stable")
     chosen, second = order[:, 0], order[:, 1]
     votes = to_dense(matrix.votes[rows])
-    parts = _parts(model, votes, chosen, second)
+    parts = _parts(model, matrix.take(rows), chosen, second)
     columns: dict[str, Any] = {
         "example_id": pa.array(matrix.example_ids[rows]),
         "label": pa.array([classes[label] for label in chosen], pa.string()),
@@ -126,13 +134,13 @@ def least_sure(
 
 
 def _parts(
-    model: AutoLabelModel, votes: npt.NDArray[Any], chosen: npt.NDArray[Any], other: npt.NDArray[Any]
+    model: AutoLabelModel, votes: Any, chosen: npt.NDArray[Any], other: npt.NDArray[Any]
 ) -> Floats | None:
     """What the prior and each LF adds to the log-odds of one class against another, ``[r, 1 + m]``."""
     explained = model.explain(votes)
     if explained is None:
         return None
-    rows = np.arange(len(votes))
+    rows = np.arange(len(chosen))
     prior = explained.prior[rows, chosen] - explained.prior[rows, other]
     lfs = explained.contributions[rows, :, chosen] - explained.contributions[rows, :, other]
     return np.column_stack([prior, lfs])
@@ -140,6 +148,7 @@ def _parts(
 
 def _reasons(
     model: AutoLabelModel,
+    given: Any,
     votes: npt.NDArray[Any],
     chosen: npt.NDArray[Any],
     voted: npt.NDArray[Any],
@@ -148,7 +157,7 @@ def _reasons(
     """What speaks most for the label against the class that was voted for, one text per row."""
     if not len(votes):
         return []
-    parts = _parts(model, votes, chosen, voted)
+    parts = _parts(model, given, chosen, voted)
     if parts is None:
         return [""] * len(votes)
     names = ("prior", *_lf_names(model))

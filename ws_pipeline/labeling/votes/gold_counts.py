@@ -197,7 +197,9 @@ def _votes_with_gold(votes: csr_array, labels: Labels) -> tuple[Labels, Labels, 
     return judged.indices.astype(np.int64), judged.data.astype(np.int64), gold
 
 
-def count_joint(votes: KeptVotes, gold: ArrayLike, cardinality: int) -> tuple[Counts, Counts]:
+def count_joint(
+    votes: KeptVotes, gold: ArrayLike, cardinality: int, n_symbols: int | None = None
+) -> tuple[Counts, Counts]:
     """Count, per LF, each vote together with each gold label.
 
     Parameters
@@ -208,11 +210,13 @@ def count_joint(votes: KeptVotes, gold: ArrayLike, cardinality: int) -> tuple[Co
         ``[n]`` in any form that :func:`read_gold` takes, -1 = unknown; those examples are left out.
     cardinality
         Number of classes k.
+    n_symbols
+        Number S of symbols that votes are.  Default: k, they are classes.
 
     Returns
     -------
     (numpy.ndarray, numpy.ndarray)
-        ``[m, k+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
+        ``[m, S+1, k]`` int64, vote l-1 (0 is abstain) with gold label y at ``[j, l, y]``; and ``[k]``,
         the gold labels.
 
     Raises
@@ -221,28 +225,28 @@ def count_joint(votes: KeptVotes, gold: ArrayLike, cardinality: int) -> tuple[Co
         A vote or gold label is not below k.
     """
     labels = check_gold(gold, votes.shape[0])
+    base = (cardinality if n_symbols is None else n_symbols) + 1
     cast = votes if isinstance(votes, np.ndarray) else votes.data
-    highest = max(labels.max(initial=ABSTAIN), cast.max(initial=ABSTAIN))
+    highest = max(labels.max(initial=ABSTAIN), cast.max(initial=ABSTAIN) - (base - 1 - cardinality))
     if highest >= cardinality:
         message = f"k={cardinality}, but there is a vote or a gold label {highest}; classes are 0..k-1"
         raise LabelMatrixError(message)
     known = labels != ABSTAIN
     n_gold = np.bincount(labels[known], minlength=cardinality)
     if not isinstance(votes, np.ndarray):
-        return _count_joint_sparsely(votes, labels, n_gold), n_gold
+        return _count_joint_sparsely(votes, labels, n_gold, base), n_gold
     codes = labels[known] + cardinality  # with a vote of class 0; an abstain comes k before it
-    joint = np.empty((votes.shape[1], (cardinality + 1) * cardinality), dtype=np.int64)
+    joint = np.empty((votes.shape[1], base * cardinality), dtype=np.int64)
     for lf, column in enumerate(votes.T):
         lf_codes = column[known] * np.int64(cardinality) + codes
         joint[lf] = np.bincount(lf_codes, minlength=joint.shape[1])
-    return joint.reshape(-1, cardinality + 1, cardinality), n_gold
+    return joint.reshape(-1, base, cardinality), n_gold
 
 
-def _count_joint_sparsely(votes: csr_array, labels: Labels, n_gold: Counts) -> Counts:
+def _count_joint_sparsely(votes: csr_array, labels: Labels, n_gold: Counts, base: int) -> Counts:
     m, k = votes.shape[1], len(n_gold)
     lfs, cast, gold = _votes_with_gold(votes, labels)
-    joint = np.bincount((lfs * (k + 1) + cast + 1) * k + gold, minlength=m * (k + 1) * k)
-    joint = joint.reshape(m, k + 1, k)
+    joint = np.bincount((lfs * base + cast + 1) * k + gold, minlength=m * base * k).reshape(m, base, k)
     joint[:, 0] = n_gold - joint.sum(axis=1)
     return joint
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +27,9 @@ from ws_pipeline.example_ids import (
     ids_from_table,
     validate_ids,
 )
+from ws_pipeline.labeling.votes.details_table import add_details, details_of, take_details
+from ws_pipeline.labeling.votes.example_rows import rows_among
 from ws_pipeline.labeling.votes.matrix_tables import decode_sparse_votes, encode_votes, stored_cardinality
-from ws_pipeline.labeling.votes.row_places import places_among
 from ws_pipeline.labeling.votes.vote_checks import (
     ABSTAIN,
     Votes,
@@ -43,16 +44,18 @@ from ws_pipeline.labeling.votes.vote_checks import (
     votes_dtype,
 )
 from ws_pipeline.labeling.votes.vote_columns import find_lf_columns, votes_of_columns
+from ws_pipeline.labeling.votes.vote_details import VoteDetails, split_votes
 from ws_pipeline.labeling.votes.vote_forms import read_votes
 from ws_pipeline.labeling.votes.vote_storage import (
     KeptVotes,
     as_kept,
     covered_rows_of,
-    digest_of,
     freeze,
+    hash_of,
     keep_votes,
     place_columns,
     place_rows,
+    row_major,
     same_votes,
     stack_rows,
     to_dense,
@@ -95,6 +98,17 @@ class LabelMatrix:
         ``[n]`` integers or strings, unique.  Default: those of ``votes`` where it has any, else 0..n-1.
     lf_names
         m unique names.  Default: those of ``votes`` where it has any, else ``lf_0``, ``lf_1``, ...
+    scores
+        ``[n, m]`` numbers: how sure each vote is, on a scale of its LF; NaN where it does not say.  Default:
+        no vote has a score.
+    superclasses
+        Name to the numbers of several classes.  A vote of k + t is for any class of superclass t, in the
+        order of the dict; ``votes`` abstains there, and ``details`` has it.
+
+    Attributes
+    ----------
+    details : VoteDetails or None
+        What votes say beyond their class.
 
     Raises
     ------
@@ -114,6 +128,7 @@ class LabelMatrix:
     cardinality: int
     example_ids: Ids
     lf_names: tuple[str, ...]
+    details: VoteDetails | None
 
     def __init__(
         self,
@@ -121,8 +136,15 @@ class LabelMatrix:
         cardinality: int,
         example_ids: ArrayLike | None = None,
         lf_names: Sequence[str] | None = None,
+        *,
+        scores: ArrayLike | None = None,
+        superclasses: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         check_cardinality(cardinality)
+        if scores is not None or superclasses is not None:
+            votes, details = split_votes(votes, cardinality, scores, superclasses or {})
+        else:
+            details = None
         form = read_votes(votes, cardinality)
         known_ids = form.example_ids if example_ids is None else example_ids
         n, m = form.votes.shape
@@ -132,12 +154,17 @@ class LabelMatrix:
             raise LabelMatrixError(message)
         names = form.lf_names if lf_names is None else tuple(map(str, lf_names))
         check_names(names, m)
-        checked = keep_votes(form.votes, cardinality, lf_names=names, example_ids=ids)
-        self._set(checked, operator.index(cardinality), ids, names)
+        kept = keep_votes(form.votes, cardinality, lf_names=names, example_ids=ids)
+        self._set(kept, operator.index(cardinality), ids, names, details or form.details)
 
     @classmethod
     def trusted(
-        cls, votes: KeptVotes, cardinality: int, example_ids: Ids, lf_names: tuple[str, ...]
+        cls,
+        votes: KeptVotes,
+        cardinality: int,
+        example_ids: Ids,
+        lf_names: tuple[str, ...],
+        details: VoteDetails | None = None,
     ) -> LabelMatrix:
         """Make a label matrix of parts that were checked before, such as those of other label matrices.
 
@@ -153,17 +180,19 @@ class LabelMatrix:
             ``[n]`` int64, or str objects, unique.
         lf_names
             m unique names.
+        details
+            What is said beyond the classes.
         """
         matrix = cls.__new__(cls)
-        matrix._set(as_kept(votes), cardinality, example_ids, lf_names)  # noqa: SLF001  its own
+        matrix._set(as_kept(votes), cardinality, example_ids, lf_names, details)  # noqa: SLF001  its own
         return matrix
 
-    def _set(self, votes: KeptVotes, cardinality: int, ids: Ids, names: tuple[str, ...]) -> None:
+    def _set(self, votes: KeptVotes, *others: Any) -> None:
+        ids = others[1]
         freeze(votes)
         ids.flags.writeable = False
-        fields = {"votes": votes, "cardinality": cardinality, "example_ids": ids, "lf_names": names}
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        for field, value in zip(fields(self), (votes, *others), strict=True):
+            object.__setattr__(self, field.name, value)
 
     @property
     def n_examples(self) -> int:
@@ -178,12 +207,17 @@ class LabelMatrix:
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
         """``[n]`` mask of the examples that have at least one vote."""
-        return covered_rows_of(self.votes)
+        covered = covered_rows_of(self.votes)
+        voted = None if self.details is None else self.details.voted
+        return covered if voted is None else covered | voted
 
     @property
     def digest(self) -> str:
         """SHA-256 of the votes in hexadecimal: tells whether labels were made of these votes or of others."""
-        return digest_of(self.votes)
+        digest = hash_of(self.votes)
+        if self.details is not None:
+            self.details.update(digest)
+        return str(digest.hexdigest())
 
     def __len__(self) -> int:
         return self.n_examples
@@ -199,6 +233,7 @@ class LabelMatrix:
             and self.lf_names == other.lf_names
             and same_votes(self.votes, other.votes)
             and np.array_equal(self.example_ids, other.example_ids)
+            and self.details == other.details
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -208,15 +243,17 @@ class LabelMatrix:
         ids = self.example_ids[rows]
         if np.asarray(rows).dtype != np.bool_:  # a position may be there twice
             ids = validate_ids(ids)
-        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names)
+        details = None if self.details is None else self.details.take(rows)
+        return LabelMatrix.trusted(self.votes[rows], self.cardinality, ids, self.lf_names, details)
 
     def with_lfs(self, lf_names: Sequence[str]) -> LabelMatrix:
         """Return the votes of these LFs, in this order; one that is not here abstains."""
+        place = {name: lf for lf, name in enumerate(self.lf_names)}
         names = tuple(lf_names)
-        place = {name: lf for lf, name in enumerate(names)}
-        places = np.array([place.get(name, -1) for name in self.lf_names], dtype=np.int64)
-        votes = place_columns(self.votes, places, len(names))
-        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names)
+        sources = [place.get(name) for name in names]
+        votes = place_columns(self.votes, sources)
+        details = None if self.details is None else self.details.columns(sources)
+        return LabelMatrix.trusted(votes, self.cardinality, self.example_ids, names, details)
 
     def aligned_to(self, example_ids: npt.NDArray[Any], *, where: str = "votes") -> LabelMatrix:
         """Return the same votes in the order of ``example_ids`` ``[n']``.
@@ -232,9 +269,10 @@ class LabelMatrix:
             from one of ``example_ids`` only in its Unicode form or in blanks around it.
         """
         example_ids = validate_ids(example_ids)
-        rows = places_among(self.example_ids, example_ids, where=where)
+        rows = rows_among(self.example_ids, example_ids, where=where)
         votes = place_rows(self.votes, rows, len(example_ids))
-        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names)
+        details = None if self.details is None else self.details.spread(rows, len(example_ids))
+        return LabelMatrix.trusted(votes, self.cardinality, example_ids, self.lf_names, details)
 
     @classmethod
     def concatenate(cls, shards: Mapping[str, LabelMatrix]) -> LabelMatrix:
@@ -255,11 +293,13 @@ class LabelMatrix:
             check_same_lfs(first_name, first.lf_names, name, shard.lf_names)
             check_same_cardinality(first_name, first.cardinality, name, shard.cardinality)
         check_disjoint({name: shard.example_ids for name, shard in shards.items()})
+        parts = list(shards.values())
         return cls.trusted(
-            stack_rows([shard.votes for shard in shards.values()]),
+            stack_rows([part.votes for part in parts]),
             first.cardinality,
-            concatenate_ids([shard.example_ids for shard in shards.values()]),
+            concatenate_ids([part.example_ids for part in parts]),
             first.lf_names,
+            VoteDetails.concatenate([part.details for part in parts], [part.votes.shape for part in parts]),
         )
 
     def to_table(self) -> pa.Table:
@@ -267,7 +307,8 @@ class LabelMatrix:
 
         Beyond 256 LFs: example_id, then a column of lists of LF * k + vote; the LFs are in the metadata.
         """
-        return encode_votes(self.votes, self.cardinality, self.example_ids, self.lf_names)
+        table = encode_votes(self.votes, self.cardinality, self.example_ids, self.lf_names)
+        return table if self.details is None else add_details(table, self.details, self.lf_names)
 
     @classmethod
     def from_table(
@@ -316,10 +357,12 @@ class LabelMatrix:
                 f"{where}: expected a table with a column per LF; use LabelMatrix(votes, k) for an array"
             )
             raise LabelMatrixError(message)
+        table, taken = take_details(table)
         ids = ids_from_table(table, where=where)
         sparse = decode_sparse_votes(table, cardinality, where=where)
         if sparse is not None:
-            matrix = cls.trusted(sparse.votes, sparse.cardinality, ids, sparse.lf_names)
+            details = details_of(taken, sparse.lf_names, len(ids))
+            matrix = cls.trusted(sparse.votes, sparse.cardinality, ids, sparse.lf_names, details)
             return matrix if lf_columns is None else matrix.with_lfs(lf_columns)
         if cardinality is None:
             cardinality = stored_cardinality(table, where)
@@ -329,8 +372,8 @@ class LabelMatrix:
             check_cardinality(cardinality)
             names = find_lf_columns(table, listed=lf_columns, tasks=tasks, where=where)
         votes = votes_of_columns(table, names, cardinality, where=where, example_ids=ids, classes=classes)
-        checked: Any = np.ascontiguousarray(votes) if isinstance(votes, np.ndarray) else votes
-        return cls.trusted(checked, operator.index(cardinality), ids, names)
+        details = details_of(taken, names, len(ids))
+        return cls.trusted(row_major(votes), operator.index(cardinality), ids, names, details)
 
     @classmethod
     def from_parquet(

@@ -44,6 +44,7 @@ from ws_pipeline.labeling.votes.vote_columns import (
     numbers_of_column,
     votes_of_columns,
 )
+from ws_pipeline.labeling.votes.vote_details import VoteDetails
 from ws_pipeline.labeling.votes.vote_storage import covered_rows_of, in_order, to_dense
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_COLUMNS, as_table, triple_columns
 from ws_pipeline.storage.arrow_types import holds_numbers, holds_text, plain_values
@@ -73,6 +74,8 @@ class VoteForm(NamedTuple):
         Whether the LFs have names, or columns are known by their place only.
     cardinality
         Number of classes that all votes are known to be of; None: they are not looked at yet.
+    details
+        What is said beyond the classes, if anything is.
     """
 
     votes: npt.NDArray[Any] | csr_array
@@ -81,6 +84,13 @@ class VoteForm(NamedTuple):
     partial: bool = False
     named: bool = True
     cardinality: int | None = None
+    details: VoteDetails | None = None
+
+    def take(self, rows: npt.NDArray[np.intp]) -> VoteForm:
+        """The examples at ``rows``."""
+        ids = None if self.example_ids is None else self.example_ids[rows]
+        details = None if self.details is None else self.details.take(rows)
+        return self._replace(votes=self.votes[rows], example_ids=ids, details=details)
 
     def is_checked_for(self, cardinality: int) -> bool:
         """Whether all votes are known to be -1 or one of so many classes."""
@@ -127,7 +137,9 @@ def read_votes(L: Any, cardinality: int | None = None) -> VoteForm:
         return _read_table(table, MAX_CARDINALITY if cardinality is None else cardinality)
     if isinstance(L, NamedVotes):
         has_names = L.lf_names != default_lf_names(len(L.lf_names))
-        return VoteForm(L.votes, L.lf_names, L.example_ids, named=has_names, cardinality=L.cardinality)
+        details = getattr(L, "details", None)
+        form = VoteForm(L.votes, L.lf_names, L.example_ids, named=has_names, cardinality=L.cardinality)
+        return form._replace(details=details)
     votes = _sparse_votes(L) if is_sparse(L) else as_vote_array(L)
     return VoteForm(votes, default_lf_names(votes.shape[1]), named=False)
 
@@ -140,13 +152,12 @@ def dense_votes(form: VoteForm) -> npt.NDArray[Any]:
 def covered_rows(form: VoteForm) -> npt.NDArray[np.bool_]:
     """``[n]`` mask of the examples with at least one vote."""
     votes = form.votes
-    if not isinstance(votes, np.ndarray):
-        return covered_rows_of(votes)
-    covered = np.zeros(len(votes), dtype=np.bool_)
-    for start in range(0, len(votes), _CHUNK_ROWS):
+    covered = np.zeros(votes.shape[0], dtype=np.bool_)
+    for start in range(0, len(covered), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
         covered[rows] = covered_rows_of(votes[rows])
-    return covered
+    voted = None if form.details is None else form.details.voted
+    return covered if voted is None else covered | voted
 
 
 def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the model's fit") -> VoteForm:
@@ -172,7 +183,12 @@ def align_lfs(form: VoteForm, lf_names: tuple[str, ...], *, whose: str = "the mo
     _refuse_other_lfs(names, lf_names, whose=whose, partial=form.partial)
     position = {name: place for place, name in enumerate(lf_names)}
     places = np.array([position[name] for name in names], dtype=np.int32)
-    return form._replace(votes=_with_columns_at(form.votes, places, len(lf_names)), lf_names=lf_names)
+    details = None
+    if form.details is not None:
+        there = {name: lf for lf, name in enumerate(names)}
+        details = form.details.columns([there.get(name) for name in lf_names])
+    votes = _with_columns_at(form.votes, places, len(lf_names))
+    return form._replace(votes=votes, lf_names=lf_names, details=details)
 
 
 def _are_numbered(names: tuple[str, ...]) -> bool:

@@ -34,10 +34,12 @@ from ws_pipeline.labeling.votes.distinct_rows import (
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.vote_checks import (
+    ABSTAIN,
     check_cardinality,
     check_names,
     check_same_cardinality,
     check_same_lfs,
+    votes_dtype,
 )
 from ws_pipeline.labeling.votes.vote_forms import read_votes
 from ws_pipeline.labeling.votes.vote_storage import (
@@ -200,6 +202,17 @@ class VotePatterns:
     def words(self) -> Words:
         """``[u, w]``: the dense patterns as integers, see :mod:`.distinct_rows`."""
         return words_of(np.ascontiguousarray(self.votes.T), self.cardinality)
+
+    def merged(self, groups: npt.NDArray[np.intp], cardinality: int) -> VotePatterns:
+        """Patterns of groups of votes: each vote v counts as ``groups[v]``, one of so many."""
+        if isinstance(self.votes, np.ndarray):
+            of_votes = np.append(groups, ABSTAIN).astype(votes_dtype(cardinality))
+            votes: Any = of_votes[self.votes]  # -1 is the last one
+            words = words_of(np.ascontiguousarray(votes.T), cardinality)
+            return self._of_words(cardinality, self.lf_names, merge_words(words, self.counts))
+        rows = self.votes.copy()
+        rows.data = groups[rows.data].astype(votes_dtype(cardinality))
+        return VotePatterns(cardinality, self.lf_names, *merge_sparse_rows(rows, self.counts, cardinality))
 
     def covered(self) -> VotePatterns:
         """The patterns with at least one vote."""

@@ -80,6 +80,11 @@ def as_kept(votes: KeptVotes) -> KeptVotes:
     return to_dense(votes) if votes.shape[1] <= DENSE_LFS else in_order(votes)
 
 
+def row_major(votes: KeptVotes) -> KeptVotes:
+    """The same votes, row after row in memory."""
+    return np.ascontiguousarray(votes) if isinstance(votes, np.ndarray) else votes
+
+
 def freeze(votes: KeptVotes) -> None:
     """Make the arrays of votes read-only."""
     for array in arrays_of(votes):
@@ -139,14 +144,14 @@ def same_votes(votes: KeptVotes, others: KeptVotes) -> bool:
     return all(np.array_equal(*pair) for pair in pairs)
 
 
-def digest_of(votes: KeptVotes) -> str:
-    """SHA-256 of kept votes, in hexadecimal; of a sparse array, of its shape and what it stores."""
+def hash_of(votes: KeptVotes) -> Any:
+    """SHA-256 of kept votes, to which more may be added; of a sparse array, of all that it stores."""
     if isinstance(votes, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(votes).reshape(-1).data).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(votes).reshape(-1).data)
     found = hashlib.sha256(repr(tuple(map(int, votes.shape))).encode())
     for array, dtype in zip(arrays_of(votes), ("<i8", "<i8", "<i2"), strict=True):
         found.update(array.astype(dtype).data)
-    return found.hexdigest()
+    return found
 
 
 def columns_of(votes: KeptVotes) -> Iterator[npt.NDArray[Any]]:
@@ -183,23 +188,27 @@ def of_columns(columns: Iterator[npt.NDArray[Any]], n: int, m: int, cardinality:
     return in_order(by_lf.tocsr())
 
 
-def place_columns(votes: KeptVotes, places: npt.NDArray[Any], n_lfs: int) -> KeptVotes:
-    """Votes ``[n, n_lfs]`` with column j of ``votes`` at ``places[j]``, left out if that is -1.
-
-    A place that no column has abstains.
-    """
-    kept = places >= 0
+def place_columns(votes: KeptVotes, sources: Sequence[int | None]) -> KeptVotes:
+    """Votes ``[n, m']`` whose column j is column ``sources[j]`` of ``votes``; None is an LF that abstains."""
+    n, n_lfs = votes.shape[0], len(sources)
     if isinstance(votes, np.ndarray) and n_lfs <= DENSE_LFS:
-        dense: Any = np.full((len(votes), n_lfs), ABSTAIN, dtype=votes.dtype)
-        dense[:, places[kept]] = votes[:, kept]
+        dense: Any = np.full((n, n_lfs), ABSTAIN, dtype=votes.dtype)
+        for lf, source in enumerate(sources):
+            if source is not None:
+                dense[:, lf] = votes[:, source]
         return dense
     from scipy.sparse import csr_array
 
     sparse = _sparse_rows(votes) if isinstance(votes, np.ndarray) else votes
+    places = np.full(votes.shape[1], -1)
+    for place, source in enumerate(sources):
+        if source is not None:
+            places[source] = place
+    kept = places >= 0
     stored = kept[sparse.indices]
     starts = np.concatenate([[0], np.cumsum(stored)])[sparse.indptr]
     lfs = places[sparse.indices[stored]].astype(sparse.indices.dtype)
-    placed = csr_array((sparse.data[stored], lfs, starts), shape=(sparse.shape[0], n_lfs))
+    placed = csr_array((sparse.data[stored], lfs, starts), shape=(n, n_lfs))
     placed.sort_indices()
     return as_kept(placed)
 

@@ -253,5 +253,5 @@ def test_the_size_of_the_tables_is_that_of_the_tables_that_are_made():
     for m, k in ((1, 2), (20, 2), (7, 5), (10, 12)):
         tables = posterior.group_tables(np.zeros((m, k + 1, k - 1)))
         made = sum(table.nbytes for _, _, table in tables)
-        assert made <= posterior.tables_bytes(m, k)
-        assert posterior.tables_bytes(m, k) <= made * (k + 1) ** posterior.group_size(k)
+        assert made <= posterior.tables_bytes(m, k, k)
+        assert posterior.tables_bytes(m, k, k) <= made * (k + 1) ** posterior.group_size(k)
