@@ -4,11 +4,11 @@
     python benchmarks/many_sources.py --examples 20000   fewer examples
     python benchmarks/many_sources.py --no-dense         only what the package does
 
-The votes are simulated: four classes, sources that are right in 55 to 95 % of their votes, four shards, each of
-which lacks another tenth of the sources, gold labels on 2 % of the examples.  Each column of the table is a
-process of its own, in which label matrices of any number of sources are kept sparse, as they are beyond 256,
-or dense.  Seconds are processor time, MB the peak of the process so far, imports included.  The last line
-is the whole pipeline, `python -m ws_pipeline` with `model: null`, in wall-clock time.
+The votes are simulated: four classes, sources that are right in 55 to 95 % of their votes, four shards,
+each of which lacks another tenth of the sources, gold labels on 2 % of the examples.  Each column of the
+table is a process of its own, in which label matrices of any number of sources are kept sparse, as they are
+beyond 256, or dense.  Seconds are processor time, MB the peak of the process so far, imports included. The
+last line is the whole pipeline, `python -m ws_pipeline` with `model: null`, in wall-clock time.
 """
 
 from __future__ import annotations
