@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ws_pipeline.defs.assets.metadata import table_metadata
+from ws_pipeline.defs.assets.metadata import lf_table_metadata, table_metadata
 from ws_pipeline.labeling.models.additive import AdditiveLabeler
 from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.candidates import VOTE
@@ -51,7 +50,9 @@ def label_model_metadata(
     if isinstance(chosen, LabelModel):
         metadata |= _matrix_completion_metadata(chosen, votes)
     if isinstance(chosen, AdditiveLabeler | LabelModel):
-        metadata["weights"] = _weights_table(chosen)
+        weights = {"lf": chosen.lf_names, "weight": chosen.get_weights()}
+        n_votes = votes.patterns.class_counts.sum(axis=1)
+        metadata |= lf_table_metadata("weights", pa.table(weights), n_votes)
     return metadata
 
 
@@ -136,10 +137,3 @@ def _matrix_completion_metadata(model: LabelModel, votes: TrainingVotes) -> Mapp
     # without a step there is no loss: the votes tell nothing that could be learned
     loss = {"loss": model.history_[-1].loss} if model.history_ else {}
     return {"n_epochs": model.n_epochs_, **loss, "silent_lfs": list(votes.counts.silent_lfs)}
-
-
-def _weights_table(model: LabelModel | AdditiveLabeler) -> dg.TableMetadataValue:
-    """How often each LF is right when it votes, as the model sees it."""
-    weights = zip(model.lf_names, model.get_weights(), strict=True)
-    records = [dg.TableRecord({"lf": name, "weight": round(float(weight), 4)}) for name, weight in weights]
-    return dg.MetadataValue.table(records)

@@ -23,7 +23,7 @@ from ws_pipeline.defs.assets.label_metadata import (
     vote_metadata,
     why_replaced,
 )
-from ws_pipeline.defs.assets.metadata import table_metadata, warnings_to_log
+from ws_pipeline.defs.assets.metadata import lf_table_metadata, table_metadata, warnings_to_log
 from ws_pipeline.defs.assets.score_bins import build_score_bins
 from ws_pipeline.defs.resources import ComputeDevice
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
@@ -87,7 +87,8 @@ def _lf_summary(of_task: AssetMaker, task: str) -> dg.AssetsDefinition:
             matrix = LabelMatrix.concatenate(with_same_lfs(task_spec, label_matrix))
             counts = VoteCounts.total(with_same_lfs(task_spec, vote_counts))
             table = summarise_lfs(counts, matrix=matrix, gold=gold)
-        metadata = {"n_lfs": table.num_rows, **vote_metadata(counts), "summary": table_metadata(table)}
+        shown = lf_table_metadata("summary", table, table["n_votes"].to_numpy())
+        metadata = {"n_lfs": table.num_rows, **vote_metadata(counts), **shown}
         for name, bins in inputs.items():  # how reliable votes are by their scores
             metadata[name] = table_metadata(bins.slice(0, _SHOWN_BINS))
         return dg.MaterializeResult(value=table, metadata=metadata)

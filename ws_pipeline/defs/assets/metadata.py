@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ws_pipeline.analysis.scores_table import GOLD
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 _DIGITS = 5
 _CELL_DIGITS = 4
+_MAX_LFS = 256  # of a table with a row per LF
 _MAX_ROWS = 200  # of the history's table: each materialization keeps one in the database of runs
 
 
@@ -32,6 +34,19 @@ def table_metadata(table: pa.Table) -> dg.TableMetadataValue:
         dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in table.to_pylist()
     ]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
+
+
+def lf_table_metadata(name: str, table: pa.Table, n_votes: npt.NDArray[Any]) -> dict[str, Any]:
+    """A table with one row per LF ``[m]``, as metadata of this name; of many, those that vote most.
+
+    ``<name>_rows`` then says how many of how many there are, since each materialization keeps its table in
+    the database of runs.
+    """
+    if table.num_rows <= _MAX_LFS:
+        return {name: table_metadata(table)}
+    shown = np.sort(np.argsort(-n_votes, kind="stable")[:_MAX_LFS])
+    said = f"{_MAX_LFS} of {table.num_rows}, those with the most votes; the file has all"
+    return {name: table_metadata(table.take(shown)), f"{name}_rows": said}
 
 
 def _kind_of(kind: pa.DataType) -> str:

@@ -18,7 +18,9 @@ from ws_pipeline.array_types import Floats, Mask
 from ws_pipeline.labeling.votes.row_counts import Counts
 from ws_pipeline.labeling.votes.sparse_counting import one_hot_rows, sparse_parts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.memory import require_memory
 
+_SQUARES = 6  # numbers per pair of LFs that are held at a time
 _SAMPLED = 2**16  # patterns that are looked at, at most
 _FEWEST_SHARED = (10.0, 100.0)  # votes in common of sources of one class, and of others, that are no chance
 _SINGLE_SHARE = 0.98  # of a source's votes for one class, from which it is a single-class source
@@ -43,6 +45,12 @@ def similarities(patterns: VotePatterns) -> Floats:
 
 def _similarities(patterns: VotePatterns) -> tuple[Floats, Mask]:
     """Similarities ``[m, m]`` before they are clipped, 0 with itself, and which are of votes enough."""
+    m = patterns.n_lfs
+    require_memory(
+        _SQUARES * 8 * m**2,
+        f"comparing {m:,} labeling functions with each other",
+        "leave out those that vote little, or use label_model: {kind: dawid_skene}",
+    )
     sample = _sample(patterns)
     shared, totals = shared_votes(sample)
     n_votes = totals.sum(axis=1)

@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ws_pipeline.array_types import Floats
 from ws_pipeline.labeling.models.additive import patterns_of
 from ws_pipeline.labeling.models.baselines import MajorityLabelVoter
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
 from ws_pipeline.labeling.models.label_model import LabelModel
 from ws_pipeline.labeling.models.labeler import BaseLabeler
-from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
+from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene, find_discounts
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_forms import VoteForm, dense_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
-from ws_pipeline.labeling.votes.vote_symbols import VoteSymbols, symbols_of
+from ws_pipeline.labeling.votes.vote_symbols import Alphabet, VoteSymbols, symbols_of
 from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.label_model import DawidSkeneConfig, FitConfig, LiftDawidSkeneConfig
 
@@ -113,6 +114,13 @@ class TrainingVotes:
         return form, replace(self.patterns, votes=form.votes, counts=self.said.counts)
 
     @cached_property
+    def discounts(self) -> Floats:
+        """What the votes of each LF count ``[m]``; once for all fits of the same votes."""
+        if self.symbols is None or self.said is None:
+            return find_discounts(self.patterns.covered(), Alphabet.of_classes(self.patterns.cardinality))
+        return find_discounts(self.said.covered(), self.symbols.alphabet)
+
+    @cached_property
     def counts(self) -> VoteCounts:
         """Counts of pairs of votes."""
         return self.count_pairs()
@@ -161,6 +169,11 @@ def fit_label_model(
         lift = settings if isinstance(settings, LiftDawidSkeneConfig) else LiftDawidSkeneConfig()
         patterns = votes.patterns if votes.said is None else votes.said
         return LiftDawidSkene(k).fit_patterns(
-            patterns, lift, gold=gold, class_balance=class_balance, symbols=votes.symbols
+            patterns,
+            lift,
+            gold=gold,
+            class_balance=class_balance,
+            symbols=votes.symbols,
+            discounts_of=lambda: votes.discounts,
         )
     return MajorityLabelVoter(k)

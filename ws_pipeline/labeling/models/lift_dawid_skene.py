@@ -36,7 +36,7 @@ from ws_pipeline.settings.label_model import LiftDawidSkeneConfig
 from ws_pipeline.storage.files import FileFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike
 
@@ -154,21 +154,22 @@ class LiftDawidSkene(AdditiveLabeler):
         gold: GoldVotes | None = None,
         class_balance: ArrayLike | None = None,
         symbols: VoteSymbols | None = None,
+        discounts_of: Callable[[], Floats] | None = None,
     ) -> Self:
         """Estimate the weights from vote patterns, which may be the sum over any number of shards.
 
         The whole of :meth:`fit` once the votes are counted; the same parameters and errors.  Of votes with
         scores, or for superclasses, the patterns and the gold labels are counted by the ``symbols``.
+        ``discounts_of`` gives what :func:`find_discounts` found in the same patterns before.
         """
         k = self.cardinality
         known_balance = given_balance(class_balance, k)
         alphabet = Alphabet.of_classes(k) if symbols is None else symbols.alphabet
         patterns = patterns_of(patterns, alphabet.n_symbols)
         passes = passes_over(patterns, k)
-        by_group = patterns if alphabet.n_levels == 1 else patterns.merged(alphabet.groups, alphabet.n_groups)
-        group_counts = by_group.class_counts
+        group_counts = _by_group(patterns, alphabet).class_counts
         kinds = find_kinds(group_counts)
-        self.discounts = discounts(by_group, group_counts)
+        self.discounts = find_discounts(patterns, alphabet) if discounts_of is None else discounts_of()
         problem = Problem.of(
             passes,
             patterns.class_counts,
@@ -192,6 +193,16 @@ class LiftDawidSkene(AdditiveLabeler):
     def _set_state(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         super()._set_state(header, arrays)
         self.discounts = arrays["discounts"]
+
+
+def find_discounts(patterns: VotePatterns, alphabet: Alphabet) -> Floats:
+    """What the votes of each LF count ``[m]``, by patterns of symbols with votes; see :mod:`.families`."""
+    by_group = _by_group(patterns, alphabet)
+    return discounts(by_group, by_group.class_counts)
+
+
+def _by_group(patterns: VotePatterns, alphabet: Alphabet) -> VotePatterns:
+    return patterns if alphabet.n_levels == 1 else patterns.merged(alphabet.groups, alphabet.n_groups)
 
 
 def _in_order(known_accuracy: Mapping[str, float], lf_names: tuple[str, ...]) -> Floats:

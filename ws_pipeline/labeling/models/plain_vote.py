@@ -14,7 +14,7 @@ from ws_pipeline.labeling.votes.counting import lf_major_chunks
 from ws_pipeline.labeling.votes.sparse_counting import sparse_parts
 from ws_pipeline.labeling.votes.vote_checks import Votes
 from ws_pipeline.labeling.votes.vote_details import VoteDetails
-from ws_pipeline.labeling.votes.vote_storage import DENSE_LFS
+from ws_pipeline.labeling.votes.vote_storage import DENSE_LFS, to_dense
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,7 +32,7 @@ def majority_probs(
     classes.
     """
     if details is not None and details.sets is not None:
-        return _share_evenly(details.tally(votes, cardinality))
+        return _share_evenly(details.tally(to_dense(votes), cardinality))
     if not isinstance(votes, np.ndarray) and votes.shape[1] > DENSE_LFS:
         return _sparse_majority_probs(votes, cardinality, trusted=trusted)
     probs = np.empty((votes.shape[0], cardinality))

@@ -19,7 +19,7 @@ from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN, LabelMatrix
 from ws_pipeline.labeling.votes.vote_forms import read_votes
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
-from ws_pipeline.labeling.votes.vote_storage import to_dense
+from ws_pipeline.labeling.votes.vote_storage import DENSE_LFS, to_dense
 
 _SHOWN_PARTS = 3  # of a reason
 _LF = "log-odds of {}"
@@ -108,7 +108,8 @@ def least_sure(
     pyarrow.Table
         Columns example_id, label, runner_up, confidence, votes, log_odds of the label against the runner-up,
         prior, and one column per LF with what it adds to the log-odds: prior and LFs sum to log_odds.  For
-        the plain vote these are null.
+        the plain vote these are null.  Of more than 256 LFs, those that add nothing to any of these examples
+        have no column.
     """
     covered = np.flatnonzero(matrix.covered)
     confidence = probs[covered].max(axis=1)
@@ -124,13 +125,14 @@ def least_sure(
         "confidence": pa.array(probs[rows].max(axis=1)),
         "votes": pa.array([_as_text(row, matrix.lf_names, classes) for row in votes], pa.string()),
     }
-    names = ["log_odds", "prior", *(_LF.format(name) for name in matrix.lf_names)]
+    lfs = np.arange(matrix.n_lfs)
+    if matrix.n_lfs > DENSE_LFS:
+        lfs = lfs[:0] if parts is None else np.flatnonzero((parts[:, 1:] != 0).any(axis=0))
+    names = ["log_odds", "prior", *(_LF.format(matrix.lf_names[lf]) for lf in lfs)]
     if parts is None:
         return pa.table(columns | {name: pa.nulls(len(rows), pa.float64()) for name in names})
-    table = np.column_stack([parts.sum(axis=1), parts])
-    return pa.table(
-        columns | {name: pa.array(column) for name, column in zip(names, table.T.copy(), strict=True)}
-    )
+    table = [parts.sum(axis=1), parts[:, 0], *parts[:, 1 + lfs].T.copy()]
+    return pa.table(columns | {name: pa.array(column) for name, column in zip(names, table, strict=True)})
 
 
 def _parts(

@@ -152,12 +152,13 @@ def dense_votes(form: VoteForm) -> npt.NDArray[Any]:
 def covered_rows(form: VoteForm) -> npt.NDArray[np.bool_]:
     """``[n]`` mask of the examples with at least one vote."""
     votes = form.votes
-    if not isinstance(votes, np.ndarray):
-        return covered_rows_of(votes)
-    covered = np.zeros(len(votes), dtype=np.bool_)
-    for start in range(0, len(votes), _CHUNK_ROWS):
-        rows = slice(start, start + _CHUNK_ROWS)
-        covered[rows] = covered_rows_of(votes[rows])
+    if isinstance(votes, np.ndarray):
+        covered = np.zeros(len(votes), dtype=np.bool_)
+        for start in range(0, len(votes), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            covered[rows] = covered_rows_of(votes[rows])
+    else:
+        covered = covered_rows_of(votes)
     voted = None if form.details is None else form.details.voted
     return covered if voted is None else covered | voted
 

@@ -3,12 +3,13 @@
 import logging
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.cli import main
-from ws_pipeline.defs.assets.metadata import table_metadata
+from ws_pipeline.defs.assets.metadata import lf_table_metadata, table_metadata
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.errors import LabelMatrixError, TrainingError
@@ -153,3 +154,15 @@ def test_a_table_in_the_metadata_has_rounded_numbers_and_lists_as_text():
         {"name": None, "n": 2, "share": None, "classes": ""},
     ]
     assert [column.type for column in shown.schema.columns] == ["string", "int", "float", "string"]
+
+
+def test_of_many_lfs_the_ui_shows_those_that_vote_most():
+    n_votes = np.arange(300)[::-1] % 299
+    table = pa.table({"lf": [f"lf_{lf}" for lf in range(300)], "n_votes": n_votes})
+    few = table.slice(0, 256)
+    assert lf_table_metadata("summary", few, n_votes[:256]) == {"summary": table_metadata(few)}
+    found = lf_table_metadata("summary", table, n_votes)
+    assert found["summary_rows"] == "256 of 300, those with the most votes; the file has all"
+    shown = [record.data["n_votes"] for record in found["summary"].records]
+    assert sorted(shown) == sorted(np.sort(n_votes)[-256:])
+    assert shown == [n for n in n_votes if n in set(shown)]

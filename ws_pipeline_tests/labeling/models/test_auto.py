@@ -19,6 +19,7 @@ from ws_pipeline.labeling.models import auto, choosing
 from ws_pipeline.labeling.models.candidates import Candidate, Trial
 from ws_pipeline.labeling.models.gold_votes import GoldRows
 from ws_pipeline.labeling.models.kinds import TrainingVotes, fit_label_model
+from ws_pipeline.labeling.models.lift_dawid_skene import find_discounts
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
 from ws_pipeline.settings.label_model import FitConfig, LiftDawidSkeneConfig
@@ -325,3 +326,20 @@ def test_on_real_votes_nothing_is_refused_or_worse_than_the_vote(name, n_known):
     assert model.kind_ in auto.CANDIDATES
     unseen = np.where(gold < 0, data.gold, -1)
     assert model.compare_with_vote(data.votes, unseen).verdict != "worse"
+
+
+def test_families_are_looked_for_once_for_all_fits(monkeypatch):
+    found = []
+
+    def count(patterns, alphabet):
+        found.append(patterns)
+        return find_discounts(patterns, alphabet)
+
+    votes, gold = votes_and_gold()
+    alone = AutoLabelModel(2).fit(votes, with_known(gold, 100))
+    monkeypatch.setattr("ws_pipeline.labeling.models.kinds.find_discounts", count)
+    monkeypatch.setattr("ws_pipeline.labeling.models.lift_dawid_skene.find_discounts", None)
+    model = AutoLabelModel(2).fit(votes, with_known(gold, 100))
+    assert len(found) == 1
+    assert model.comparison_ == alone.comparison_
+    np.testing.assert_array_equal(model.predict_proba(votes), alone.predict_proba(votes))

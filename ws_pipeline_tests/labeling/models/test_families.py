@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ws_pipeline.errors import TooLargeError
 from ws_pipeline.labeling import LiftDawidSkene, MajorityLabelVoter, VotePatterns
 from ws_pipeline.labeling.models import families
 from ws_pipeline.labeling.models.families import discounts, similarities
@@ -52,6 +53,16 @@ def test_many_patterns_are_sampled_always_in_the_same_way(monkeypatch):
     assert np.array_equal(sampled, similarities(patterns))
     assert sampled[0, 10] == 1
     np.testing.assert_allclose(sampled, whole, atol=0.15)
+
+
+def test_comparing_more_sources_than_fit_into_memory_is_refused(monkeypatch):
+    votes, _ = panel_votes(n=500, accuracies=(0.6,) * 4, k=2, coverage=0.7)
+    patterns = patterns_of(votes)
+    monkeypatch.setattr(families, "_SQUARES", 10**15)
+    with pytest.raises(
+        TooLargeError, match=r"comparing 4 labeling functions with each other needs .* vote little"
+    ):
+        discounts(patterns, patterns.class_counts)
 
 
 def rows_of(report):

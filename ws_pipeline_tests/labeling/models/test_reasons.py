@@ -117,3 +117,24 @@ def test_rows_have_the_same_number_if_they_are_equal(m, k):
     for number in range(numbers.max() + 1):
         rows = votes[numbers == number]
         assert (rows == rows[0]).all()
+
+
+def test_of_many_lfs_those_that_add_nothing_to_the_least_sure_labels_have_no_column():
+    votes, _ = contradicted()
+    wide = np.column_stack([votes, np.full((1000, 300), -1)])
+    narrow, many = LabelMatrix(votes, 2), LabelMatrix(wide, 2)
+    model = AutoLabelModel(2, ["dawid_skene"]).fit(many)
+    table = least_sure(model, many, model.predict_proba(many), CLASSES, max_rows=40)
+    names = [name for name in table.column_names if name.startswith("log-odds of")]
+    assert names == [f"log-odds of lf_{lf}" for lf in range(4)]
+    parts = np.column_stack([table[name].to_numpy() for name in ("prior", *names)])
+    np.testing.assert_allclose(parts.sum(axis=1), table["log_odds"].to_numpy())
+    voted = [row["votes"] for row in table.to_pylist()]
+    alone = AutoLabelModel(2, ["dawid_skene"]).fit(narrow)
+    found = least_sure(alone, narrow, alone.predict_proba(narrow), CLASSES, max_rows=40)
+    assert voted == found["votes"].to_pylist()
+    plain = AutoLabelModel(2, ["majority"]).fit(many)
+    assert least_sure(plain, many, plain.predict_proba(many), CLASSES).column_names[-2:] == [
+        "log_odds",
+        "prior",
+    ]

@@ -272,3 +272,35 @@ def test_gold_rows_and_what_to_label_next_equal_those_of_the_dense_array(votes, 
     tables = [label_next(m, probs, list("abc"), askable=everything, max_rows=N) for m in (sparse, dense)]
     assert tables[0].equals(tables[1])
     assert tables[0]["n_same_votes"].to_pylist().count(2) == 1
+
+
+def test_scores_and_superclasses_of_many_lfs_equal_those_of_the_dense_array(votes, gold, ids, monkeypatch):
+    rng = np.random.default_rng(3)
+    said = np.where((votes >= 0) & (rng.random(votes.shape) < 0.3), K, votes)
+    scores = np.where(said >= 0, rng.random(votes.shape), np.nan)
+
+    def make():
+        return LabelMatrix(said, K, ids, scores=scores, superclasses={"first": [0, 1]})
+
+    sparse = make()
+    monkeypatch.setattr(vote_storage, "DENSE_LFS", 10**6)
+    dense = make()
+    monkeypatch.undo()
+    assert isinstance(sparse.votes, csr_array)
+    assert isinstance(dense.votes, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(sparse), dense.votes)
+    np.testing.assert_array_equal(sparse.covered, dense.covered)
+    assert LabelMatrix.from_table(sparse.to_table()) == sparse
+    names = [f"lf_{lf}" for lf in range(10, 290)][::-1]
+    np.testing.assert_array_equal(np.asarray(sparse.with_lfs(names)), votes_of(dense, names))
+    np.testing.assert_array_equal(
+        MajorityLabelVoter(K).predict_proba(sparse), MajorityLabelVoter(K).predict_proba(dense)
+    )
+    model, other = LiftDawidSkene(K).fit(sparse, gold=gold), LiftDawidSkene(K).fit(dense, gold=gold)
+    np.testing.assert_array_equal(model.weights, other.weights)
+    np.testing.assert_array_equal(model.predict_proba(sparse), other.predict_proba(dense))
+
+
+def votes_of(matrix, names):
+    places = [matrix.lf_names.index(name) for name in names]
+    return matrix.votes[:, places]
