@@ -52,7 +52,7 @@ def compare_shards(spec: PipelineSpec, files: ShardFiles, findings: Findings) ->
     if is_complete:
         # without an end model there is nothing to validate or test
         together.attempt(check_splits, counts, SPLITS if spec.model else ())
-    findings.add(together, opening=f"{spec.folder / 'examples'}: ")
+    findings.add(together, opening=f"{spec.origin}/examples: ")
     if not is_complete:
         said = "whether all splits and gold labels are there, and whether an example is in two shards"
         findings.unchecked.append(f"{said}, in shards whose examples could not be read")
@@ -78,7 +78,7 @@ def summarise_votes(
     if not read:
         return None
     matrices = dict(with_same_lfs(task_spec, read))
-    first, where = next(iter(matrices)), str(spec.folder / spec.place_of_votes(task))
+    first, where = next(iter(matrices)), f"{spec.origin}/{spec.place_of_votes(task)}"
     alike = {
         shard: matrix
         for shard, matrix in matrices.items()

@@ -61,7 +61,7 @@ def _look_at_files(spec: PipelineSpec, findings: Findings) -> None:
         return
     for file, reason in skipped_files(spec, files).items():
         if file not in doubled_files(files):  # which stop the run, and are a problem
-            findings.warn(f"skipped {spec.folder / file}: {reason}")
+            findings.warn(f"skipped {spec.origin}/{file}: {reason}")
     shards = findings.attempt(require_shards, spec, files)
     if shards is None:
         for task, of_task in spec.tasks.items():

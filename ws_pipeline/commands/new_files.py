@@ -53,6 +53,7 @@ _TOP_KEYS = """
 # owners: []               # e-mail addresses, or teams as team:<name>
 # tags: {}                 # to find assets and jobs by in the UI
 # automation: {schedule: 0 3 * * 1, timezone: UTC, enabled: false, interval_seconds: 30}   # reruns
+# source: null             # url, examples and votes of tables of a database, in place of files
 # data: .                  # folder or URL of examples/ and votes/, from this file on
 """
 

@@ -10,12 +10,14 @@ _TEXTS = (*DELIMITERS, *JSON_LINES)
 
 #: Every ending of a table that is a shard; those of text also packed with gzip.
 ENDINGS = (PARQUET, *_TEXTS, *(f"{ending}{GZIP}" for ending in _TEXTS))
+#: What stands for an ending where a shard is rows of a database, and no file.
+ROWS = " (rows of the query)"
 ENDINGS_TEXT = f"{', '.join((PARQUET, *_TEXTS[:-1]))} or {_TEXTS[-1]} (of text also with {GZIP})"
 
 
 def ending_of(name: str) -> str | None:
     """How the name of a file of a table ends; None if it is none."""
-    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
+    return next((ending for ending in (*ENDINGS, ROWS) if name.endswith(ending)), None)
 
 
 def format_of(ending: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
-from upath import UPath
 
 from ws_pipeline.defs.assets.asset_maker import AssetMaker
 from ws_pipeline.defs.assets.metadata import table_metadata
@@ -16,7 +15,7 @@ from ws_pipeline.defs.automation.shard_state import votes_fingerprint
 from ws_pipeline.defs.io_managers import FolderIOManager
 from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
-from ws_pipeline.defs.spec.shard_tables import TextSource, examples_file
+from ws_pipeline.defs.spec.shard_tables import TableSource, examples_file, stamp_of_shard
 from ws_pipeline.defs.spec.task_spec import FunctionsSpec
 from ws_pipeline.errors import ExampleIdError
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
@@ -30,8 +29,7 @@ from ws_pipeline.labeling.functions.function_votes import (
 )
 from ws_pipeline.labeling.functions.labeling_function import LabelingFunction
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
-from ws_pipeline.storage.file_stamps import stamp_of
-from ws_pipeline.storage.files import ParquetSource, PathLike
+from ws_pipeline.storage.files import ParquetSource
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -51,12 +49,16 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
         """
         shard, k = context.partition_key, spec.cardinalities[task]
         file, source = examples_file(spec, shard), votes_fingerprint(spec, task, shard)
-        path, file_stamp, lfs = file.path, stamp_of(UPath(file.path)), spec.functions_of(task)
+        path, file_stamp, lfs = (
+            str(file.path),
+            stamp_of_shard(spec.examples_path(shard)),
+            spec.functions_of(task),
+        )
         columns = columns_to_vote_on(spec, file.schema.names)
         # the columns too, which are others when a task is added that has its gold labels in one of them
         stamp = f"{file_stamp} {', '.join(columns)}"
-        ids = ids_from_table(file.read(columns=[ID_COLUMN]), where=str(path))
-        known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=str(path))
+        ids = ids_from_table(file.read(columns=[ID_COLUMN]), where=path)
+        known = ids_from_table(examples.read(columns=[ID_COLUMN]), where=path)
         _check_same_examples(ids, known, path=path)
         fingerprints, before = {lf.name: lf_fingerprint(lf) for lf in lfs}, _votes_before(context)
         kept = before.unchanged(fingerprints, ids, stamp, fault_tolerant=settings.fault_tolerant)
@@ -70,7 +72,7 @@ def label_matrix_of_functions(of_task: AssetMaker, task: str, settings: Function
             value=votes,
             data_version=dg.DataVersion(source),
             metadata={
-                "source": str(path),
+                "source": path,
                 "source_fingerprint": source,
                 "n_examples": len(votes.matrix),
                 "n_lfs": votes.matrix.n_lfs,
@@ -90,7 +92,7 @@ def columns_to_vote_on(spec: PipelineSpec, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name not in hidden]
 
 
-def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: PathLike) -> None:
+def _check_same_examples(ids: npt.NDArray[Any], known: npt.NDArray[Any], *, path: str) -> None:
     if not np.array_equal(ids, known):
         message = (
             f"{path}: holds other examples than those that were ingested a moment ago ({len(ids)} instead of "
@@ -110,7 +112,7 @@ def _apply(
     context: dg.AssetExecutionContext,
     settings: FunctionsSpec,
     lfs: Sequence[LabelingFunction],
-    file: ParquetSource | TextSource,
+    file: ParquetSource | TableSource,
     columns: list[str],
 ) -> AppliedLFs:
     """Votes of these labeling functions; without any, the examples are not read."""

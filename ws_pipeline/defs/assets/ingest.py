@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import dagster as dg
 import pyarrow as pa
-from upath import UPath
 
 from ws_pipeline.defs.assets.alignment import check_votes_fit, name_of
 from ws_pipeline.defs.assets.asset_maker import AssetMaker, of_tasks
@@ -26,7 +25,7 @@ from ws_pipeline.defs.automation.shard_state import (
     votes_fingerprint,
 )
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, gold_columns
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, ShardPath
 from ws_pipeline.defs.spec.shard_tables import examples_file, read_votes_table
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import ExampleIdError
@@ -136,7 +135,7 @@ def align_votes(votes: LabelMatrix, known: Ids, *, where: str) -> LabelMatrix:
 
 
 def read_votes(
-    path: UPath,
+    path: ShardPath,
     task_spec: TaskSpec,
     *,
     tasks: Collection[str],

@@ -61,7 +61,7 @@ def build_shard_registry(spec: PipelineSpec) -> dg.SensorDefinition:
         end_dead_runs(context.instance)
         files, known = spec.list_files(), context.instance.get_dynamic_partitions(spec.shards_name)
         changes = shard_changes(spec, files, known)
-        news = _in_words(changes) or [f"no new shard in {spec.folder}, {len(known)} known"]
+        news = _in_words(changes) or [f"no new shard in {spec.origin}, {len(known)} known"]
         return dg.SensorResult(
             skip_reason="; ".join([*news, *_left_out(spec, files)]),
             dynamic_partitions_requests=_partition_requests(spec, changes),
@@ -95,7 +95,7 @@ def build_new_shards_sensor(
         ingested = ingested_shards(spec, context.instance, shards)
         requests, held = _ingest(context.instance, spec, ingest.name, stale_shards(spec, files, ingested))
         if not spec.find_shards(files):
-            said = f"no complete shard in {spec.folder}"
+            said = f"no complete shard in {spec.origin}"
         elif requests or held or changes.incomplete or changes.doubled:
             said = _waits(held, changes, later=len(requests))
             requests = requests[: _room(held)]

@@ -19,13 +19,13 @@ from ws_pipeline.defs.spec.data_folder import Listing, files_of_shards, why_two_
 from ws_pipeline.defs.spec.multi_label_tasks import LabelTaskSpec, classes_as_written, classes_in_files
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
 from ws_pipeline.defs.spec.shard_listing import missing_files
+from ws_pipeline.defs.spec.shard_tables import stamp_of_shard
 from ws_pipeline.defs.spec.task_spec import VotesSpec
 from ws_pipeline.errors import ExamplesError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.examples import Examples
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
-from ws_pipeline.storage.file_stamps import stamp_of
 from ws_pipeline.storage.files import ParquetSource
 
 
@@ -163,7 +163,7 @@ def _reading(classes: Any, *others: Any) -> str:
 
 def examples_fingerprint(spec: PipelineSpec, shard: str) -> str:
     """Fingerprint of all that the examples of a shard are made of: file, tasks and feature columns."""
-    return fingerprint(stamp_of(spec.examples_path(shard)), _examples_reading(spec))
+    return fingerprint(stamp_of_shard(spec.examples_path(shard)), _examples_reading(spec))
 
 
 def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
@@ -172,7 +172,7 @@ def votes_fingerprint(spec: PipelineSpec, task: str, shard: str) -> str:
     The file, the number of classes, the LF columns, and the tasks, whose columns hold no votes; or the file
     of the examples and the labeling functions that vote on them.
     """
-    return fingerprint(stamp_of(spec.votes_path(task, shard)), _votes_reading(spec, task))
+    return fingerprint(stamp_of_shard(spec.votes_path(task, shard)), _votes_reading(spec, task))
 
 
 def shard_fingerprints(spec: PipelineSpec, files: Listing, shards: Iterable[str]) -> dict[str, str]:
@@ -242,10 +242,10 @@ def shard_warnings(
     try:
         files = spec.list_files()
     except OSError as problem:
-        return [f"the files in {spec.folder} cannot be looked at ({problem})"]
+        return [f"the files in {spec.origin} cannot be looked at ({problem})"]
     changes = shard_changes(spec, files, instance.get_dynamic_partitions(spec.shards_name))
     return [
-        *(f"shard '{shard}' has no file left in {spec.folder}" for shard in changes.gone),
+        *(f"shard '{shard}' has no file left in {spec.origin}" for shard in changes.gone),
         *(f"shard '{shard}' lost {', '.join(files)}" for shard, files in changes.incomplete.items()),
         *changes.doubled.values(),
         *(

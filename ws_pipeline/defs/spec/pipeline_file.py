@@ -33,6 +33,11 @@ def load_spec(path: str | Path) -> PipelineSpec:
     if not isinstance(content, dict):
         message = f"{file}: expected keys such as 'tasks', got {type(content).__name__}"
         raise PipelineSpecError(message)
+    if content.get("source") is not None and "data" in content:
+        message = (
+            f"{file}: data is the folder of files, but source has the rows of a database; give one of them"
+        )
+        raise PipelineSpecError(message)
     values: dict[str, Any] = {"name": file.parent.name} | content
     values["data"] = _resolve_folder(values.get("data"), file.parent)
     words = words_for_values(text)

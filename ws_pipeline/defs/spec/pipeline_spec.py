@@ -24,6 +24,7 @@ from ws_pipeline.defs.spec.column_rules import check_column_types
 from ws_pipeline.defs.spec.data_folder import (
     Listing,
     check_folder,
+    check_shard,
     complete_shards,
     file_of_shard,
     visible_files,
@@ -34,6 +35,7 @@ from ws_pipeline.defs.spec.multi_label_tasks import (
     with_task_per_label,
     written_as,
 )
+from ws_pipeline.defs.spec.sql_source import QueryRows, SourceSpec, check_source, list_rows
 from ws_pipeline.defs.spec.task_spec import Columns, TaskSpec
 from ws_pipeline.defs.spec.trainer_rules import check_trainer
 from ws_pipeline.errors import FileAccessError, LabelingFunctionError
@@ -45,6 +47,9 @@ from ws_pipeline.settings.base import Settings
 from ws_pipeline.settings.end_model import EndModelConfig, ModelConfig
 from ws_pipeline.settings.text_features import TextFeature
 from ws_pipeline.storage.column_kinds import ColumnType
+
+ShardPath = UPath | QueryRows
+"""Where a part of a shard is: a file, a folder that counts as one, or rows of a database."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -87,6 +92,9 @@ class PipelineSpec(Settings):
     tags: dict[str, str] = Field({}, description="Tags of the assets and jobs, to find them by in the UI.")
     tasks: dict[Name, TaskSpec] = Field(min_length=1, description="Task name to task.")
     data: str = Field(description="Folder or fsspec URL of votes/ and examples/; default beside the file.")
+    source: SourceSpec | None = Field(
+        None, description="Tables of a database that hold examples and votes, instead of files."
+    )
     feature_columns: Columns | dict[Name, Columns] | None = Field(
         None,
         description="Feature columns that feed the end model, side by side; default all. Or, for "
@@ -156,6 +164,16 @@ class PipelineSpec(Settings):
     @classmethod
     def _check_data(cls, data: str) -> str:
         return check_folder(data)
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: SourceSpec | None, info: ValidationInfo) -> SourceSpec | None:
+        """Refuse queries of votes that are not those of the tasks."""
+        if source is not None and "tasks" in info.data:
+            made = {name: task.labeling_functions is not None for name, task in info.data["tasks"].items()}
+            of_files = [name for name, by_functions in made.items() if not by_functions]
+            check_source(source, of_files, [name for name in made if name not in of_files])
+        return source
 
     @field_validator("feature_columns")
     @classmethod
@@ -294,9 +312,23 @@ class PipelineSpec(Settings):
         """Folder of the pipeline's files."""
         return UPath(self.data)
 
-    def votes_path(self, task: str, shard: str) -> UPath:
-        """File that one shard's votes on one task are made of."""
-        return file_of_shard(self.folder / self.place_of_votes(task), shard)
+    @property
+    def origin(self) -> str:
+        """Where the data is, for messages: the folder, or the URL of the database."""
+        return str(self.folder) if self.source is None else self.source.url
+
+    @property
+    def _own_folder(self) -> Path | None:
+        return Path(self._file).parent if self._file else None
+
+    def votes_path(self, task: str, shard: str) -> ShardPath:
+        """File, or rows of a database, that one shard's votes on one task are made of."""
+        return self._path_of(self.place_of_votes(task), shard)
+
+    def _path_of(self, place: str, shard: str) -> ShardPath:
+        if self.source is not None:
+            return QueryRows(self.source, place, check_shard(shard), self._own_folder)
+        return file_of_shard(self.folder / place, shard)
 
     def functions_of(self, task: str) -> list[LabelingFunction]:
         """The labeling functions that vote on a task.
@@ -311,16 +343,14 @@ class PipelineSpec(Settings):
             return []
         where = f"{self.where}: tasks.{written_as(task, self.tasks[task])}.labeling_functions"
         try:
-            found = load_labeling_functions(
-                functions.module, folder=Path(self._file).parent if self._file else None
-            )
+            found = load_labeling_functions(functions.module, folder=self._own_folder)
             return on_one_label(take_by_name(found, listed, where=functions.module), self.tasks[task])
         except (LabelingFunctionError, FileAccessError) as problem:
             raise type(problem)(f"{where}: {problem}") from problem
 
-    def examples_path(self, shard: str) -> UPath:
-        """File of one shard's examples."""
-        return file_of_shard(self.folder / "examples", shard)
+    def examples_path(self, shard: str) -> ShardPath:
+        """File, or rows of a database, of one shard's examples."""
+        return self._path_of("examples", shard)
 
     def place_of_votes(self, task: str) -> str:
         """Folder of the files that the votes of a task are made of, below ``folder``."""
@@ -334,6 +364,8 @@ class PipelineSpec(Settings):
 
     def list_files(self) -> Listing:
         """The files that are there now: each of ``places`` to its files' names, and these to their stamps."""
+        if self.source is not None:
+            return {place: list_rows(self.source, place, self._own_folder) for place in self.places}
         return {place: visible_files(self.folder / place) for place in self.places}
 
     def find_shards(self, files: Listing | None = None) -> list[str]:

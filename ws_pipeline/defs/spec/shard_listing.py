@@ -71,13 +71,13 @@ def require_shards(spec: PipelineSpec, files: Listing | None = None) -> list[str
     """
     files = spec.list_files() if files is None else files
     for file, reason in doubled_files(files).items():
-        message = f"{spec.folder / file}: {reason}"
+        message = f"{spec.origin}/{file}: {reason}"
         raise InvalidInputError(message)
     shards = spec.find_shards(files)
     if not shards:
         wanted = ", ".join(f"{place}/<shard>.parquet" for place in spec.places)
         message = (
-            f"{spec.where}: there is no complete shard in {spec.folder}; a shard is the files {wanted}; put "
+            f"{spec.where}: there is no complete shard in {spec.origin}; a shard is the files {wanted}; put "
             f"them there, or say with the key 'data' where they are; names may end in {ENDINGS_TEXT}"
         )
         raise InvalidInputError(message)

@@ -15,7 +15,8 @@ import pyarrow as pa
 from upath import UPath
 
 from ws_pipeline.class_names import kind_of_classes
-from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec
+from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, ShardPath
+from ws_pipeline.defs.spec.sql_source import QueryRows
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import FileFormatError
 from ws_pipeline.example_ids import ID_COLUMN
@@ -24,26 +25,27 @@ from ws_pipeline.labeling.votes.vote_columns import find_lf_columns
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_NAMES
 from ws_pipeline.storage.column_kinds import ColumnKind, ColumnType, check_known, kind_of, typed_table
 from ws_pipeline.storage.delimited import TextRows, read_delimited
+from ws_pipeline.storage.file_stamps import stamp_of
 from ws_pipeline.storage.files import ParquetSource, one_table, parts_of, read_parquet
 from ws_pipeline.storage.json_files import read_json_lines
-from ws_pipeline.storage.table_endings import DELIMITERS, JSON_LINES, ending_of, format_of
+from ws_pipeline.storage.table_endings import DELIMITERS, JSON_LINES, PARQUET, ending_of, format_of
 
 Typed = Callable[[TextRows], pa.Table]
 
 
 @dataclass(frozen=True)
-class TextSource:
-    """A table in files of text, with the interface of :class:`.ParquetSource`; it is read once.
+class TableSource:
+    """A table that is no Parquet file, with the interface of :class:`.ParquetSource`; it is read once.
 
     Parameters
     ----------
     path
-        A file, or a folder of files.
+        A file, a folder of files, or rows of a database.
     typed
         What makes a table of the texts of a file.
     """
 
-    path: UPath
+    path: ShardPath
     typed: Typed
 
     @cached_property
@@ -60,23 +62,36 @@ class TextSource:
         return self._table if columns is None else self._table.select(columns)
 
 
-def read_table_file(path: UPath, typed: Typed) -> pa.Table:
-    """Read a file of any of the endings, or a folder of such files as one table.
+def stamp_of_shard(path: ShardPath) -> str:
+    """What changes when a file does, or the rows of a database.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file, or no such row.
+    """
+    return path.stamp() if isinstance(path, QueryRows) else stamp_of(path)
+
+
+def read_table_file(path: ShardPath, typed: Typed) -> pa.Table:
+    """Read a file of any of the endings, a folder of such files as one table, or rows of a database.
 
     Parameters
     ----------
     path
-        Local path or any fsspec URL; its ending says what it is.
+        Local path or any fsspec URL, whose ending says what it is; or rows.
     typed
         What makes a table of the texts of a file of separated values.
 
     Raises
     ------
     FileAccessError
-        The file cannot be read.
+        The file or the database cannot be read.
     FileFormatError
         The file is damaged, or a value is not what its column is declared as.
     """
+    if isinstance(path, QueryRows):
+        return path.read()
     ending = format_of(ending_of(path.name) or "")
     if ending in DELIMITERS:
         return _each_part(path, lambda part: typed(read_delimited(part, DELIMITERS[ending])))
@@ -88,11 +103,12 @@ def _each_part(path: UPath, read: Callable[[UPath], pa.Table]) -> pa.Table:
     return one_table(path, {part: read(part) for part in parts})
 
 
-def examples_file(spec: PipelineSpec, shard: str) -> ParquetSource | TextSource:
-    """The file of a shard's examples, which is read when asked."""
+def examples_file(spec: PipelineSpec, shard: str) -> ParquetSource | TableSource:
+    """A shard's examples, which are read when asked."""
     path = spec.examples_path(shard)
-    is_parquet = format_of(ending_of(path.name) or "") not in {*DELIMITERS, *JSON_LINES}
-    return ParquetSource(path) if is_parquet else TextSource(path, partial(_typed_examples, spec))
+    if not isinstance(path, QueryRows) and ending_of(path.name) in {None, PARQUET}:
+        return ParquetSource(path)
+    return TableSource(path, partial(_typed_examples, spec))
 
 
 def _typed_examples(spec: PipelineSpec, rows: TextRows) -> pa.Table:
@@ -112,7 +128,7 @@ def _typed_examples(spec: PipelineSpec, rows: TextRows) -> pa.Table:
 
 
 def read_votes_table(
-    path: UPath, task_spec: TaskSpec, *, tasks: Collection[str], types: Mapping[str, ColumnType]
+    path: ShardPath, task_spec: TaskSpec, *, tasks: Collection[str], types: Mapping[str, ColumnType]
 ) -> pa.Table:
     """Read the file of a shard's votes, whose columns of text hold names of classes.
 

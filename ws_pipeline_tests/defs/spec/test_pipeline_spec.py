@@ -14,6 +14,7 @@ from ws_pipeline.defs.automation.shard_state import (
 from ws_pipeline.defs.spec.pipeline_file import load_spec
 from ws_pipeline.defs.spec.pipeline_spec import AutomationSpec, PipelineSpec
 from ws_pipeline.defs.spec.shard_listing import skipped_files
+from ws_pipeline.defs.spec.sql_source import SourceSpec
 from ws_pipeline.defs.spec.task_spec import TaskSpec
 from ws_pipeline.errors import PipelineSpecError
 from ws_pipeline.settings.end_model import HeadConfig, ModelConfig
@@ -365,7 +366,9 @@ def test_settings_that_the_pipeline_decides_are_refused(tmp_path, trainer, messa
     assert message in refusal(tmp_path, {"tasks": TASKS, "trainer": trainer})
 
 
-@pytest.mark.parametrize("settings", [PipelineSpec, TaskSpec, ModelConfig, HeadConfig, AutomationSpec])
+@pytest.mark.parametrize(
+    "settings", [PipelineSpec, TaskSpec, ModelConfig, HeadConfig, AutomationSpec, SourceSpec]
+)
 def test_every_key_is_documented(settings):
     text = (Path(__file__).resolve().parents[3] / "data/README.md").read_text()
     section = text[text.index("## pipeline.yaml") : text.index("## digits")]
