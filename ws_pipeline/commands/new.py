@@ -18,6 +18,7 @@ from ws_pipeline.commands.new_files import (
 )
 from ws_pipeline.errors import SettingsError, WsPipelineError
 from ws_pipeline.importing.command import add_options, command_line, formats_text, options_of
+from ws_pipeline.importing.examples_file import with_examples
 from ws_pipeline.importing.folder import (
     SPEC,
     check_folder,
@@ -79,7 +80,8 @@ def _write_import(given: argparse.Namespace, made_by: str) -> str:
     """Write what an export holds, with examples of labeling functions; the report of the import."""
     kind, path = given.export
     shares = None if given.splits is None else parse_shares(given.splits)
-    export = read_export(kind, Path(path), options_of(given))
+    options = options_of(given)
+    export = with_examples(read_export(kind, Path(path), options), options, given.task)
     more = {
         _LFS: lfs_text(export.classes),
         _README: readme_of_import(given.folder, _name(given.folder), given.task),

@@ -14,10 +14,10 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import text_of
+from ws_pipeline.importing.export_files import read_all_records, text_of
 from ws_pipeline.importing.options import ImportOptions, choose_questions
 from ws_pipeline.importing.shapes import object_at, objects_at
-from ws_pipeline.storage.json_files import Record, read_records
+from ws_pipeline.storage.json_files import Record
 
 _NESTED = ("fields", "responses", "suggestions")
 _COUNTING = {None, "submitted"}  # states of a response that is an answer
@@ -33,7 +33,7 @@ def read_argilla(path: Path, options: ImportOptions) -> Export:
     FileFormatError
         The file is not JSON.
     """
-    records = read_records(path)
+    records = read_all_records(path)
     collector = Collector(f"{path}")
     questions: Counter[str] = Counter()
     for record in records:

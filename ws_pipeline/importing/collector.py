@@ -12,7 +12,7 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.importing.answers import ANSWER, SCORE, TIME
 from ws_pipeline.importing.export import Export, Found, add_gold, make_export
-from ws_pipeline.importing.export_files import number_of, text_of
+from ws_pipeline.importing.export_files import is_integer, number_of, text_of
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.importing.vectors import feature_vectors
 
@@ -31,6 +31,7 @@ class Collector:
         self.skipped: Counter[str] = Counter()
         self.notes: list[str] = []
         self.gold: dict[str, str] = {}
+        self._integer_ids = True
         self._examples: dict[str, dict[str, str | None]] = {}
         self._answers: list[tuple[str, str, str, str | None]] = []
         self._scores: list[float | None] = []
@@ -60,6 +61,7 @@ class Collector:
             There is no id, or a value differs that must be the same.
         """
         name = text_of(example)
+        self._integer_ids = self._integer_ids and is_integer(example)
         if not name:
             message = f"{where}: there is no example id; export the records with their ids"
             raise ExportError(message)
@@ -123,6 +125,7 @@ class Collector:
             self.skipped,
             notes=(*self.notes, *notes),
             features=features,
+            integer_ids=self._integer_ids,
         )
         return make_export(found, options)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ws_pipeline.errors import WsPipelineError
+from ws_pipeline.importing.examples_file import with_examples
 from ws_pipeline.importing.folder import check_folder, check_task, write_folder
 from ws_pipeline.importing.formats import FORMATS, read_export
 from ws_pipeline.importing.options import ImportOptions
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         check_task(given.task)
         check_folder(given.out)
         shares = None if given.splits is None else parse_shares(given.splits)
-        export = read_export(given.format, given.path, options_of(given))
+        options = options_of(given)
+        export = with_examples(read_export(given.format, given.path, options), options, given.task)
         made_by = command_line(IMPORT, arguments)
         written = write_folder(export, given.out, given.task, shares=shares, made_by=made_by)
     except (WsPipelineError, OSError) as error:
@@ -53,6 +55,8 @@ def options_of(given: argparse.Namespace) -> ImportOptions:
         label_column=given.label_column,
         time_column=given.time_column,
         score_column=given.score_column,
+        examples=given.examples,
+        number_columns=tuple(dict.fromkeys(given.number_column)),
         level=given.level,
     )
 
@@ -94,4 +98,14 @@ def add_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--source", help="name of the source, where the export has none")
     for role in ("example", "source", "label", "time", "score"):
         parser.add_argument(f"--{role}-column", metavar="COLUMN", help=f"column of the {role}")
+    parser.add_argument(
+        "--examples", type=Path, help="table with the examples' own columns, such as text, split and features"
+    )
+    parser.add_argument(
+        "--number-column",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column of numbers in a CSV file of examples, where all is text; may be repeated",
+    )
     parser.add_argument("--level", choices=["trace", "observation"], help="what an example is (langfuse)")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
@@ -10,7 +12,8 @@ from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.storage.file_errors import telling_file_errors
-from ws_pipeline.storage.json_files import Record, read_records
+from ws_pipeline.storage.json_files import Record, read_records, records_of_text
+from ws_pipeline.storage.text_files import decoded
 
 _SUFFIXES = {".jsonl", ".json"}
 _LABEL = "label"
@@ -19,7 +22,7 @@ _SAME = ("text", "filename")
 
 
 def read_doccano(path: Path, options: ImportOptions) -> Export:
-    """Read a folder with a file per annotator, whose name it has, or one file of the source that is named.
+    """Read a folder or a zip with a file per annotator, whose name it has, or one file of the source named.
 
     Raises
     ------
@@ -30,8 +33,13 @@ def read_doccano(path: Path, options: ImportOptions) -> Export:
         A file is not JSON.
     """
     collector = Collector(f"{path}")
-    for file, source in _files(path, options).items():
-        for record in read_records(file):
+    if zipfile.is_zipfile(path):
+        _refuse_source(path, options)
+        records = _records_of_zip(path)
+    else:
+        records = {source: read_records(file) for file, source in _files(path, options).items()}
+    for source, of_source in records.items():
+        for record in of_source:
             _read_record(record, source, collector)
     return collector.finish(options)
 
@@ -59,18 +67,41 @@ def _files(path: Path, options: ImportOptions) -> dict[Path, str]:
             )
             raise ExportError(message)
         return {path: options.source}
-    if options.source is not None:
-        message = f"{path}: the sources of a folder are the names of its files; leave out --source"
-        raise ExportError(message)
+    _refuse_source(path, options)
     with telling_file_errors(path, "list"):
         files = sorted(file for file in path.iterdir() if file.suffix.casefold() in _SUFFIXES)
-    if not files:
+    _check_names(path, [file.stem for file in files])
+    return {file: file.stem for file in files}
+
+
+def _records_of_zip(path: Path) -> dict[str, list[Record]]:
+    """Source to the records of its file in a zip, as doccano hands one out."""
+    with telling_file_errors(path, "read"), zipfile.ZipFile(path) as packed:
+        names = sorted(name for name in packed.namelist() if _is_export(PurePosixPath(name)))
+        texts = {name: decoded(packed.read(name), path / name) for name in names}
+    _check_names(path, [PurePosixPath(name).stem for name in names])
+    return {PurePosixPath(name).stem: records_of_text(text, path / name) for name, text in texts.items()}
+
+
+def _is_export(name: PurePosixPath) -> bool:
+    """Whether a file in a zip is one of doccano, and not of the system that packed it."""
+    return name.suffix.casefold() in _SUFFIXES and not any(
+        part.startswith((".", "__")) for part in name.parts
+    )
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if not names:
         message = (
-            f"{path}: no file that ends in .jsonl or .json; unpack the export of doccano into the folder"
+            f"{path}: no file that ends in .jsonl or .json; give the export of doccano, as zip or unpacked"
         )
         raise ExportError(message)
-    names = [file.stem for file in files]
     if len(set(names)) < len(names):
-        message = f"{path}: two files have one name, {names}; every annotator has one file"
+        message = f"{path}: two files have one name, {list(names)}; every annotator has one file"
         raise ExportError(message)
-    return dict(zip(files, names, strict=True))
+
+
+def _refuse_source(path: Path, options: ImportOptions) -> None:
+    if options.source is not None:
+        message = f"{path}: the sources are the names of the files in it; leave out --source"
+        raise ExportError(message)

@@ -81,6 +81,8 @@ class Export:
         What was found.
     has_splits
         Whether ``split`` of ``examples`` is the split; else it is a column like any other.
+    integer_ids
+        Whether the ids are whole numbers in the export, here their texts.
     """
 
     examples: pa.Table
@@ -90,6 +92,7 @@ class Export:
     features: tuple[str, ...]
     report: Report
     has_splits: bool = False
+    integer_ids: bool = False
 
 
 class Found(NamedTuple):
@@ -115,6 +118,8 @@ class Found(NamedTuple):
         Columns of ``examples`` that are features.
     has_splits
         Whether ``split`` of ``examples`` is the split.
+    integer_ids
+        Whether the ids are whole numbers of at most 64 bits in the export.
     """
 
     where: str
@@ -126,6 +131,7 @@ class Found(NamedTuple):
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     has_splits: bool = False
+    integer_ids: bool = False
 
 
 def make_export(found: Found, options: ImportOptions) -> Export:
@@ -146,7 +152,7 @@ def make_export(found: Found, options: ImportOptions) -> Export:
         message = f"{found.where}: no vote was found; skipped were: {reasons}; is the format right?"
         raise ExportError(message)
     _refuse_two_spellings(votes["source"], found.where)
-    labels = _counts(votes["label"])
+    labels = counts_of(votes["label"])
     classes = _classes(labels, gold, options.classes or found.classes, found.where)
     known = set(found.examples[ID_COLUMN].to_pylist())
     kept_gold = {example: label for example, label in gold.items() if example in known}
@@ -155,7 +161,7 @@ def make_export(found: Found, options: ImportOptions) -> Export:
         skipped["gold label of an example that is not in the export"] = len(gold) - len(kept_gold)
     report = Report(
         n_examples=found.examples.num_rows,
-        sources=_counts(votes["source"]),
+        sources=counts_of(votes["source"]),
         labels={name: labels.get(name, 0) for name in classes},
         n_gold=len(kept_gold),
         n_repeated=found.answers.num_rows - kept.num_rows,
@@ -163,7 +169,16 @@ def make_export(found: Found, options: ImportOptions) -> Export:
         skipped=skipped,
         notes=(*found.notes, *_scored(votes), *_alike(classes)),
     )
-    return Export(found.examples, votes, kept_gold, classes, found.features, report, found.has_splits)
+    return Export(
+        examples=found.examples,
+        votes=votes,
+        gold=kept_gold,
+        classes=classes,
+        features=found.features,
+        report=report,
+        has_splits=found.has_splits,
+        integer_ids=found.integer_ids,
+    )
 
 
 def _move_gold(
@@ -259,7 +274,7 @@ def _refuse_two_spellings(sources: pa.ChunkedArray, where: str) -> None:
             raise ExportError(message)
 
 
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+def counts_of(column: pa.ChunkedArray) -> dict[str, int]:
     """Value to how often it occurs, the most frequent first."""
     pairs = [(row["values"], row["counts"]) for row in column.value_counts().to_pylist()]
     return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))

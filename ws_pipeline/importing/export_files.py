@@ -14,11 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from upath import UPath
 
 from ws_pipeline.errors import ExportError, FileFormatError
 from ws_pipeline.storage.arrow_types import holds_nothing, holds_text, plain_values, value_type
 from ws_pipeline.storage.delimited import read_delimited
-from ws_pipeline.storage.files import read_parquet
+from ws_pipeline.storage.file_errors import telling_file_errors
+from ws_pipeline.storage.files import one_table, read_parquet, visible_paths
 from ws_pipeline.storage.json_files import Record, as_record, read_records
 from ws_pipeline.storage.table_endings import DELIMITERS, GZIP, PARQUET
 
@@ -26,21 +28,64 @@ _JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 
 
 def read_json_or_rows(path: Path) -> list[Record]:
-    """Objects of a JSON file, or the rows of a table; see :func:`read_records` and :func:`read_table`."""
-    if suffix_of(path) not in {*DELIMITERS, PARQUET}:
-        return rows_of(read_records(path))
-    rows = read_table(path).to_pylist()
-    return [Record(row, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
+    """Objects of JSON files, or the rows of tables; see :func:`read_all_records` and :func:`read_table`."""
+    records = []
+    for file in files_of(path):
+        if suffix_of(file) not in {*DELIMITERS, PARQUET}:
+            records += rows_of(read_records(file))
+        else:
+            rows = enumerate(read_table(file).to_pylist(), 1)
+            records += [Record(row, f"{file}: row {number}") for number, row in rows]
+    return records
+
+
+def read_all_records(path: Path) -> list[Record]:
+    """Objects of a JSON file, or of all files of a folder; see :func:`.read_records`."""
+    return [record for file in files_of(path) for record in read_records(file)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file alone, or the files of a folder in the order of their names, without hidden ones.
+
+    Raises
+    ------
+    FileAccessError
+        The folder cannot be listed.
+    ExportError
+        The folder has no file, or files of several formats.
+    """
+    if not path.is_dir() or suffix_of(path) == PARQUET:  # such a folder is one table
+        return [path]
+    with telling_file_errors(path, "list"):
+        files = [Path(file.path) for file in visible_paths(UPath(path))]
+    endings = sorted({suffix_of(file) for file in files})
+    if len(endings) != 1:
+        found = f"files that end in {', '.join(map(repr, endings))}" if endings else "no file"
+        message = f"{path}: expected a folder of files of one format, found {found}; move the others away"
+        raise ExportError(message)
+    return files
 
 
 def read_table(path: Path) -> pa.Table:
-    """A table of a CSV, TSV, JSON or Parquet file; columns of all but Parquet are text.
+    """A table of a CSV, TSV, JSON or Parquet file, or of the files of a folder.
+
+    Columns of CSV are text, those of JSON too, but for whole numbers.
 
     Raises
     ------
     FileFormatError
-        The file is broken, has two columns of one name, or its name ends in none of the known ways.
+        The file is broken, has two columns of one name, or its name ends in none of the known ways; or the
+        files of a folder have different columns.
     """
+    files = files_of(path)
+    if len(files) == 1:
+        return _read_one_table(files[0])
+    if suffix_of(files[0]) in _JSON_SUFFIXES:
+        return table_of([record.values for record in read_json_or_rows(path)])
+    return one_table(path, {file: _read_one_table(file) for file in files})
+
+
+def _read_one_table(path: Path) -> pa.Table:
     suffix = suffix_of(path)
     if suffix == PARQUET:
         table = read_parquet(path)
@@ -76,10 +121,23 @@ def rows_of(records: list[Record]) -> list[Record]:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of text, null where a row has no value; columns in the order of their first rows."""
+    """Rows as a table of text, null where a row has no value; columns in the order of their first rows.
+
+    A column with whole numbers only is one of integers.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: pa.array([text_of(row.get(name)) for row in rows], pa.large_string()) for name in names}
-    return pa.table(columns)
+    return pa.table({name: _text_or_integers([row.get(name) for row in rows]) for name in names})
+
+
+def _text_or_integers(values: Sequence[Any]) -> pa.Array:
+    if all(value is None or is_integer(value) for value in values) and any(map(is_integer, values)):
+        return pa.array(values, pa.int64())
+    return pa.array([text_of(value) for value in values], pa.large_string())
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a JSON value is a whole number of at most 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def text_of(value: Any) -> str | None:

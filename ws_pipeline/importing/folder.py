@@ -153,12 +153,20 @@ def write_folder(
     examples, notes = examples_table(export, task, shares)
     text = spec_text(export, examples, folder.name, task, made_by) + more_spec
     with complete_folder(folder) as unfinished:
-        write_parquet(examples, unfinished / "examples" / SHARD)
-        write_parquet(export.votes, unfinished / "votes" / task / SHARD)
+        write_parquet(_with_ids(examples, export), unfinished / "examples" / SHARD)
+        write_parquet(_with_ids(export.votes, export), unfinished / "votes" / task / SHARD)
         for name, content in {SPEC: text, **(more_files or {})}.items():
             (unfinished / name).write_text(content, encoding="utf-8")
     splits = {split: pc.sum(pc.equal(examples[SPLIT_COLUMN], split)).as_py() or 0 for split in SPLITS}
     return Written(splits, tuple(notes))
+
+
+def _with_ids(table: pa.Table, export: Export) -> pa.Table:
+    """The table with ids of the type that they have in the export: integers, or text."""
+    if not export.integer_ids:
+        return table
+    place = table.column_names.index(ID_COLUMN)
+    return table.set_column(place, ID_COLUMN, table.column(ID_COLUMN).cast(pa.int64()))
 
 
 def examples_table(export: Export, task: str, shares: Sequence[float] | None) -> tuple[pa.Table, list[str]]:

@@ -19,11 +19,11 @@ from ws_pipeline.importing.prodigy import read_prodigy
 from ws_pipeline.importing.wrench import read_wrench
 from ws_pipeline.settings.base import nearest
 
-_ALWAYS = frozenset({"classes", "gold_sources"})
+_ALWAYS = frozenset({"classes", "gold_sources", "examples", "number_columns"})
 
 
 class Format(NamedTuple):
-    """A format: its reader, what it is, and which options it uses beside ``classes`` and ``gold_sources``."""
+    """A format: its reader, what it is, and which options it uses beside those that all do."""
 
     read: Callable[[Path, ImportOptions], Export]
     what: str
@@ -87,4 +87,4 @@ def read_export(name: str, path: Path, options: ImportOptions) -> Export:
     return FORMATS[name].read(path, options)
 
 
-_FLAGS = {"questions": "--question", "gold_sources": "--gold-source"}
+_FLAGS = {"questions": "--question"}

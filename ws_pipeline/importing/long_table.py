@@ -19,6 +19,7 @@ from ws_pipeline.importing.export_files import number_column, read_table, text_c
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_NAMES
 from ws_pipeline.settings.base import nearest
+from ws_pipeline.storage.arrow_types import plain_values, value_type
 
 CROWD_KIT = ("task", "worker", "label")
 CLEANLAB = ("task", "annotator", "label")
@@ -84,7 +85,15 @@ def _export(table: pa.Table, names: tuple[str, str, str], options: ImportOptions
     left = [name for name in table.column_names if name not in used]
     notes = (f"columns that are not read: {', '.join(map(repr, left))}",) if left else ()
     examples = pa.table({ID_COLUMN: columns[ID_COLUMN].unique()})
-    return make_export(Found(f"{path}", examples, answers, gold, skipped, notes), options)
+    are_integers = has_integers(table, names[0])
+    found = Found(f"{path}", examples, answers, gold, skipped, notes, integer_ids=are_integers)
+    return make_export(found, options)
+
+
+def has_integers(table: pa.Table, name: str) -> bool:
+    """Whether a column of ids holds whole numbers that fit into 64 bits."""
+    kind = value_type(table.column(name).type)
+    return bool(pa.types.is_integer(kind) and not pa.types.is_uint64(kind))
 
 
 def read_gold(path: Path, example: str) -> dict[str, str]:
@@ -179,11 +188,12 @@ def _rows_of_columns(table: pa.Table, options: ImportOptions, path: Path) -> pa.
     if not annotators:
         message = f"{path}: expected a column per annotator, got {table.column_names}; is the format right?"
         raise ExportError(message)
-    keys = (
-        pa.array([str(row) for row in range(table.num_rows)], pa.large_string())
-        if ids is None
-        else text_column(table, ids, f"{path}").combine_chunks()
-    )
+    if ids is None:
+        keys = pa.array([str(row) for row in range(table.num_rows)], pa.large_string())
+    elif has_integers(table, ids):
+        keys = plain_values(table.column(ids)).combine_chunks()
+    else:
+        keys = text_column(table, ids, f"{path}").combine_chunks()
     parts = [
         pa.table(
             {

@@ -28,6 +28,10 @@ class ImportOptions:
         Name of the source of an export that does not say who answered.
     example_column, source_column, label_column, time_column, score_column
         Names of columns of a table.
+    examples
+        File with the examples' own columns.
+    number_columns
+        Columns of a CSV file of examples that hold numbers.
     level
         What the examples are where answers are about two kinds of things: "trace" or "observation".
     """
@@ -42,6 +46,8 @@ class ImportOptions:
     label_column: str | None = None
     time_column: str | None = None
     score_column: str | None = None
+    examples: Path | None = None
+    number_columns: tuple[str, ...] = ()
     level: str | None = None
 
     def given(self) -> set[str]:

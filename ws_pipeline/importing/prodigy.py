@@ -13,9 +13,9 @@ from ws_pipeline.errors import ExportError
 from ws_pipeline.importing.choices import one_class
 from ws_pipeline.importing.collector import Collector
 from ws_pipeline.importing.export import Export
-from ws_pipeline.importing.export_files import text_of
+from ws_pipeline.importing.export_files import read_all_records, text_of
 from ws_pipeline.importing.options import ImportOptions
-from ws_pipeline.storage.json_files import Record, read_records
+from ws_pipeline.storage.json_files import Record
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 _COLUMNS = ("text", "html", "image", "audio", "video")
@@ -33,7 +33,7 @@ def read_prodigy(path: Path, options: ImportOptions) -> Export:
     FileFormatError
         The file is not JSON Lines.
     """
-    records = read_records(path)
+    records = read_all_records(path)
     kind = _kind(records, f"{path}")
     labels = {text_of(record.values.get("label")) for record in records} - {None}
     collector = Collector(f"{path}")

@@ -54,6 +54,10 @@ def read_wrench(path: Path, options: ImportOptions) -> Export:
         for name, values in _object(file).items():
             _read_example(rows, split, name, values, f"{file}: example '{name}'")
     examples, features = _examples(rows)
+    voted = {source for _, source, _ in rows.answers}
+    silent = [name for name in map(_source, range(rows.n_sources or 0)) if name not in voted]
+    if silent:
+        rows.notes.append(f"sources that never vote, and are not among the votes: {', '.join(silent)}")
     columns = zip(*rows.answers, strict=True) if rows.answers else [[]] * 3
     answers = pa.table(
         {name: pa.array(values, pa.large_string()) for name, values in zip(ANSWER, columns, strict=True)}
@@ -90,10 +94,14 @@ def _read_example(rows: _Rows, split: str, name: str, values: Any, where: str) -
     for lf, vote in enumerate(votes):
         label = _class(vote, rows.classes, f"{where}: weak label {lf}")
         if label is not None:
-            rows.answers.append((example, f"lf_{lf}", label))
+            rows.answers.append((example, _source(lf), label))
     label = _class(values["label"], rows.classes, f"{where}: label")
     if label is not None:
         rows.gold[example] = label
+
+
+def _source(place: int) -> str:
+    return f"lf_{place}"
 
 
 def _class(vote: Any, classes: tuple[str, ...], where: str) -> str | None:

@@ -55,7 +55,11 @@ def read_records(path: PathLike) -> list[Record]:
     FileFormatError
         The file is not JSON, or holds something else than objects.
     """
-    text = read_text(path)
+    return records_of_text(read_text(path), path)
+
+
+def records_of_text(text: str, path: PathLike) -> list[Record]:
+    """Objects in the text of a file; see :func:`read_records`."""
     if text.lstrip().startswith("["):
         return [as_record(value, f"{path}: record {i}") for i, value in enumerate(_parse(text, f"{path}"), 1)]
     if next((line.strip() for line in text.split("\n") if line.strip()), "") == "{":
@@ -83,7 +87,11 @@ def read_json_lines(path: PathLike) -> pa.Table:
         A line is no JSON object, has a key twice, or a value of another kind than those before it in its
         column; the message has the line.
     """
-    records = _records_of_lines(read_text(path), path, _each_key_once)
+    return table_of_records(_records_of_lines(read_text(path), path, _each_key_once))
+
+
+def table_of_records(records: Sequence[Record]) -> pa.Table:
+    """A table of objects; see :func:`read_json_lines`."""
     names = list(dict.fromkeys(name for record in records for name in record.values))
     return pa.table({name: _column(records, name) for name in names})
 

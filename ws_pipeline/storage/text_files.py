@@ -30,8 +30,17 @@ def read_text(path: PathLike) -> str:
     """
     with telling_file_errors(path, "read"):
         content = UPath(path).read_bytes()
-    if str(path).casefold().endswith(GZIP):
-        content = _unpacked(content, path)
+    return decoded(_unpacked(content, path) if str(path).casefold().endswith(GZIP) else content, path)
+
+
+def decoded(content: bytes, path: PathLike) -> str:
+    """The content of a file as text, without a byte order mark.
+
+    Raises
+    ------
+    FileFormatError
+        It is not UTF-8; the message has the line.
+    """
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as broken:

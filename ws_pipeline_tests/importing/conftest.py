@@ -98,7 +98,9 @@ def import_it(tmp_path, capsys):
 
 
 def write(file, content):
-    if isinstance(content, str):
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif isinstance(content, str):
         file.write_text(content, encoding="utf-8")
     elif file.suffix == ".jsonl":
         file.write_text("".join(json.dumps(line) + "\n" for line in content), encoding="utf-8")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+
 import pytest
 
 ANN = [
@@ -17,7 +21,7 @@ BOB = [
 def test_every_file_of_a_folder_is_a_source(import_it):
     found = import_it("doccano", {"ann.jsonl": ANN, "bob.jsonl": BOB})
     assert found.status == 0, found.err
-    assert found.votes == {"1": {"ann": "pos", "bob": "neg"}, "2": {"ann": "neg"}}
+    assert found.votes == {1: {"ann": "pos", "bob": "neg"}, 2: {"ann": "neg"}}
     assert found.examples["text"].to_pylist() == ["good", "bad"]
     assert found.examples["topic_column"].to_pylist() == ["film", "book"]
     assert "1  no label" in found.out
@@ -29,9 +33,9 @@ def test_one_file_needs_the_name_of_its_source(import_it):
         "all.jsonl: a file of doccano does not say who labelled; name the source with --source" in refused.err
     )
     found = import_it("doccano", {"all.jsonl": ANN}, "--source", "team")
-    assert found.votes == {"1": {"team": "pos"}, "2": {"team": "neg"}}
+    assert found.votes == {1: {"team": "pos"}, 2: {"team": "neg"}}
     again = import_it("doccano", {"ann.jsonl": ANN, "bob.jsonl": BOB}, "--source", "x", out="other")
-    assert "the sources of a folder are the names of its files; leave out --source" in again.err
+    assert "the sources are the names of the files in it; leave out --source" in again.err
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,19 @@ def test_what_cannot_be_read_is_refused_with_its_line(import_it, record, said):
 
 def test_a_folder_without_any_file_is_refused(import_it):
     found = import_it("doccano", {"a.zip": "", "b.txt": ""})
-    assert "no file that ends in .jsonl or .json; unpack the export of doccano" in found.err
+    assert "no file that ends in .jsonl or .json; give the export of doccano, as zip" in found.err
     missing = import_it("doccano", {"x/a.jsonl": ANN, "b.txt": ""})
     assert missing.status == 1
+
+
+def test_a_zip_needs_no_unpacking(import_it):
+    content = io.BytesIO()
+    anna = [{"id": 1, "text": "x", "label": ["a"]}, {"id": 2, "text": "y", "label": ["b"]}]
+    bob = [{"id": 1, "text": "x", "label": ["b"]}]
+    with zipfile.ZipFile(content, "w") as packed:
+        for name, lines in {"anna.jsonl": anna, "bob.jsonl": bob}.items():
+            packed.writestr(name, "".join(json.dumps(line) + "\n" for line in lines))
+        packed.writestr("__MACOSX/._bob.jsonl", "no json")
+    found = import_it("doccano", {"project.zip": content.getvalue()})
+    assert found.status == 0, found.err
+    assert found.votes == {1: {"anna": "a", "bob": "b"}, 2: {"anna": "b"}}

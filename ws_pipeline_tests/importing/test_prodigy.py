@@ -44,7 +44,7 @@ def test_choices_of_annotators_are_votes(import_it):
     ]
     found = import_it("prodigy", {"db.jsonl": lines})
     assert found.status == 0, found.err
-    assert found.votes == {"-5": {"db-ann": "A", "db-bob": "B"}, "6": {"db-ann": "B"}}
+    assert found.votes == {-5: {"db-ann": "A", "db-bob": "B"}, 6: {"db-ann": "B"}}
     assert found.examples["text"].to_pylist() == ["text -5", "text 6"]
     for said in ("1  answer 'ignore'", "1  nothing chosen", "1  answer 'reject' to a choice"):
         assert said in found.out
@@ -54,15 +54,15 @@ def test_choices_of_annotators_are_votes(import_it):
 def test_what_a_review_decided_is_gold(import_it):
     reviewed = chosen(6, "boss", ["A"], versions=[{"accept": ["B"], "sessions": ["db-ann"]}])
     found = import_it("prodigy", {"db.jsonl": [chosen(6, "db-ann", ["B"]), reviewed]})
-    assert found.votes == {"6": {"db-ann": "B"}}
-    assert found.gold == {"6": "A"}
+    assert found.votes == {6: {"db-ann": "B"}}
+    assert found.gold == {6: "A"}
 
 
 def test_answers_about_one_label_are_for_it_or_against_it(import_it):
     lines = [binary(1, "ann", "SPAM", "accept"), binary(1, "bob", "SPAM", "reject")]
     found = import_it("prodigy", {"db.jsonl": lines})
     assert found.classes == ["SPAM", "not SPAM"]
-    assert found.votes == {"1": {"ann": "SPAM", "bob": "not SPAM"}}
+    assert found.votes == {1: {"ann": "SPAM", "bob": "not SPAM"}}
     assert "rejected ones for 'not SPAM'" in found.out
 
 
@@ -73,7 +73,7 @@ def test_of_several_labels_only_accepted_ones_are_votes(import_it):
         binary(2, "bob", "FILM", "accept"),
     ]
     found = import_it("prodigy", {"db.jsonl": lines})
-    assert found.votes == {"1": {"ann": "SPORT"}, "2": {"bob": "FILM"}}
+    assert found.votes == {1: {"ann": "SPORT"}, 2: {"bob": "FILM"}}
     assert "1  answer 'reject' to one of several labels" in found.out
 
 
@@ -82,7 +82,7 @@ def test_the_source_can_be_named_where_the_file_has_none(import_it):
     refused = import_it("prodigy", {"db.jsonl": lines})
     assert "line 1: neither _annotator_id nor _session_id, so that the source is not known" in refused.err
     found = import_it("prodigy", {"db.jsonl": lines}, "--source", "me")
-    assert found.votes == {"0": {"me": "accept"}, "1": {"me": "reject"}}
+    assert found.votes == {0: {"me": "accept"}, 1: {"me": "reject"}}
 
 
 @pytest.mark.parametrize(
