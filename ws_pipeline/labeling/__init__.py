@@ -11,6 +11,7 @@ from ws_pipeline.labeling.functions.apply_pandas import PandasLFApplier
 from ws_pipeline.labeling.functions.apply_parallel import PandasParallelLFApplier
 from ws_pipeline.labeling.functions.builders import (
     keyword_lf,
+    labels_lf,
     lookup_lf,
     model_lf,
     regex_lf,
@@ -79,6 +80,7 @@ __all__ = [
     "generate_simple_label_matrix",
     "keyword_lf",
     "labeling_function",
+    "labels_lf",
     "lambda_mapper",
     "lookup_lf",
     "model_lf",

@@ -221,8 +221,8 @@ def failure(name: str, where: str, error: BaseException) -> LabelingFunctionErro
     own = isinstance(error, LabelingFunctionError)
     reason = str(error) if own else f"{type(error).__name__}: {error}"
     message = (
-        f"LF '{name}' failed on {where}: {reason}; fix it, or pass fault_tolerant=True to count its "
-        "faults as abstains"
+        f"LF '{name}' failed on {where}: {reason}; fix it, or count its faults as abstains "
+        "(fault_tolerant=True; in a pipeline.yaml fault_tolerant: true under labeling_functions)"
     )
     if isinstance(error, Exception):
         return error_like(LabelingFunctionError, message, error)

@@ -1,4 +1,4 @@
-"""Ready-made labeling functions: keywords, patterns, thresholds, look-up tables, the votes of a model.
+"""Ready-made labeling functions: keywords, patterns, thresholds, tables, models, labels of another task.
 
 They are vectorized: each works on whole columns of a DataFrame, texts with the regular expressions of Arrow,
 which take time linear in the length of the text.  Missing values abstain.
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ws_pipeline.errors import LabelingFunctionError
+from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.labeling.functions.labeling_function import VectorizedLabelingFunction
 from ws_pipeline.labeling.votes.label_matrix import ABSTAIN
 from ws_pipeline.settings.base import nearest
@@ -210,6 +211,69 @@ def lookup_lf(name: str, column: str, table: Mapping[Any, int]) -> VectorizedLab
     for label in table.values():
         _check_label(name, label)
     return VectorizedLabelingFunction(name, _vote_by_table, {"column": column, "table": dict(table)})
+
+
+def labels_lf(
+    name: str,
+    labels: Any,
+    votes: Mapping[int, int],
+    *,
+    min_confidence: float = 0.0,
+    column: str = ID_COLUMN,
+) -> VectorizedLabelingFunction:
+    """Vote by the labels that examples have in another task.
+
+    Parameters
+    ----------
+    name
+        Name of the LF.
+    labels
+        Labels of the other task: ``ProbabilisticLabels``; the table that a pipeline stores of them, in
+        ``probabilistic_labels.parquet`` of the task; or a dict of classes by example id.  Examples that have
+        none abstain.
+    votes
+        Class of the other task to the class that is voted for; other classes abstain.
+    min_confidence
+        Probability that a label has at least; a dict has no probabilities.
+    column
+        Column with the ids.
+
+    Raises
+    ------
+    LabelingFunctionError
+        There is no label, no class to vote for, or one below 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> is_ad = labels_lf("is_ad", {"a": 2, "b": 0}, {2: 1})  # class 2 of the other task is class 1 here
+    >>> is_ad(pd.DataFrame({"example_id": ["a", "b", "c"]})).tolist()
+    [1, -1, -1]
+    """
+    known = labels if isinstance(labels, Mapping) else _sure_labels(labels, min_confidence)
+    if not known or not votes:
+        what = "there is no label of the other task" if votes else "votes is empty"
+        message = f"LF '{name}': {what}, so that it would never vote"
+        raise LabelingFunctionError(message)
+    for label in votes.values():
+        _check_label(name, label)
+    table = {example: votes[label] for example, label in known.items() if label in votes}
+    return VectorizedLabelingFunction(name, _vote_by_table, {"column": column, "table": table})
+
+
+def _sure_labels(labels: Any, min_confidence: float) -> dict[Any, int]:
+    """Example id to label, of a table of probabilistic labels or a value that makes one."""
+    table = labels.to_table() if hasattr(labels, "to_table") else pa.table(labels)
+    names = [column for column in table.column_names if re.fullmatch(r"p_\d+", column)]
+    if ID_COLUMN not in table.column_names or "prediction" not in table.column_names or not names:
+        message = (
+            f"expected a table of probabilistic labels ({ID_COLUMN}, p_0, p_1, .., prediction), got the "
+            f"columns {table.column_names}"
+        )
+        raise LabelingFunctionError(message)
+    sure = np.max([table.column(column).to_numpy() for column in names], axis=0) >= min_confidence
+    rows = zip(table.column(ID_COLUMN).to_pylist(), table.column("prediction").to_pylist(), sure, strict=True)
+    return {example: label for example, label, is_sure in rows if is_sure and label >= 0}
 
 
 def model_lf(

@@ -290,7 +290,9 @@ def check_vote(name: str, result: Any) -> int:
     """
     vote = result if type(result) is int else _as_integer(result)
     if vote is None or not ABSTAIN <= vote <= MAX_VOTE:
-        message = f"LF '{name}' returned {result!r}, expected a class from 0 to {MAX_VOTE}, or -1 to abstain"
+        message = f"LF '{name}' returned {result!r}, expected a class from 0 to k-1, or -1 to abstain"
+        if isinstance(result, str):
+            message += "; return the place of the class, not its name"
         if vote is None and not hasattr(result, "__float__"):  # None, a text: what comparing it would raise
             raise error_like(LabelingFunctionError, message, TypeError())
         raise LabelingFunctionError(message)

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from ws_pipeline.errors import LabelingFunctionError
-from ws_pipeline.labeling import keyword_lf, lookup_lf, model_lf, regex_lf, threshold_lf
+from ws_pipeline.labeling import (
+    ProbabilisticLabels,
+    keyword_lf,
+    labels_lf,
+    lookup_lf,
+    model_lf,
+    regex_lf,
+    threshold_lf,
+)
 from ws_pipeline.labeling.functions.apply_by_lf import apply_by_lf
 from ws_pipeline.labeling.functions.lf_fingerprint import lf_fingerprint
 
@@ -105,6 +113,30 @@ def test_lookup():
     frame = pd.DataFrame({"domain": ["a", "b", "c", None], "number": [1, 2, 1, 3]})
     assert votes(lookup_lf("lf", "domain", {"a": 0, "c": 2}), frame) == [0, -1, 2, -1]
     assert votes(lookup_lf("lf", "number", {1: 1}), frame) == [1, -1, 1, -1]
+
+
+def test_labels_of_another_task():
+    labels = ProbabilisticLabels(
+        np.array([5, 6, 7, 8]),
+        np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5]]),
+        np.array([True, True, True, False]),
+    )
+    frame = pd.DataFrame({"example_id": [8, 7, 6, 5, 4]})
+    assert votes(labels_lf("lf", labels, {0: 2, 1: 0}), frame) == [-1, 0, 0, 2, -1]
+    assert votes(labels_lf("lf", labels.to_table(), {0: 2, 1: 0}, min_confidence=0.7), frame) == [
+        -1,
+        0,
+        -1,
+        2,
+        -1,
+    ]
+    assert votes(labels_lf("lf", {7: 1, 4: 0}, {1: 3}), frame) == [-1, 3, -1, -1, -1]
+    with pytest.raises(LabelingFunctionError, match="there is no label of the other task"):
+        labels_lf("lf", labels, {0: 1}, min_confidence=0.99)
+    with pytest.raises(LabelingFunctionError, match="votes is empty"):
+        labels_lf("lf", labels, {})
+    with pytest.raises(LabelingFunctionError, match=r"expected a table of probabilistic labels .* got .*'x'"):
+        labels_lf("lf", pd.DataFrame({"x": [1]}), {0: 1})
 
 
 def test_votes_of_a_model():

@@ -138,7 +138,8 @@ def test_integers_of_any_kind_are_votes(result, vote):
     ],
 )
 def test_any_other_result_is_refused_by_name_and_value(result):
-    message = f"LF 'lf' returned {result!r}, expected a class from 0 to 32766, or -1 to abstain"
+    message = f"LF 'lf' returned {result!r}, expected a class from 0 to k-1, or -1 to abstain"
+    message += "; return the place of the class, not its name" if isinstance(result, str) else ""
     with pytest.raises(LabelingFunctionError, match=f"^{re.escape(message)}$"):
         returns(result)(None)
 
