@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ws_pipeline.defs.spec.multi_label_tasks import gold_columns
 from ws_pipeline.example_ids import ID_COLUMN
 from ws_pipeline.example_index import SPLIT_COLUMN
 
@@ -22,9 +23,9 @@ def check_column_types(types: Mapping[str, str], spec: Mapping[str, Any]) -> Non
     ValueError
         The message names the column.
     """
-    tasks = spec.get("tasks") or {}
+    of_gold = gold_columns(spec.get("tasks") or {})
     for column, kind in types.items():
-        if column == SPLIT_COLUMN or column in tasks:
+        if column == SPLIT_COLUMN or column in of_gold:
             message = (
                 f"column '{column}' holds the splits or the gold labels of a task, whose values are known; "
                 "leave it out"

@@ -32,6 +32,7 @@ from ws_pipeline.defs.spec.data_folder import (
 from ws_pipeline.defs.spec.multi_label_tasks import (
     gold_columns,
     on_one_label,
+    tasks_as_written,
     with_task_per_label,
     written_as,
 )
@@ -170,7 +171,8 @@ class PipelineSpec(Settings):
     def _check_source(cls, source: SourceSpec | None, info: ValidationInfo) -> SourceSpec | None:
         """Refuse queries of votes that are not those of the tasks."""
         if source is not None and "tasks" in info.data:
-            made = {name: task.labeling_functions is not None for name, task in info.data["tasks"].items()}
+            tasks, written = info.data["tasks"], tasks_as_written(info.data["tasks"])
+            made = {name: tasks[first].labeling_functions is not None for name, first in written.items()}
             of_files = [name for name, by_functions in made.items() if not by_functions]
             check_source(source, of_files, [name for name in made if name not in of_files])
         return source

@@ -15,6 +15,7 @@ import pyarrow as pa
 from upath import UPath
 
 from ws_pipeline.class_names import kind_of_classes
+from ws_pipeline.defs.spec.multi_label_tasks import multi_label_tasks
 from ws_pipeline.defs.spec.pipeline_spec import PipelineSpec, ShardPath
 from ws_pipeline.defs.spec.sql_source import QueryRows
 from ws_pipeline.defs.spec.task_spec import TaskSpec
@@ -117,10 +118,17 @@ def _typed_examples(spec: PipelineSpec, rows: TextRows) -> pa.Table:
     Raises
     ------
     FileFormatError
-        A declared column is not there, or a value of it is something else.
+        A declared column is not there, a value of it is something else, or a column should hold lists.
     """
     declared = [name for name in spec.column_types if name != ID_COLUMN]
     check_known(declared, rows.table.column_names, where=rows.where, by="column_types")
+    lists = [name for name in multi_label_tasks(spec.tasks) if name in rows.table.column_names]
+    if lists:
+        message = (
+            f"{rows.where}: column '{lists[0]}' holds gold labels of a multi-label task, which are lists, "
+            "and a file of separated values cannot hold any; write Parquet or JSON Lines"
+        )
+        raise FileFormatError(message)
     kinds = dict.fromkeys(spec.columns or (), kind_of("number"))
     kinds |= {name: kind_of(kind) for name, kind in spec.column_types.items()}
     kinds |= {task: kind_of_classes(names) for task, names in spec.classes.items()}

@@ -1,5 +1,7 @@
 """Shards in CSV, TSV and JSON Lines: typed by the pipeline.yaml, and mixed with Parquet."""
 
+import json
+
 import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
@@ -264,3 +266,26 @@ def test_a_pipeline_gives_the_same_from_every_form(pipeline_folder, tmp_path):
         }
     assert kept[0].keys() == kept[1].keys()
     assert {name for name in kept[0] if kept[0][name] != kept[1][name]} == set()
+
+
+def test_lists_of_gold_labels_in_a_csv_file_are_refused(folder):
+    tasks = {"text": {"classes": ["a", "b", "c"], "multi_label": True}}
+    with pytest.raises(FileFormatError, match=r"a.csv: column 'text' holds gold labels of a multi-label"):
+        examples(load(folder, tasks=tasks))
+
+
+def test_lists_of_votes_and_of_gold_labels_in_json_lines(folder):
+    for file in folder.rglob("a.csv"):
+        file.unlink()
+    (folder / "votes" / "topic").mkdir()
+    rows = [{"example_id": "1", "split": "train", "topic": ["a"]}, {"example_id": "2", "split": "train"}]
+    votes = [{"example_id": "1", "lf": ["a", "b"]}, {"example_id": "2", "lf": []}]
+    for place, lines in (("examples", rows), ("votes/topic", votes)):
+        (folder / place / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    spec = load(folder, tasks={"topic": {"classes": ["a", "b", "c"], "multi_label": True}}, model=None)
+    assert examples(spec)["topic"] == [["a"], None]
+    found = {
+        task: read_votes(spec.votes_path(task, "a"), spec.tasks[task], tasks=spec.tasks).votes.tolist()
+        for task in spec.tasks
+    }
+    assert found == {"topic_a": [[1], [0]], "topic_b": [[1], [0]], "topic_c": [[0], [0]]}

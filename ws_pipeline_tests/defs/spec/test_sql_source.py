@@ -309,3 +309,9 @@ def test_rows_without_a_shard_and_columns_of_two_types_are_refused(tmp_path):
     connection.close()
     with pytest.raises(FileFormatError, match=r"examples: 1 row\(s\) have no value in the column 'day'"):
         spec.list_files()
+
+
+def test_a_multi_label_task_has_one_query(tmp_path):
+    task = {"classes": ["ham", "spam", "eggs"], "multi_label": True, "votes": {"format": "long"}}
+    spec = load(tmp_path, "sqlite:///data.db", tasks={"spam": task})
+    assert spec.places == ["examples", "votes/spam"]
