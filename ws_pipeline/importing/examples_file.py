@@ -1,4 +1,4 @@
-"""A file with the examples' own columns, such as texts, splits and gold labels, joined to an import.
+"""A file with the examples' own columns, such as texts, features, splits and gold, joined to an import.
 
 An export of answers says little of what the answers are about.  Start reading at :func:`with_examples`.
 
@@ -11,7 +11,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,12 +21,13 @@ from ws_pipeline.errors import ExportError, LeftOutColumnWarning, SettingsError
 from ws_pipeline.example_ids import ID_COLUMN, ids_from_table
 from ws_pipeline.example_index import SPLIT_COLUMN, SPLITS
 from ws_pipeline.feature_columns import choose_features
-from ws_pipeline.importing.export import Export, add_gold, counts_of
+from ws_pipeline.importing.export import Export, Report, add_gold, counts_of
 from ws_pipeline.importing.export_files import read_all_records, read_table, suffix_of, text_column
 from ws_pipeline.importing.long_table import has_integers
 from ws_pipeline.importing.options import ImportOptions
 from ws_pipeline.labeling.votes.vote_tables import TRIPLE_NAMES
 from ws_pipeline.settings.base import nearest
+from ws_pipeline.storage.arrow_types import holds_text
 from ws_pipeline.storage.column_kinds import check_known, kind_of, typed_table
 from ws_pipeline.storage.delimited import read_delimited
 from ws_pipeline.storage.json_files import table_of_records
@@ -66,41 +69,37 @@ def with_examples(export: Export, options: ImportOptions, task: str) -> Export:
     path = options.examples
     if path is None:
         if options.number_columns:
-            message = (
-                f"{_NUMBERS} is about columns of the file that --examples names; leave it out, or name that "
-                "file"
-            )
+            message = f"{_NUMBERS} is about the file that --examples names; leave it out, or name the file"
             raise SettingsError(message)
         return export
     table = _read(path, options.number_columns)
     name = _id_column(table, options.example_column, path)
-    integer_ids = export.integer_ids and has_integers(table, name)
     ids = text_column(table, name, f"{path}").combine_chunks()
     ids_from_table(pa.table({ID_COLUMN: ids}), where=f"{path}")
-    own = table.drop_columns([name])
-    known = _check_known_ids(export, ids, path)
-    gold = _gold(export, own, ids, task, path)
-    has_splits = export.has_splits or _has_splits(own, ids, path)
-    own = own.drop_columns([task]) if task in own.column_names else own
-    joined, features, notes = _joined(export, own, ids, has_splits=has_splits, path=path)
-    votes = export.votes.filter(pc.is_in(export.votes[ID_COLUMN], value_set=ids))
-    report = replace(
-        export.report,
-        n_examples=len(ids),
-        sources=counts_of(votes["source"]),
-        labels=dict.fromkeys(export.classes, 0) | counts_of(votes["label"]),
-        n_gold=len(gold),
-        notes=(*export.report.notes, *_notes_of_ids(export, ids, known, path), *notes),
-    )
-    return replace(
+    own, notes = table.drop_columns([name]), _notes_of_ids(export, ids, path)
+    joined = _joined(export, own.drop_columns([task] if task in own.column_names else []), ids, path)
+    found = replace(
         export,
-        examples=joined,
-        votes=votes,
-        gold=gold,
-        features=features,
-        report=report,
-        has_splits=has_splits,
-        integer_ids=integer_ids,
+        examples=joined.table,
+        features=joined.features,
+        votes=export.votes.filter(pc.is_in(export.votes[ID_COLUMN], value_set=ids)),
+        gold=_gold(export, own, ids, task, path),
+        has_splits=export.has_splits or SPLIT_COLUMN in own.column_names,
+        integer_ids=export.integer_ids and has_integers(table, name),
+    )
+    return replace(found, report=_report(found, (*notes, *joined.notes)))
+
+
+def _report(export: Export, notes: Sequence[str]) -> Report:
+    """The report on what is left of the export."""
+    labels = counts_of(export.votes["label"])
+    return replace(
+        export.report,
+        n_examples=export.examples.num_rows,
+        sources=counts_of(export.votes["source"]),
+        labels={name: labels.get(name, 0) for name in export.classes},
+        n_gold=len(export.gold),
+        notes=(*export.report.notes, *notes),
     )
 
 
@@ -134,24 +133,17 @@ def _id_column(table: pa.Table, given: str | None, path: Path) -> str:
     return str(fitting[0])
 
 
-def _check_known_ids(export: Export, ids: pa.Array, path: Path) -> pa.Array:
-    """``[n]`` whether an example of the file is one of the export."""
+def _notes_of_ids(export: Export, ids: pa.Array, path: Path) -> list[str]:
+    """Which examples are in one of the two only; refuse a file that shares none with the export."""
     there = export.examples[ID_COLUMN]
-    known = pc.is_in(ids, value_set=there.combine_chunks())
-    if not pc.any(known).as_py():
+    lost = there.filter(pc.invert(pc.is_in(there, value_set=ids)))
+    new = ids.filter(pc.invert(pc.is_in(ids, value_set=there.combine_chunks())))
+    if len(lost) == len(there):
         message = (
             f"{path}: none of its {len(ids)} examples is one of the {len(there)} of the export: the file has "
             f"{_some(ids)}, the export {_some(there)}; give the file the ids of the export"
         )
         raise ExportError(message)
-    return known
-
-
-def _notes_of_ids(export: Export, ids: pa.Array, known: pa.Array, path: Path) -> list[str]:
-    """Which examples are in one of the two only."""
-    there = export.examples[ID_COLUMN]
-    lost = there.filter(pc.invert(pc.is_in(there, value_set=ids)))
-    new = ids.filter(pc.invert(known))
     notes = []
     if len(lost):
         n_votes = pc.sum(pc.is_in(export.votes[ID_COLUMN], value_set=lost.combine_chunks())).as_py() or 0
@@ -187,57 +179,59 @@ def _gold(export: Export, own: pa.Table, ids: pa.Array, task: str, path: Path) -
     return gold
 
 
-def _has_splits(own: pa.Table, ids: pa.Array, path: Path) -> bool:
-    """Whether the file has splits; refuse values that are none."""
+def _check_splits(export: Export, own: pa.Table, ids: pa.Array, path: Path) -> None:
+    """Refuse splits that are none, or that the export has, too."""
     if SPLIT_COLUMN not in own.column_names:
-        return False
-    splits = text_column(own, SPLIT_COLUMN, f"{path}").to_pylist()
-    for row, split in enumerate(splits):
+        if export.has_splits and len(set(ids.to_pylist()) - set(export.examples[ID_COLUMN].to_pylist())):
+            message = f"{path}: examples that are not in the export have no split; leave their rows out"
+            raise ExportError(message)
+        return
+    if export.has_splits:
+        message = f"{path}: column '{SPLIT_COLUMN}': the export has splits of its own; leave the column out"
+        raise ExportError(message)
+    for row, split in enumerate(text_column(own, SPLIT_COLUMN, f"{path}").to_pylist()):
         if split not in SPLITS:
             message = (
                 f"{path}: row {row + 1}, example '{ids[row].as_py()}': found the split {split!r}, expected "
                 f"one of {list(SPLITS)}; give every example one, or leave out the column"
             )
             raise ExportError(message)
-    return True
 
 
-def _joined(
-    export: Export, own: pa.Table, ids: pa.Array, *, has_splits: bool, path: Path
-) -> tuple[pa.Table, tuple[str, ...], list[str]]:
-    """The examples ``[n]`` with the columns of both, the features among these, and what was left out."""
-    if export.has_splits and SPLIT_COLUMN in own.column_names:
-        message = f"{path}: column '{SPLIT_COLUMN}': the export has splits of its own; leave the column out"
-        raise ExportError(message)
+class _Joined(NamedTuple):
+    """The examples ``[n]`` with the columns of both, which of these are features, and what was left out."""
+
+    table: pa.Table
+    features: tuple[str, ...]
+    notes: list[str]
+
+
+def _joined(export: Export, own: pa.Table, ids: pa.Array, path: Path) -> _Joined:
+    _check_splits(export, own, ids, path)
     place = pc.index_in(ids, value_set=export.examples[ID_COLUMN].combine_chunks())
-    columns: dict[str, pa.ChunkedArray | pa.Array] = {ID_COLUMN: ids}
+    columns: dict[str, Any] = {ID_COLUMN: ids}
     columns |= {name: own.column(name) for name in own.column_names if name != ID_COLUMN}
-    notes, features = [], list(_features_of(own, path, has_splits=has_splits))
+    features, notes = _features_of(own, path)
     for name in export.examples.column_names:
         if name == ID_COLUMN:
             continue
         if name in columns:
             notes.append(f"column '{name}' of the export is left out: {path} has one, too")
-        elif name in (*export.features, SPLIT_COLUMN) and place.null_count:
+        elif name in export.features and place.null_count:
             notes.append(f"column '{name}' of the export is left out: not every example of {path} has one")
         else:
             columns[name] = export.examples.column(name).take(place)
             features += [name] if name in export.features else []
-    if export.has_splits and SPLIT_COLUMN not in columns:
-        message = (
-            f"{path}: has examples that are not in the export, which has the splits; leave these rows out"
-        )
-        raise ExportError(message)
-    return pa.table(columns), tuple(features), notes
+    return _Joined(pa.table(columns), tuple(features), notes)
 
 
-def _features_of(own: pa.Table, path: Path, *, has_splits: bool) -> list[str]:
-    """Columns of the file that hold numbers in every row."""
-    names = [name for name in own.column_names if not (has_splits and name == SPLIT_COLUMN)]
-    ids = ids_from_table(pa.table({ID_COLUMN: pa.array(range(own.num_rows))}), where=f"{path}")
+def _features_of(own: pa.Table, path: Path) -> tuple[list[str], list[str]]:
+    """Columns of the file that hold numbers in every row; notes on those of numbers that do not."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LeftOutColumnWarning)  # what is no feature stays a column of text
-        return choose_features(own.select(names), ids, (), where=f"{path}")[0]
+        warnings.simplefilter("ignore", LeftOutColumnWarning)
+        features, left_out = choose_features(own, np.arange(own.num_rows), [SPLIT_COLUMN], where=f"{path}")
+    others = [found for found in left_out if not holds_text(own.schema.field(found.column).type)]
+    return features, [f"column of {path} that is no feature: {found}" for found in others]
 
 
 def _some(ids: pa.Array | pa.ChunkedArray) -> str:

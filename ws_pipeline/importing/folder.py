@@ -179,7 +179,7 @@ def examples_table(export: Export, task: str, shares: Sequence[float] | None) ->
             message = "--splits would be ignored: the export has splits of its own; leave it out"
             raise ExportError(message)
         splits = others.pop(SPLIT_COLUMN)
-        how = "those of the export"
+        how = "those of the files"
     else:
         splits, how = assign_splits(ids, export.gold, shares)
     said.append(f"splits: {how}")

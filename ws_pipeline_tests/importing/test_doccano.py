@@ -8,6 +8,8 @@ import zipfile
 
 import pytest
 
+from ws_pipeline.cli import main
+
 ANN = [
     {"id": 1, "text": "good", "label": ["pos"], "Comments": [], "topic": "film"},
     {"id": 2, "text": "bad", "label": ["neg"], "Comments": ["?"], "topic": "book"},
@@ -84,3 +86,19 @@ def test_a_zip_needs_no_unpacking(import_it):
     found = import_it("doccano", {"project.zip": content.getvalue()})
     assert found.status == 0, found.err
     assert found.votes == {1: {"anna": "a", "bob": "b"}, 2: {"anna": "b"}}
+
+
+def test_problems_of_a_zip_name_the_file_in_it(tmp_path, capsys):
+    file = tmp_path / "doccano.zip"
+    for content, said in (
+        ({"a.jsonl": b'{"id": 1, "label": ["x"]}\n{"id": '}, f"{file / 'a.jsonl'}: line 2: not valid JSON"),
+        ({"a.jsonl": b'{"id": 1,\n \xff'}, f"{file / 'a.jsonl'}: line 2 is not UTF-8 text"),
+        ({"x/a.jsonl": b"", "y/a.jsonl": b""}, f"{file}: two files have one name, ['a', 'a']"),
+        ({"a.txt": b""}, f"{file}: no file that ends in .jsonl or .json; give the export of doccano, as zip"),
+    ):
+        with zipfile.ZipFile(file, "w") as packed:
+            for name, text in content.items():
+                packed.writestr(name, text)
+        arguments = ["import", "doccano", str(file), "--task", "topic", "--out", str(tmp_path / "out")]
+        assert main(arguments) == 1
+        assert said in capsys.readouterr().err

@@ -95,4 +95,4 @@ def test_what_does_not_fit_is_refused(import_it, tmp_path, examples, options, sa
 def test_number_columns_need_the_file(import_it):
     found = import_it("crowd-kit", {"votes.csv": VOTES}, "--number-column", "length")
     assert found.status == 1
-    assert "--number-column is about columns of the file that --examples names" in found.err
+    assert "--number-column is about the file that --examples names" in found.err

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ws_pipeline.errors import ExportError, FileFormatError, MissingFileError
-from ws_pipeline.importing.export_files import read_table, text_column, text_of
+from ws_pipeline.importing.export_files import read_all_records, read_table, text_column, text_of
 from ws_pipeline.storage.json_files import read_records
 
 
@@ -94,3 +94,45 @@ def test_broken_files_are_named_with_the_place(tmp_path):
     (tmp_path / "c.csv").write_text("a,b\n1,2\n1,2,3\n")
     with pytest.raises(FileFormatError, match=r"c.csv: not a table .*line 3 has 3 values, expected 2"):
         read_table(tmp_path / "c.csv")
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
+    for name, text in (
+        ("b.csv", "x,y\n2,b\n"),
+        ("a.csv", "x,y\n1,a\n"),
+        (".c.csv", "z\n"),
+        ("_d.csv", "z\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert read_table(tmp_path).to_pydict() == {"x": ["1", "2"], "y": ["a", "b"]}
+    (tmp_path / "b.csv").write_text("x,z\n2,b\n")
+    with pytest.raises(FileFormatError, match=r"its files have different columns: a.csv has \['x', 'y'\]"):
+        read_table(tmp_path)
+
+
+def test_a_folder_of_json_lines_may_lack_keys_and_places_name_the_file(tmp_path):
+    (tmp_path / "b.jsonl").write_text('{"x": 2}\n')
+    (tmp_path / "a.jsonl").write_text('{"x": 1, "y": "a"}\n')
+    assert read_table(tmp_path).to_pydict() == {"x": [1, 2], "y": ["a", None]}
+    assert [record.where for record in read_all_records(tmp_path)] == [
+        f"{tmp_path / 'a.jsonl'}: line 1",
+        f"{tmp_path / 'b.jsonl'}: line 1",
+    ]
+
+
+def test_a_folder_of_several_formats_or_without_files_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="expected a folder of files of one format, found no file; move"):
+        read_table(tmp_path)
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.jsonl").touch()
+    with pytest.raises(ExportError, match=r"found files that end in '.csv', '.jsonl'; move the others away"):
+        read_all_records(tmp_path)
+
+
+def test_columns_of_whole_numbers_stay_whole_numbers(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"a": 1, "b": 1.0, "c": true, "d": "1"}\n{"a": null, "b": 2, "c": 1, "d": 2}\n'
+    )
+    table = read_table(tmp_path / "a.jsonl")
+    assert [str(kind) for kind in table.schema.types] == ["int64", *["large_string"] * 3]
+    assert table["b"].to_pylist() == ["1", "2"]

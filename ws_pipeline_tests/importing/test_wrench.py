@@ -90,3 +90,13 @@ def test_splits_of_the_export_are_not_changed(import_it):
     found = import_it("wrench", FILES, "--splits", "0.8,0.1,0.1")
     assert "--splits would be ignored: the export has splits of its own; leave it out" in found.err
     assert not found.folder.exists()
+
+
+def test_sources_that_never_vote_are_named(import_it):
+    files = copy.deepcopy(FILES)
+    for split in ("train.json", "valid.json", "test.json"):
+        for row in files[split].values():
+            row["weak_labels"] = [*row["weak_labels"], -1, -1]
+    found = import_it("wrench", files)
+    assert "note: sources that never vote, and are not among the votes: lf_3, lf_4" in found.out
+    assert "never vote" not in import_it("wrench", FILES, out="all").out
