@@ -23,7 +23,7 @@ from ws_pipeline.example_index import SPLITS, ExampleIndex
 from ws_pipeline.examples import check_splits
 from ws_pipeline.feature_columns import check_same_features
 from ws_pipeline.labeling.votes.label_matrix import LabelMatrix
-from ws_pipeline.labeling.votes.lf_analysis import lf_summary
+from ws_pipeline.labeling.votes.lf_analysis import lf_summary, n_covered_of
 from ws_pipeline.labeling.votes.vote_checks import check_same_lfs
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 from ws_pipeline.labeling.votes.vote_details import VoteDetails
@@ -95,11 +95,11 @@ def summarise_votes(
         )
         matrix = LabelMatrix.trusted(votes, task_spec.cardinality, ids, counts.lf_names, details)
         summary = lf_summary(counts, matrix=matrix, gold=gold)
-    if not counts.n_covered:
+    if not n_covered_of(summary, counts):
         of_task.problem("there is no vote on any example, so that nothing can be learned; see the LF summary")
     of_task.warn(never_vote(summary))
     of_task.warn(below_chance(summary, counts, gold)[0])
-    of_task.warn(low_coverage(counts, task_spec))
+    of_task.warn(low_coverage(summary, counts, task_spec))
     unvoted = np.flatnonzero(counts.class_counts.sum(axis=0) == 0)
     if len(unvoted) and counts.n_covered:
         names = ", ".join(task_spec.classes[label] for label in unvoted)

@@ -80,7 +80,10 @@ def _lf_row(row: Mapping[str, object], classes: Sequence[str]) -> list[object]:
     accuracy = _NONE if row["accuracy"] is None else f"{row['accuracy']:.3f}"
     polarity = row["polarity"]
     assert isinstance(polarity, list)
-    named = ", ".join(classes[label] for label in polarity) or "never votes"
+    n_superclasses = int(str(row.get("n_superclass_votes", 0)))
+    of_classes = [classes[label] for label in polarity]
+    of_superclasses = [f"superclasses ({n_superclasses})"] if n_superclasses else []
+    named = ", ".join([*of_classes, *of_superclasses]) or "never votes"
     is_long = len(polarity) == len(classes) > _FEW
     return [row["lf"], row["n_votes"], *shares, accuracy, judged, "all classes" if is_long else named]
 

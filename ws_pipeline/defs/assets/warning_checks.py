@@ -21,6 +21,7 @@ from ws_pipeline.example_index import ExampleIndex
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
 from ws_pipeline.labeling.votes.gold_counts import chance_accuracies
+from ws_pipeline.labeling.votes.lf_analysis import n_covered_of
 from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 Check = Callable[..., Iterator[dg.AssetCheckResult]]
@@ -66,7 +67,7 @@ def _check_lfs(of_task: AssetMaker, task: str, task_spec: TaskSpec) -> dg.AssetC
         gold = np.concatenate([shard.gold[task] for shard in examples.values()])
         said, n_judged = below_chance(lf_summary, counts, gold)
         yield _result(key, "lfs_above_chance", said, passed=not said, metadata={"n_judged": n_judged})
-        said = low_coverage(counts, task_spec)
+        said = low_coverage(lf_summary, counts, task_spec)
         yield _result(key, "coverage", said, passed=not said)
         yield _steady(context, key, "votes_steady", [COVERAGE, CONFLICTS], task_spec.max_drift)
 
@@ -162,9 +163,9 @@ def never_vote(summary: pa.Table) -> str:
     return f"these never vote: {_some(silent)}; mend or remove them" if silent else ""
 
 
-def low_coverage(counts: VoteCounts, task_spec: TaskSpec) -> str:
+def low_coverage(summary: pa.Table, counts: VoteCounts, task_spec: TaskSpec) -> str:
     """How few of the examples have a vote; empty if enough have one."""
-    share = counts.n_covered / max(1, counts.n_examples)
+    share = n_covered_of(summary, counts) / max(1, counts.n_examples)
     if share >= task_spec.min_coverage:
         return ""
     return f"{share:.1%} of the examples have a vote; add LFs for the others, or lower min_coverage"

@@ -215,8 +215,8 @@ class AutoLabelModel(BaseLabeler):
         from_gold = isinstance(class_balance, str) and class_balance == "from_gold"
         balance = None if from_gold else given_balance(class_balance, k)
         votes = training.covered()
-        covered, coverage = votes.patterns, votes.n_covered / training.patterns.n_examples
-        judges = can_judge(covered, rows)
+        coverage = votes.n_covered / training.patterns.n_examples
+        judges = can_judge(votes, rows)
         balance_of = (lambda anchors: anchors.class_balance(k)) if from_gold and judges else lambda _: balance
         tried = [
             self._try(kind, votes, rows, balance_of, coverage=coverage, anchored=judges)
@@ -227,7 +227,7 @@ class AutoLabelModel(BaseLabeler):
         vote = try_vote(votes, rows, coverage=coverage)
         chosen, reason = choose(tried, vote, rows, judges=judges)
         chosen, reason = unless_worse(chosen, reason, rows, vote)
-        for warning in chosen.warned if judges else (*chosen.warned, missing_classes(covered, rows)):
+        for warning in chosen.warned if judges else (*chosen.warned, missing_classes(votes, rows)):
             warnings.warn(warning, stacklevel=3)
         assert chosen.model is not None
         compared = tried if self.candidates == (VOTE,) else [*tried, vote]

@@ -257,4 +257,4 @@ def _weight_spread(model: BaseLabeler, patterns: VotePatterns) -> float:
     if not hasattr(model, "get_weights"):
         return 0.0
     votes = patterns.class_counts.sum(axis=1) > 0
-    return float(np.std(model.get_weights()[votes]))
+    return float(np.std(model.get_weights()[votes])) if votes.any() else 0.0

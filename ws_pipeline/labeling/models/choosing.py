@@ -11,16 +11,17 @@ from ws_pipeline.array_types import Floats
 from ws_pipeline.errors import GoldClassesWarning
 from ws_pipeline.labeling.models.candidates import VOTE, Trial, against_vote, duel, label
 from ws_pipeline.labeling.models.gold_votes import GoldRows
+from ws_pipeline.labeling.models.kinds import TrainingVotes
 from ws_pipeline.labeling.models.plain_vote import majority_probs
 from ws_pipeline.labeling.models.vote_comparison import SIGNIFICANCE
-from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
+from ws_pipeline.labeling.votes.vote_details import details_of
 
 _BY_CHANCE = 0.01  # probability that classes are missing by chance
 _N_SAMPLES = 1000
 _ROUNDING = 1e-9
 
 
-def can_judge(patterns: VotePatterns, rows: GoldRows) -> bool:
+def can_judge(training: TrainingVotes, rows: GoldRows) -> bool:
     """Whether gold labels may choose between models: not if they lack classes that votes are often for.
 
     Gold labels of one class only would prefer a model that names that class everywhere.  Classes may be
@@ -29,30 +30,33 @@ def can_judge(patterns: VotePatterns, rows: GoldRows) -> bool:
     """
     if not len(rows):
         return True
-    shares = _vote_shares(patterns)
+    shares = _vote_shares(training)
     drawn = np.random.default_rng(0).multinomial(len(rows), shares, size=_N_SAMPLES)
     lacking = (drawn == 0) @ shares
-    return bool(np.mean(lacking >= _missing_share(patterns, rows) - _ROUNDING) >= _BY_CHANCE)
+    return bool(np.mean(lacking >= _missing_share(training, rows) - _ROUNDING) >= _BY_CHANCE)
 
 
-def _vote_shares(patterns: VotePatterns) -> Floats:
+def _vote_shares(training: TrainingVotes) -> Floats:
     """Share of each class among the labels of the plain vote ``[k]``."""
-    votes = patterns.counts @ majority_probs(patterns.votes, patterns.cardinality, trusted=True)
+    given, patterns = training.distinct
+    probs = majority_probs(patterns.votes, patterns.cardinality, trusted=True, details=details_of(given))
+    votes = patterns.counts @ probs
     return np.asarray(votes / votes.sum())
 
 
-def _missing_share(patterns: VotePatterns, rows: GoldRows) -> float:
+def _missing_share(training: TrainingVotes, rows: GoldRows) -> float:
     """Share of the plain vote's labels that are of classes without any gold label."""
-    is_missing = np.bincount(rows.labels, minlength=patterns.cardinality) == 0
-    return float(_vote_shares(patterns)[is_missing].sum())
+    is_missing = np.bincount(rows.labels, minlength=training.patterns.cardinality) == 0
+    return float(_vote_shares(training)[is_missing].sum())
 
 
-def missing_classes(patterns: VotePatterns, rows: GoldRows) -> GoldClassesWarning:
+def missing_classes(training: TrainingVotes, rows: GoldRows) -> GoldClassesWarning:
     """Say which classes the gold labels lack."""
-    missing = np.flatnonzero(np.bincount(rows.labels, minlength=patterns.cardinality) == 0).tolist()
+    k = training.patterns.cardinality
+    missing = np.flatnonzero(np.bincount(rows.labels, minlength=k) == 0).tolist()
     return GoldClassesWarning(
         f"none of the {len(rows)} gold labels is of the classes {missing}, which "
-        f"{_missing_share(patterns, rows):.1%} of the plain vote's labels are of; such gold labels "
+        f"{_missing_share(training, rows):.1%} of the plain vote's labels are of; such gold labels "
         "cannot anchor, choose or calibrate a label model; add gold labels of all classes"
     )
 

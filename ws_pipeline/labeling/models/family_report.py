@@ -76,6 +76,8 @@ def find_families(model: BaseLabeler, patterns: VotePatterns) -> Families:
         Votes of the examples.
     """
     patterns = patterns.covered()
+    if not patterns.n_patterns:
+        return _no_families(patterns.lf_names)
     probs = _untempered(model).predict_proba(patterns.votes)
     joint, inflation = _moments(patterns, probs)
     class_totals = patterns.counts @ probs
@@ -91,6 +93,15 @@ def find_families(model: BaseLabeler, patterns: VotePatterns) -> Families:
     names = [[patterns.lf_names[other] for other in others] for others in copies]
     table = table.append_column("near_copies", pa.array(names, pa.list_(pa.string())))
     return Families(table, int(voting.sum()), effective)
+
+
+def _no_families(lf_names: tuple[str, ...]) -> Families:
+    """What is found where no LF votes for a class, as all may for superclasses."""
+    m = len(lf_names)
+    alone, nothing = np.zeros((m, m)), np.zeros(m)
+    table = _table(lf_names, _clusters(alone), alone, nothing, nothing.astype(np.bool_))
+    near_copies = pa.array([[] for _ in lf_names], pa.list_(pa.string()))
+    return Families(table.append_column("near_copies", near_copies), 0, 0.0)
 
 
 def _untempered(model: BaseLabeler) -> BaseLabeler:

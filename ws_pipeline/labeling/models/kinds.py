@@ -92,12 +92,13 @@ class TrainingVotes:
         Raises
         ------
         LabelMatrixError
-            There is no vote for a class.
+            There is no vote at all.
         """
-        said = None if self.said is None else self.said.covered()
-        return TrainingVotes(
-            patterns_of(self.patterns, self.patterns.cardinality), self.count_pairs, self.symbols, said
-        )
+        if self.said is None or self.symbols is None:
+            patterns = patterns_of(self.patterns, self.patterns.cardinality)
+            return TrainingVotes(patterns, self.count_pairs)
+        said = patterns_of(self.said, self.symbols.alphabet.n_symbols)
+        return TrainingVotes(self.patterns.covered(), self.count_pairs, self.symbols, said)
 
     @property
     def n_covered(self) -> int:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from ws_pipeline.labeling.votes.vote_counts import VoteCounts
 
 
+_COVERED_KEY = b"ws_pipeline.n_covered"  # of a summary, where votes are for superclasses too
+
+
 class _Named(Protocol):
     """A labeling function, of which only the name is used."""
 
@@ -353,7 +356,15 @@ def lf_summary(
     sets = None if matrix is None or matrix.details is None else matrix.details.sets
     if sets is not None:
         columns["n_superclass_votes"] = pa.array((sets != ABSTAIN).sum(axis=0))
+        metadata = {_COVERED_KEY: str(np.count_nonzero(matrix.covered))} if matrix is not None else None
+        return pa.table(columns).replace_schema_metadata(metadata)
     return pa.table(columns)
+
+
+def n_covered_of(summary: pa.Table, counts: VoteCounts) -> int:
+    """Number of examples with a vote, for a class or a superclass, by an LF summary and its counts."""
+    stored = (summary.schema.metadata or {}).get(_COVERED_KEY)
+    return counts.n_covered if stored is None else int(stored)
 
 
 def checked_votes(L: Any, lf_names: tuple[str, ...] | None = None) -> tuple[VoteForm, int]:

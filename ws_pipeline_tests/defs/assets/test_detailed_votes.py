@@ -7,6 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from ws_pipeline.cli import main
 from ws_pipeline.defs.automation.shard_state import votes_fingerprint
 from ws_pipeline.defs.pipeline import build_definitions
 from ws_pipeline.defs.spec.pipeline_file import load_spec
@@ -196,6 +197,30 @@ def test_votes_for_superclasses_are_published(folder):
     assert summary[-1]["n_superclass_votes"] > 50
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert checks["lfs_vote"].passed  # the last one does, for a superclass
+
+
+def test_superclasses_alone_make_labels(folder, capsys):
+    rng = np.random.default_rng(0)
+    for place, shard in enumerate(SHARDS):
+        gold = rng.integers(0, 3, 200)
+        says = np.stack([gold < 2, gold > 0], axis=1) ^ (rng.random((200, 2)) < 0.1)
+        ids = np.arange(200) + 1000 * place
+        folder.write_examples(shard, ids, gold)
+        votes = {
+            f"lf_{lf}": np.where(says[:, lf], name, None) for lf, name in enumerate(["first two", "last two"])
+        }
+        folder.write_votes(shard, {"example_id": ids, **votes})
+    spec = folder.write_spec(SUPERCLASSES, classes=["x", "y", "z"])
+    assert main(["check", str(folder.path)]) == 0
+    said = capsys.readouterr().out
+    assert "superclasses (" in said
+    assert "no problem found" in said
+    result = folder.run(spec)
+    assert result.success
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["coverage"].passed
+    labels = pq.read_table(folder.storage / "ok" / "probabilistic_labels.parquet")
+    assert sum(labels.column("covered").to_pylist()) > 350
 
 
 def test_functions_vote_for_superclasses_by_the_numbers_after_the_classes(folder):

@@ -208,7 +208,7 @@ def test_rare_classes_may_be_missing_by_chance(n_known, classes, judges):
         votes, np.where((np.cumsum(gold < classes) <= n_known) & (gold < classes), gold, -1), 50
     )
     assert len(np.unique(rows.labels)) <= min(classes, 50)
-    assert choosing.can_judge(VotePatterns.from_votes(votes, 50).covered(), rows) == judges
+    assert choosing.can_judge(TrainingVotes.of(votes, 50, 5).covered(), rows) == judges
 
 
 @pytest.mark.parametrize("judges", [True, False])

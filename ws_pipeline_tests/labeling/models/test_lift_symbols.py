@@ -10,6 +10,7 @@ from ws_pipeline.errors import LabelMatrixError, SettingsError
 from ws_pipeline.labeling import LabelMatrix, MajorityLabelVoter
 from ws_pipeline.labeling.models.auto import AutoLabelModel
 from ws_pipeline.labeling.models.dawid_skene import DawidSkene
+from ws_pipeline.labeling.models.family_report import find_families
 from ws_pipeline.labeling.models.lift_dawid_skene import LiftDawidSkene
 from ws_pipeline.labeling.models.probabilistic_labels import ProbabilisticLabels
 from ws_pipeline.labeling.votes.vote_patterns import VotePatterns
@@ -257,6 +258,24 @@ def test_auto_covers_examples_with_superclass_votes_only():
     assert by_kind["lift_dawid_skene"].coverage == 1
     assert ProbabilisticLabels.from_votes(model, matrix).covered.all()
     assert (model.predict(matrix)[:20] != 2).all()
+
+
+def test_votes_for_superclasses_alone_are_enough():
+    _, gold = with_sets(n=600)
+    rng = np.random.default_rng(0)
+    says = np.stack([gold != 2, gold != 0, gold != 1], axis=1) ^ (rng.random((600, 3)) < 0.1)
+    matrix = LabelMatrix(np.where(says, [3, 4, 5], -1), 3, superclasses=SUPERCLASSES | {"ends": [0, 2]})
+    assert (matrix.votes == -1).all()
+    for known in (None, np.where(np.arange(600) < 200, gold, -1)):
+        model = AutoLabelModel(3).fit(matrix, gold=known)
+        covered = matrix.covered
+        assert model.kind_ == "lift_dawid_skene"
+        labels = model.predict_proba(matrix)[covered].argmax(axis=1)
+        assert np.mean(labels == gold[covered]) > 0.6
+    families = find_families(model, VotePatterns.from_label_matrix(matrix))
+    assert (families.n_voting, families.carriers) == (0, [])
+    with pytest.raises(LabelMatrixError, match="no votes at all"):
+        fit(LabelMatrix(np.full((5, 2), -1), 3, superclasses=SUPERCLASSES))
 
 
 def test_other_superclasses_are_refused():
